@@ -1,0 +1,1 @@
+"""Large-output learning on small machines, in the manner of scikit-learn."""

@@ -1,0 +1,62 @@
+"""Threads for kernels that release the GIL: the package's one level of parallelism.
+
+Work is cut by the *size of the problem*, never by the number of threads, so that `n_jobs`
+changes the time a call takes and nothing else. Kernels themselves are sequential: a
+`prange` kernel entered from two Python threads would abort the process under numba's
+workqueue layer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import joblib
+from joblib.parallel import get_active_backend
+
+
+def effective_n_threads(n_jobs: int | None = None) -> int:
+    """Number of threads that `n_jobs` stands for, here and now.
+
+    `None` is what the surrounding `joblib.parallel_config` says, one thread inside a
+    joblib worker (parallel at one level), and every usable core otherwise, as in
+    scikit-learn's OpenMP estimators; ``OMP_NUM_THREADS`` caps it. Negative numbers count
+    back from the number of cores, as everywhere in joblib.
+    """
+    backend, context_n_jobs = get_active_backend()
+    if getattr(backend, "nesting_level", 0):
+        return 1
+    if n_jobs is None and context_n_jobs not in (None, 1):
+        n_jobs = context_n_jobs
+    n_cores = joblib.cpu_count()
+    if n_jobs is None:
+        cap = os.environ.get("OMP_NUM_THREADS", "")
+        return max(1, min(n_cores, int(cap) if cap.isdigit() else n_cores))
+    return max(1, n_cores + 1 + n_jobs) if n_jobs < 0 else n_jobs
+
+
+@lru_cache(maxsize=8)
+def _pool(n_threads: int, pid: int) -> ThreadPoolExecutor:
+    # The process id is part of the key: a pool does not survive a fork.
+    return ThreadPoolExecutor(n_threads, thread_name_prefix="sklsh")
+
+
+def blocks(n: int, block_size: int) -> list[tuple[int, int]]:
+    """`[start, stop)` pairs that cut `range(n)` into blocks of `block_size`."""
+    return [(start, min(start + block_size, n)) for start in range(0, n, block_size)]
+
+
+def run_blocks(
+    task: Callable[[int, int], object], spans: Iterable[tuple[int, int]], n_threads: int = 1
+) -> list:
+    """Call ``task(start, stop)`` for each span, on `n_threads` threads; results in order.
+
+    Tasks write to disjoint parts of shared arrays or return what is then merged in order,
+    so the result does not depend on `n_threads`. A task must not call `run_blocks`.
+    """
+    spans = list(spans)
+    if n_threads <= 1 or len(spans) <= 1:
+        return [task(start, stop) for start, stop in spans]
+    return list(_pool(n_threads, os.getpid()).map(lambda span: task(*span), spans))
