@@ -1,0 +1,1 @@
+"""The wide network: plain arrays, a body and a very wide head. No scikit-learn, no federation."""

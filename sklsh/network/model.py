@@ -1,0 +1,115 @@
+"""`WideNetwork`: the arrays of a body and a very wide head, and how activations flow through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._threads import blocks, run_blocks
+from sklsh.kernels.layers import IDENTITY, RELU, TANH, activate_rows, gather_accumulate_csr
+from sklsh.network.rows import SparseRows
+
+ACTIVATIONS = {"relu": RELU, "identity": IDENTITY, "tanh": TANH}
+ROW_BLOCK = 64
+"""Rows of one forward task: results depend on it in the last bit, so it is a constant."""
+
+
+@dataclass
+class WideNetwork:
+    """Weights of a multilayer perceptron whose last layer has one row per label.
+
+    Attributes
+    ----------
+    body_weights : list of ndarray, float32
+        ``(n_features, n_hidden_1), (n_hidden_1, n_hidden_2), ...``
+    body_biases : list of ndarray, float32
+    head_weights : ndarray (n_labels, n_hidden), float32
+        Row = neuron.
+    head_bias : ndarray (n_labels,), float32
+    activation : {"relu", "identity", "tanh"}
+        Of every hidden layer.
+    """
+
+    body_weights: list[np.ndarray]
+    body_biases: list[np.ndarray]
+    head_weights: np.ndarray
+    head_bias: np.ndarray
+    activation: str = "relu"
+
+    @classmethod
+    def initialise(
+        cls, n_features, hidden_layer_sizes, n_labels, *, activation="relu", rng
+    ) -> WideNetwork:
+        """Random body (He or Glorot normal), head of zeros.
+
+        The first layer is scaled for rows of unit norm rather than by its fan-in: sparse
+        rows touch a handful of the features.
+        """
+        body_weights, body_biases = [], []
+        n_in, gain = n_features, 2.0 if activation == "relu" else 1.0
+        for layer, n_out in enumerate(hidden_layer_sizes):
+            scale = np.sqrt(gain / (n_out if layer == 0 else n_in))
+            weights = rng.standard_normal((n_in, n_out), dtype=np.float32)
+            weights *= np.float32(scale)
+            body_weights.append(weights)
+            body_biases.append(np.zeros(n_out, dtype=np.float32))
+            n_in = n_out
+        return cls(
+            body_weights,
+            body_biases,
+            np.zeros((n_labels, n_in), dtype=np.float32),
+            np.zeros(n_labels, dtype=np.float32),
+            activation,
+        )
+
+    @property
+    def n_features(self) -> int:
+        return self.body_weights[0].shape[0]
+
+    @property
+    def n_hidden(self) -> int:
+        return self.head_weights.shape[1]
+
+    @property
+    def n_labels(self) -> int:
+        return self.head_weights.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parameters."""
+        arrays = [*self.body_weights, *self.body_biases, self.head_weights, self.head_bias]
+        return sum(array.nbytes for array in arrays)
+
+    def first_layer(self, X: SparseRows, rows, out, n_threads=1) -> None:
+        """Activations of the first hidden layer for ``X[rows]`` into `out`."""
+        code = ACTIVATIONS[self.activation]
+        weights, bias = self.body_weights[0], self.body_biases[0]
+
+        def task(start, stop):
+            gather_accumulate_csr(*X, rows, weights, bias, code, out, start, stop)
+
+        run_blocks(task, blocks(rows.shape[0], ROW_BLOCK), n_threads)
+
+    def dense_layer(self, layer: int, previous, out, n_threads=1) -> None:
+        """Activations of hidden layer `layer` >= 1 from those of the layer before."""
+        code = ACTIVATIONS[self.activation]
+        weights, bias = self.body_weights[layer], self.body_biases[layer]
+
+        def task(start, stop):
+            np.matmul(previous[start:stop], weights, out=out[start:stop])
+            activate_rows(out, bias, code, start, stop)
+
+        run_blocks(task, blocks(previous.shape[0], ROW_BLOCK), n_threads)
+
+    def hidden(self, X: SparseRows, rows=None, n_threads=1) -> np.ndarray:
+        """Last hidden layer, ``(n_rows, n_hidden)`` float32, of all or some rows of `X`."""
+        if rows is None:
+            rows = np.arange(X.n_rows, dtype=np.int32)
+        values = np.empty((rows.shape[0], self.body_weights[0].shape[1]), dtype=np.float32)
+        self.first_layer(X, rows, values, n_threads)
+        for layer in range(1, len(self.body_weights)):
+            shape = (rows.shape[0], self.body_weights[layer].shape[1])
+            values, previous = np.empty(shape, dtype=np.float32), values
+            self.dense_layer(layer, previous, values, n_threads)
+        return values

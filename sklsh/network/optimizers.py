@@ -1,0 +1,45 @@
+"""Row-wise Adagrad: one float of state a neuron and one a feature, touched only when active."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh.network.model import WideNetwork
+
+INITIAL_ACCUMULATOR = 1e-10
+"""Tiny: the first step of a row has length about `learning_rate_init` whatever its gradient."""
+
+
+@dataclass
+class RowwiseAdagrad:
+    """Accumulated mean squared gradients; shapes follow the network's parameters.
+
+    Attributes
+    ----------
+    body_weights, body_biases : list of ndarray
+        ``(n_in,)`` a layer, one entry per input row; ``(n_out,)`` a layer.
+    head_weights, head_bias : ndarray (n_labels,)
+
+    References
+    ----------
+    Duchi, Hazan, Singer, JMLR 2011; the row-wise form is common for embedding tables.
+    """
+
+    body_weights: list[np.ndarray]
+    body_biases: list[np.ndarray]
+    head_weights: np.ndarray
+    head_bias: np.ndarray
+
+    @classmethod
+    def for_network(cls, network: WideNetwork) -> RowwiseAdagrad:
+        def state(n):
+            return np.full(n, INITIAL_ACCUMULATOR, dtype=np.float32)
+
+        return cls(
+            [state(weights.shape[0]) for weights in network.body_weights],
+            [state(bias.shape[0]) for bias in network.body_biases],
+            state(network.n_labels),
+            state(network.n_labels),
+        )

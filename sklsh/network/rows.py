@@ -1,0 +1,50 @@
+"""CSR rows as the kernels take them: one layout, so that each kernel is compiled once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+
+class SparseRows(NamedTuple):
+    """Rows of a CSR matrix: int64 `indptr`, int32 `indices`, float32 `data`."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
+
+    @classmethod
+    def from_matrix(cls, X) -> SparseRows:
+        """Rows of a dense or CSR matrix; arrays that fit already are not copied."""
+        X = sp.csr_array(X) if not sp.issparse(X) else X.tocsr()
+        return cls(
+            X.indptr.astype(np.int64, copy=False),
+            X.indices.astype(np.int32, copy=False),
+            X.data.astype(np.float32, copy=False),
+        )
+
+    @classmethod
+    def from_classes(cls, codes: np.ndarray) -> SparseRows:
+        """One entry a row: the indicator matrix of class codes."""
+        n_samples = codes.shape[0]
+        return cls(
+            np.arange(n_samples + 1, dtype=np.int64),
+            codes.astype(np.int32, copy=False),
+            np.ones(n_samples, dtype=np.float32),
+        )
+
+    @property
+    def n_rows(self) -> int:
+        return self.indptr.shape[0] - 1
+
+    def counts(self) -> np.ndarray:
+        """Number of entries of each row."""
+        return np.diff(self.indptr)
+
+    def to_matrix(self, n_columns: int) -> sp.csr_array:
+        """The same arrays as a scipy matrix."""
+        return sp.csr_array(
+            (self.data, self.indices, self.indptr), shape=(self.n_rows, n_columns), copy=False
+        )
