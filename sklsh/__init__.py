@@ -1,1 +1,5 @@
 """Large-output learning on small machines, in the manner of scikit-learn."""
+
+from sklsh._hasher import CompressedLSHHasher
+
+__all__ = ["CompressedLSHHasher"]

@@ -1,0 +1,37 @@
+"""Hash families, base projections and tables: numpy in, numpy out, no estimator needed."""
+
+from sklsh.hashing.base import HashFamily, HashFunctions
+from sklsh.hashing.families import DWTA, FAMILIES, PGHash, PGHashD, SimHash, make_family
+from sklsh.hashing.projection import (
+    PROJECTIONS,
+    CoordinateSample,
+    Identity,
+    PeriodicFold,
+    Projection,
+    SignedFold,
+    auto_sketch_dim,
+    make_projection,
+)
+from sklsh.hashing.serial import serial_candidates
+from sklsh.hashing.tables import HashTables
+
+__all__ = [
+    "DWTA",
+    "FAMILIES",
+    "PROJECTIONS",
+    "CoordinateSample",
+    "HashFamily",
+    "HashFunctions",
+    "HashTables",
+    "Identity",
+    "PGHash",
+    "PGHashD",
+    "PeriodicFold",
+    "Projection",
+    "SignedFold",
+    "SimHash",
+    "auto_sketch_dim",
+    "make_family",
+    "make_projection",
+    "serial_candidates",
+]
