@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -104,7 +105,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
     True
     """
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "family": [StrOptions(set(FAMILIES))],
         "n_tables": [Interval(Integral, 1, 2**15, closed="both")],
         "hash_length": [Interval(Integral, 1, MAX_CODE_BITS, closed="both")],
