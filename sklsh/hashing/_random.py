@@ -14,8 +14,8 @@ _STREAM, _DRAW = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 
 def random_bits(seed: int, stream: int, n: int) -> np.ndarray:
     """`n` independent 64-bit words of one stream, ``(n,)`` uint64."""
-    start = np.array([seed % 2**64], dtype=np.uint64)
-    start = start + np.array([stream % 2**64], dtype=np.uint64) * _STREAM
+    start = np.array([int(seed) % 2**64], dtype=np.uint64)
+    start = start + np.array([int(stream) % 2**64], dtype=np.uint64) * _STREAM
     z = start + np.arange(n, dtype=np.uint64) * _DRAW
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
