@@ -162,8 +162,9 @@ class Projection:
 
         else:
             kept = np.flatnonzero(self.bins >= 0)
-            order = kept[np.argsort(self.bins[kept], kind="stable")].astype(np.int32)
+            order = kept[np.argsort(self.bins[kept], kind="stable")].astype(np.uint32)
             starts = np.searchsorted(self.bins[order], np.arange(self.sketch_dim + 1))
+            starts = starts.astype(np.uint64)
             weights = self.weights[order]
 
             def task(start, stop):

@@ -12,7 +12,7 @@ import numpy as np
 from sklsh._threads import blocks, effective_n_threads, run_blocks
 from sklsh._validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing.base import MAX_CODE_BITS, HashFunctions, code_dtype
-from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_table
+from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_all, sort_table
 
 MAX_COLLISIONS = np.iinfo(np.uint16).max
 QUERY_WORK = 1 << 16
@@ -212,8 +212,7 @@ class HashTables:
 
     def _sort(self, tables, n_jobs=None) -> None:
         """Sort the buckets of some tables anew; all of them if the ids present changed."""
-        members = np.flatnonzero(self.present).astype(np.int32)
-        n_members = members.shape[0]
+        n_members = int(np.count_nonzero(self.present))
         if getattr(self, "buckets", None) is None or self.n_present != n_members:
             tables = range(self.n_tables)
             self.prefix_bits = min(self.code_bits, max(8, n_members.bit_length() - 1))
@@ -222,15 +221,25 @@ class HashTables:
                 (self.n_tables, 2**self.prefix_bits + 1), dtype=np.int32
             )
         tables = list(tables)
+        wide = self.prefix_bits < self.code_bits
+        if wide or n_members < self.n_ids:
+            members = np.flatnonzero(self.present).astype(np.int32)
 
-        def task(start, stop):
-            wide = self.prefix_bits < self.code_bits
-            scratch = np.empty(n_members if wide else 0, dtype=np.int32)
-            for t in tables[start:stop]:
+            def sort(t, scratch):
                 sort_table(
                     self.codes[t], members, self.code_bits, self.prefix_bits,
                     self.starts[t], self.buckets[t], scratch,
                 )  # fmt: skip
+
+        else:
+
+            def sort(t, scratch):
+                sort_all(self.codes[t], self.starts[t], self.buckets[t])
+
+        def task(start, stop):
+            scratch = np.empty(n_members if wide else 0, dtype=np.int32)
+            for t in tables[start:stop]:
+                sort(t, scratch)
 
         per_task = max(1, QUERY_WORK // max(n_members, 1))
         n_threads = effective_n_threads(check_n_jobs(n_jobs))

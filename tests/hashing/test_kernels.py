@@ -11,7 +11,7 @@ from sklsh.kernels.folding import fold_rows, fold_rows_csr
 from sklsh.kernels.hashing import borrow, sign_codes, winner_codes
 from sklsh.kernels.probes import nearest_codes, winner_flips
 from sklsh.kernels.sparse import inspect_csr
-from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_table
+from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_all, sort_table
 from tests import reference
 
 seeds = st.integers(0, 2**32 - 1)
@@ -27,8 +27,8 @@ def test_fold(seed, n_features, sketch_dim, density):
     weights = rng.choice([-1.0, 1.0, 0.3], n_features).astype(np.float32)
     expected = reference.fold(X, bins, weights, sketch_dim)
     kept = np.flatnonzero(bins >= 0)
-    order = kept[np.argsort(bins[kept], kind="stable")].astype(np.int32)
-    starts = np.searchsorted(bins[order], np.arange(sketch_dim + 1))
+    order = kept[np.argsort(bins[kept], kind="stable")].astype(np.uint32)
+    starts = np.searchsorted(bins[order], np.arange(sketch_dim + 1)).astype(np.uint64)
     out = np.full((5, sketch_dim), 7, dtype=np.float32)
     fold_rows(X, order, starts, weights[order], out, 0, 2)
     fold_rows(X, order, starts, weights[order], out, 2, 5)
@@ -204,6 +204,19 @@ def test_sort_table(made):
         prefixes = codes[t, ids[t]] >> (code_bits - prefix_bits)
         expected = np.searchsorted(prefixes, np.arange(2**prefix_bits + 1))
         np.testing.assert_array_equal(starts[t], expected)
+
+
+@given(seeds, st.integers(0, 300), st.integers(1, 8))
+@settings(max_examples=30, deadline=None)
+def test_sort_all(seed, n_ids, code_bits):
+    codes = (
+        np.random.default_rng(seed).integers(0, 2**code_bits, n_ids).astype(np.uint8)
+    )
+    starts, ids = np.empty(2**code_bits + 1, np.int32), np.empty(n_ids, np.int32)
+    sort_all(codes, starts, ids)
+    assert list(ids) == reference.bucket_order(codes, range(n_ids))
+    expected = np.searchsorted(codes[ids], np.arange(2**code_bits + 1))
+    np.testing.assert_array_equal(starts, expected)
 
 
 @given(tables(), st.integers(1, 4), st.one_of(st.just(10**6), st.integers(1, 40)))
