@@ -37,46 +37,31 @@ def select_topk_rows(values, bias, first_label, n_columns, scores, labels, start
 
 
 @nb.njit(nogil=True, cache=True, fastmath=True)
-def rescore_topk(hidden, weights, bias, candidates, scores, labels):
-    """Top k of ``weights[c] @ hidden + bias[c]`` over candidate neurons, for one row.
+def probe_topk_rows(
+    hidden, weights, bias, indptr, candidates, slots, scores, ids, start, stop
+):
+    """Best candidates that are not active yet, by exact logit, of hidden rows ``start:stop``.
 
-    `scores` must hold -inf and `labels` -1 where nothing has been put yet.
+    Row `i` has the candidates ``candidates[indptr[i]:indptr[i + 1]]``, which may repeat.
+    Fills ``ids[i]`` best first, padded with -1. ``slots[c] >= 0`` marks a neuron that is
+    active already: it would waste the budget.
     """
-    k = scores.shape[0]
-    for i in range(candidates.shape[0]):
-        neuron = candidates[i]
-        row = weights[neuron]
-        total = np.float32(0.0)
-        for column in range(row.shape[0]):
-            total += row[column] * hidden[column]
-        total += bias[neuron]
-        if total > scores[k - 1]:
-            push_topk(total, neuron, scores, labels)
-
-
-@nb.njit(nogil=True, cache=True, fastmath=True)
-def probe_topk(hidden, weights, bias, candidates, n_candidates, slots, scores, ids):
-    """Like `rescore_topk`, over ``candidates[:n_candidates]`` that are not active yet.
-
-    Fills `ids` best first, padded with -1. ``slots[c] >= 0`` marks a neuron that is active
-    already: it would waste the budget.
-    """
-    scores[:] = np.float32(-np.inf)
-    ids[:] = -1
-    last = scores.shape[0] - 1
-    for i in range(n_candidates):
-        neuron = candidates[i]
-        if slots[neuron] >= 0:
-            continue
-        row = weights[neuron]
-        total = np.float32(0.0)
-        for column in range(row.shape[0]):
-            total += row[column] * hidden[column]
-        total += bias[neuron]
-        if total > scores[last]:
-            known = False
-            for other in range(last + 1):
-                if ids[other] == neuron:
-                    known = True
-            if not known:
-                push_topk(total, neuron, scores, ids)
+    last = scores.shape[1] - 1
+    for i in range(start, stop):
+        scores[i] = np.float32(-np.inf)
+        ids[i] = -1
+        source = hidden[i]
+        for position in range(indptr[i], indptr[i + 1]):
+            neuron = candidates[position]
+            if slots[neuron] >= 0:
+                continue
+            row = weights[neuron]
+            total = bias[neuron]
+            for column in range(row.shape[0]):
+                total += row[column] * source[column]
+            if total > scores[i, last]:
+                known = False
+                for other in range(last + 1):
+                    known |= ids[i, other] == neuron
+                if not known:
+                    push_topk(total, neuron, scores[i], ids[i])

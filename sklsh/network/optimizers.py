@@ -43,3 +43,7 @@ class RowwiseAdagrad:
             state(network.n_labels),
             state(network.n_labels),
         )
+
+    def untouched_neurons(self) -> np.ndarray:
+        """Neurons that no batch has had yet: bool (n_labels,)."""
+        return self.head_weights == np.float32(INITIAL_ACCUMULATOR)

@@ -43,6 +43,11 @@ class SparseRows(NamedTuple):
         """Number of entries of each row."""
         return np.diff(self.indptr)
 
+    def take(self, rows: np.ndarray) -> SparseRows:
+        """The given rows, copied."""
+        matrix = self.to_matrix(int(self.indices.max(initial=0)) + 1)[rows]
+        return SparseRows.from_matrix(matrix)
+
     def to_matrix(self, n_columns: int) -> sp.csr_array:
         """The same arrays as a scipy matrix."""
         return sp.csr_array(

@@ -12,8 +12,17 @@ import numpy as np
 
 from sklsh._threads import blocks, run_blocks
 from sklsh.kernels.counter import draw_integers
-from sklsh.kernels.topk import probe_topk
+from sklsh.kernels.topk import probe_topk_rows
 from sklsh.network.model import WideNetwork
+
+PROBES = 2
+"""Probed rows of one task."""
+
+N_CANDIDATES = 1_000
+"""Candidates that a probed row scores exactly."""
+
+SAMPLERS = ("lsh", "random", "uniform", "labels", "exact", "all")
+"""Names for `make_sampler`."""
 
 
 class Sampler(Protocol):
@@ -43,6 +52,9 @@ class Sampler(Protocol):
             it names because they score high.
         """
 
+    def changed(self, ids) -> None:
+        """The rows `ids` of the head have been updated."""
+
 
 class LabelsOnly:
     """Nothing beside the batch's own labels, which serve one another as negatives."""
@@ -51,6 +63,9 @@ class LabelsOnly:
 
     def propose(self, network, hidden, slots, step, n_threads):
         return []
+
+    def changed(self, ids):
+        pass
 
 
 class All:
@@ -63,73 +78,127 @@ class All:
     def propose(self, network, hidden, slots, step, n_threads):
         return [(self._ids, 0.0)]
 
+    def changed(self, ids):
+        pass
+
 
 class Uniform:
-    """`n_active` neurons drawn uniformly, with replacement, log-Q corrected."""
+    """`n_active` neurons drawn uniformly, with replacement.
 
-    def __init__(self, n_active: int, seed: int, correct: float = 1.0):
+    Parameters
+    ----------
+    log_q : float
+        Share of the log-Q correction, ``log(n_labels / n_active)``, that is applied. The
+        full correction counts the batch's own labels, which serve as negatives uncorrected,
+        twice over: 0 ranks best.
+    """
+
+    def __init__(self, n_active: int, seed: int, log_q: float = 0.0):
         self.n_active = n_active
+        self.log_q = log_q
         self._seed = seed
         self._ids = np.empty(n_active, dtype=np.int32)
-        self._correct = correct
 
     def propose(self, network, hidden, slots, step, n_threads):
         draw_integers(self._seed, step, network.n_labels, self._ids)
         offset = np.log(network.n_labels / self.n_active) if self.n_active else 0.0
-        return [(self._ids, self._correct * max(0.0, float(offset)))]
+        return [(self._ids, self.log_q * float(offset))]
+
+    def changed(self, ids):
+        pass
 
 
 class Probe:
     """Few rows probed deep: each row's best-scoring neurons among its candidates, exactly.
 
+    All rows of the batch compute what the probed ones found.
+
     Parameters
     ----------
-    candidates : callable ``(network, hidden_row, step, i) -> int32 ids``
-        Where the candidates of probed row `i` come from.
+    candidates : Candidates
+        Where the candidates of a probed row come from.
     n_active : int
         Budget, shared by the probed rows.
     n_probes : int
-        Rows of the batch that are probed; all rows of the batch use the result.
+        Rows of the batch that are probed.
     """
 
-    def __init__(self, candidates, n_active: int, n_probes: int = 8):
+    def __init__(self, candidates: Candidates, n_active: int, n_probes: int = 8):
         self.n_active = n_active
         self.candidates = candidates
-        self.n_probes = min(n_probes, n_active)
+        self.n_probes = max(1, min(n_probes, n_active))
 
     def propose(self, network, hidden, slots, step, n_threads):
-        n_probes = min(self.n_probes, hidden.shape[0])
+        probes = hidden[: self.n_probes]
         n_best = self.n_active // self.n_probes
-        ids = np.empty((n_probes, n_best), dtype=np.int32)
-        scores = np.empty((n_probes, n_best), dtype=np.float32)
+        if not n_best:
+            return []
+        indptr, found = self.candidates.find(network, probes, step, n_threads)
+        ids = np.empty((probes.shape[0], n_best), dtype=np.int32)
+        scores = np.empty((probes.shape[0], n_best), dtype=np.float32)
 
         def task(start, stop):
-            for i in range(start, stop):
-                found = self.candidates(network, hidden[i], step, i)
-                probe_topk(
-                    hidden[i], network.head_weights, network.head_bias,
-                    found, found.shape[0], slots, scores[i], ids[i],
-                )  # fmt: skip
+            probe_topk_rows(
+                probes, network.head_weights, network.head_bias, indptr, found, slots,
+                scores, ids, start, stop,
+            )  # fmt: skip
 
-        run_blocks(task, blocks(n_probes, 1), n_threads)
+        run_blocks(task, blocks(probes.shape[0], PROBES), n_threads)
         return [(ids[ids >= 0], 0.0)]
+
+    def changed(self, ids):
+        self.candidates.changed(ids)
+
+
+class Candidates(Protocol):
+    """Where `Probe` looks: a source of candidate neurons for a few hidden vectors."""
+
+    def find(self, network: WideNetwork, hidden, step: int, n_threads: int):
+        """Candidates ``ids[indptr[i]:indptr[i + 1]]`` (int32) of row `i`; repeats are allowed."""
+
+    def changed(self, ids) -> None:
+        """The rows `ids` of the head have been updated."""
 
 
 class RandomCandidates:
-    """`n_candidates` uniform neurons: what any hash has to beat."""
+    """`n_candidates` uniform neurons a row: what any hash has to beat."""
 
     def __init__(self, n_candidates: int, seed: int):
         self.n_candidates = n_candidates
         self._seed = seed
 
-    def __call__(self, network, hidden_row, step, i):
-        ids = np.empty(min(self.n_candidates, network.n_labels), dtype=np.int32)
-        draw_integers(self._seed, step * 64 + i, network.n_labels, ids)
-        return ids
+    def find(self, network, hidden, step, n_threads):
+        ids = np.empty(hidden.shape[0] * self.n_candidates, dtype=np.int32)
+        draw_integers(self._seed, step, network.n_labels, ids)
+        return np.arange(0, ids.shape[0] + 1, self.n_candidates), ids
+
+    def changed(self, ids):
+        pass
 
 
 class AllCandidates:
     """Every neuron: with it, `Probe` is the oracle."""
 
-    def __call__(self, network, hidden_row, step, i):
-        return np.arange(network.n_labels, dtype=np.int32)
+    def find(self, network, hidden, step, n_threads):
+        n_rows, n_labels = hidden.shape[0], network.n_labels
+        ids = np.tile(np.arange(n_labels, dtype=np.int32), n_rows)
+        return np.arange(0, ids.shape[0] + 1, n_labels), ids
+
+    def changed(self, ids):
+        pass
+
+
+def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:
+    """A sampler by the name that estimators use; `lsh` is the `Candidates` of "lsh"."""
+    if name == "labels":
+        return LabelsOnly()
+    if name == "all":
+        return All(n_labels)
+    if name == "uniform":
+        return Uniform(n_active, seed)
+    candidates = {
+        "lsh": lsh,
+        "random": RandomCandidates(N_CANDIDATES, seed),
+        "exact": AllCandidates(),
+    }
+    return Probe(candidates[name], n_active)

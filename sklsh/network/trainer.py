@@ -36,6 +36,8 @@ class Trainer:
     alpha : float
         L2 penalty, paid by a row only when it is touched.
     seed : int
+    step_count : int
+        Steps taken before: with `seed`, the source of randomness.
     n_threads : int
         Changes the time only.
 
@@ -55,6 +57,7 @@ class Trainer:
         dropout: float = 0.0,
         alpha: float = 0.0,
         seed: int = 0,
+        step_count: int = 0,
         n_threads: int = 1,
     ):
         self.network = network
@@ -64,7 +67,7 @@ class Trainer:
         self.alpha = np.float32(alpha)
         self.seed = seed
         self.n_threads = n_threads
-        self.step_count = 0
+        self.step_count = step_count
         self._slots = np.full(network.n_labels, -1, dtype=np.int32)
         self._feature_slots = np.full(network.n_features, -1, dtype=np.int32)
         self._buffers: dict[str, np.ndarray] = {}
@@ -163,6 +166,7 @@ class Trainer:
 
         run_blocks(backward, spans, n_threads)
         self._backward_body(X, rows, layers, partials, learning_rate)
+        self.sampler.changed(active[:n_active])
         self.step_count += 1
         return float(losses.sum())
 

@@ -1,0 +1,466 @@
+"""`SparseLSHMLPClassifier`: a multilayer perceptron with a very wide output layer."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from sklsh._progress import EpochProgress
+from sklsh._targets import Targets, is_indicator
+from sklsh._threads import effective_n_threads
+from sklsh._validation import (
+    check_hidden_layer_sizes,
+    check_int,
+    check_same_length,
+    check_weights,
+    check_X,
+)
+from sklsh.hashing import FAMILIES
+from sklsh.hashing.base import MAX_CODE_BITS
+from sklsh.hashing.families import FOLDS
+from sklsh.network.calibration import N_RIVALS, fit_threshold, log_shares
+from sklsh.network.learner import Learner
+from sklsh.network.model import ACTIVATIONS
+from sklsh.network.rows import SparseRows
+from sklsh.network.sampling import SAMPLERS
+from sklsh.network.settings import Settings
+
+AUTO = StrOptions({"auto"})
+
+
+class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
+    """Multilayer perceptron for extreme multiclass and multilabel classification.
+
+    Trains only the output neurons that are worth computing: a batch's own labels and the
+    negatives that `sampler` proposes; updates only rows that a batch touched. Neurons start
+    as the mean hidden vector of their label's rows. At prediction the labels of the nearest
+    training rows add their votes, with a weight fitted on held-out rows.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int, default=(256,)
+        Width of each hidden layer.
+    activation : {"relu", "identity", "tanh"}, default="relu"
+        Of the hidden layers.
+    sampler : {"auto", "lsh", "random", "uniform", "labels", "exact", "all"}, default="auto"
+        Who is active beside a batch's own labels. "lsh": a few rows of the batch look their
+        neurons up in hash tables, score them exactly and keep the best. "random": the same
+        among random neurons. "exact": the same among all neurons. "uniform": random
+        neurons. "labels": none. "all": every neuron, the dense layer. "auto": "all" up to
+        1,024 labels, "random" above.
+    n_active : int, default="auto"
+        Neurons that the sampler proposes a batch. "auto": 256.
+    family, fold, n_tables, hash_length, sketch_dim
+        Of the hash tables, as in `CompressedLSHHasher`; for ``sampler="lsh"``. An automatic
+        `hash_length` leaves some 256 neurons a bucket.
+    rehash_interval : int, default="auto"
+        Steps before neurons that changed are hashed again; it grows by a quarter each time.
+    n_neighbors : int, default="auto"
+        Training rows that vote at prediction; 0 keeps none (and no copy of the training
+        rows in the model). "auto": 30.
+    dropout : float in [0, 1), default="auto"
+        Of the last hidden layer.
+    alpha : float, default=0.0
+        L2 penalty; a weight row pays when it is touched.
+    batch_size : int, default="auto"
+        "auto": 128, or a tenth of the rows if that is less.
+    learning_rate_init : float, default="auto"
+        Initial rate of row-wise Adagrad; it falls linearly over `max_iter` epochs.
+    max_iter : int, default="auto"
+        Epochs. "auto": 4, and more for small data.
+    tol, n_iter_no_change : float, int, default=1e-4, 3
+        Early stopping ends a fit whose validation P@1 has not improved by `tol` for so many
+        epochs.
+    early_stopping : bool, default=False
+        Watch P@1 on the held-out rows and keep the best weights (costs a copy of them).
+    validation_fraction : float in (0, 1), default="auto"
+        Rows held out to fit the votes' weight and the multilabel threshold. "auto": a
+        tenth, at most 1,000 rows. They join the voting rows in the end.
+    warm_start : bool, default=False
+        Start `fit` from the weights of the fit before.
+    shuffle : bool, default=True
+        Shuffle rows each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Seeds weights, order, dropout, samplers and hash functions.
+    n_jobs : int, default=None
+        Threads. None: all cores, or what `joblib.parallel_config` says. Never changes a
+        result.
+    verbose : bool, default=False
+        Show progress (a bar where `rich` is installed).
+
+    Attributes
+    ----------
+    classes_ : ndarray (n_labels,)
+        Class labels; for a multilabel y its column numbers.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        If X had names.
+    coefs_, intercepts_ : list of ndarray
+        As in `sklearn.neural_network.MLPClassifier`; the last matrix is a view.
+    network_ : WideNetwork
+        The same arrays, head row = neuron.
+    memory_ : NeighborMemory or None
+        The rows that vote.
+    neighbor_weight_ : float
+        Weight of the votes, as fitted.
+    threshold_ : float
+        Share of a row's score (softmax over its 50 best labels) from which `predict` names
+        a label: the one with the best samples-averaged F1 on held-out rows. Multilabel only.
+    n_iter_ : int
+        Epochs run.
+    loss_curve_ : list of float
+        Mean sampled softmax loss of each epoch.
+    best_loss_ : float
+    validation_scores_ : list of float or None
+        P@1 after each epoch, with early stopping.
+
+    Notes
+    -----
+    A step on b rows costs O(nnz * n_hidden + b * active * n_hidden), whatever n_labels.
+    Y is never made dense; `predict_topk` holds no n_samples x n_labels array, while
+    `decision_function` and `predict_proba` return one, as scikit-learn has it.
+
+    References
+    ----------
+    T. Rabbani, M. Bornstein, F. Huang. "Large-Scale Distributed Learning via Private
+    On-Device Locality-Sensitive Hashing", NeurIPS 2023, arXiv 2306.02563.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklsh import SparseLSHMLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> model = SparseLSHMLPClassifier(random_state=0).fit(X[:1000], y[:1000])
+    >>> model.score(X[1000:], y[1000:]) > 0.9
+    True
+    >>> labels, scores = model.predict_topk(X[1000:], k=3)
+    >>> labels.shape
+    (797, 3)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "sampler": [StrOptions({"auto", *SAMPLERS})],
+        "n_active": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "family": [StrOptions(set(FAMILIES))],
+        "fold": [StrOptions(set(FOLDS))],
+        "n_tables": [Interval(Integral, 1, 2**15, closed="both")],
+        "hash_length": [AUTO, Interval(Integral, 1, MAX_CODE_BITS, closed="both")],
+        "sketch_dim": [None, Interval(Integral, 1, None, closed="left")],
+        "rehash_interval": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [AUTO, Interval(Integral, 0, None, closed="left")],
+        "dropout": [AUTO, Interval(Real, 0, 1, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "learning_rate_init": [AUTO, Interval(Real, 0, None, closed="neither")],
+        "max_iter": [AUTO, Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
+        "warm_start": ["boolean"],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "n_jobs": [
+            None,
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "verbose": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(256,),
+        *,
+        activation="relu",
+        sampler="auto",
+        n_active="auto",
+        family="pghash",
+        fold="signed",
+        n_tables=16,
+        hash_length="auto",
+        sketch_dim=None,
+        rehash_interval="auto",
+        n_neighbors="auto",
+        dropout="auto",
+        alpha=0.0,
+        batch_size="auto",
+        learning_rate_init="auto",
+        max_iter="auto",
+        tol=1e-4,
+        n_iter_no_change=3,
+        early_stopping=False,
+        validation_fraction="auto",
+        warm_start=False,
+        shuffle=True,
+        random_state=None,
+        n_jobs=None,
+        verbose=False,
+    ):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.sampler = sampler
+        self.n_active = n_active
+        self.family = family
+        self.fold = fold
+        self.n_tables = n_tables
+        self.hash_length = hash_length
+        self.sketch_dim = sketch_dim
+        self.rehash_interval = rehash_interval
+        self.n_neighbors = n_neighbors
+        self.dropout = dropout
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate_init = learning_rate_init
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Train from scratch (or, with `warm_start`, from the weights there are).
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
+            Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
+        sample_weight : array-like (n_samples,), default=None
+            Factor of each row's loss.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            NaN, inf or complex entries; a corrupted sparse matrix; X and y of different
+            lengths; a y of one class, or without a positive entry.
+        """
+        check_hidden_layer_sizes(self.hidden_layer_sizes)
+        X = check_X(self, X, reset=True)
+        targets, Y = Targets.learn(y)
+        check_same_length(X, Y)
+        weights = check_weights(sample_weight, X)
+        if self.warm_start and hasattr(self, "learner_"):
+            learner = self._same_shape(X, targets)
+        else:
+            learner = None
+        rows = SparseRows.from_matrix(X)
+        settings, n_threads = self._settings(X, targets), effective_n_threads(self.n_jobs)
+        if learner is None:
+            learner = self._start(rows, X, targets, settings)
+        with EpochProgress(self.verbose, settings.max_iter) as progress:
+            judges = learner.fit(
+                rows, Y, settings, sample_weight=weights, n_threads=n_threads, on_epoch=progress
+            )
+        threshold = None
+        if targets.multilabel:
+            threshold = fit_threshold(learner.predictor(n_threads), rows, Y, judges)
+        self._keep(learner, targets, threshold)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """One pass over a mini-batch of a stream; costs a row what an epoch of `fit` does.
+
+        A label's neuron starts as the mean hidden vector of its first rows. The rows that
+        vote are those of the last `fit`, if any: a stream adds none. The learning rate does
+        not fall but by what row-wise Adagrad itself lets it. The multilabel threshold is
+        half a row's even share, 1 / (2 x mean number of labels of the first batch), unless
+        `fit` has fitted one.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array-like (n_classes,), default=None
+            All classes there will ever be; needed in the first call for 1-d y. Later calls
+            may repeat it, not change it.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; no `classes` in the first call; other classes than then.
+        """
+        check_hidden_layer_sizes(self.hidden_layer_sizes)
+        first = not hasattr(self, "learner_")
+        X = check_X(self, X, reset=first)
+        if first:
+            if classes is None and not is_indicator(y):
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            targets, Y = Targets.learn(y, classes)
+        else:
+            targets = self.targets_
+            if classes is not None and not np.array_equal(np.unique(classes), targets.classes):
+                raise ValueError(
+                    f"`classes={classes!r}` is not the same as on last call to partial_fit, "
+                    f"was: {targets.classes!r}"
+                )
+            Y = targets.encode(y)
+        check_same_length(X, Y)
+        weights = check_weights(sample_weight, X)
+        rows, settings = SparseRows.from_matrix(X), self._settings(X, targets)
+        learner = self._start(rows, X, targets, settings) if first else self.learner_
+        learner.partial_fit(
+            rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
+        )
+        threshold = 0.5 * Y.n_rows / max(1, Y.indices.size) if targets.multilabel else None
+        self._keep(learner, targets, threshold if first else self.threshold_)
+        return self
+
+    def _settings(self, X, targets) -> Settings:
+        params = {name: getattr(self, name) for name in self._parameter_constraints}
+        return Settings.resolve(params, X.shape[0], targets.classes.shape[0])
+
+    def _start(self, rows, X, targets, settings) -> Learner:
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return Learner.start(rows, X.shape[1], targets.classes.shape[0], settings, seed)
+
+    def _same_shape(self, X, targets) -> Learner:
+        """The learner of the fit before, if it fits this data too."""
+        network = self.learner_.network
+        had = (network.n_features, self.targets_.classes.tolist(), self.targets_.multilabel)
+        has = (X.shape[1], targets.classes.tolist(), targets.multilabel)
+        if had != has:
+            raise ValueError(
+                "warm_start needs the features and classes of the fit before: "
+                f"{had[0]} features and {len(had[1])} classes, got {has[0]} and {len(has[1])}"
+                + ("" if had[0] != has[0] or len(had[1]) != len(has[1]) else " others")
+            )
+        return self.learner_
+
+    def _keep(self, learner, targets, threshold) -> None:
+        """Fitted attributes, all at once: a failed fit leaves the estimator as it was."""
+        history = learner.history
+        self.learner_, self.targets_, self.classes_ = learner, targets, targets.classes
+        self.threshold_ = threshold
+        self.loss_curve_, self.n_iter_ = history.losses, len(history.losses)
+        self.best_loss_ = min(history.losses, default=np.inf)
+        self.validation_scores_ = history.validation_scores or None
+
+    # Prediction ---------------------------------------------------------------------------
+
+    def predict_topk(self, X, k=5):
+        """The `k` best labels of each row.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        k : int, default=5
+
+        Returns
+        -------
+        labels : ndarray (n_samples, k), int64
+            Best first, padded with -1 if there are fewer than `k` labels. Integer classes
+            as they are; of other classes their positions in `classes_`.
+        scores : ndarray (n_samples, k), float32
+            Logit plus neighbours' votes, padded with -inf.
+
+        Notes
+        -----
+        O(n_samples * n_labels * n_hidden) in blocks: no n_samples x n_labels array.
+        """
+        labels, scores = self._topk(X, check_int(k, "k", 1))
+        return self.targets_.names(labels), scores
+
+    def _topk(self, X, k):
+        check_is_fitted(self)
+        rows = SparseRows.from_matrix(check_X(self, X, reset=False))
+        return self.learner_.predictor(effective_n_threads(self.n_jobs)).topk(rows, k)
+
+    def predict(self, X):
+        """The best class of each row, or the labels above `threshold_` in y's container."""
+        if not hasattr(self, "targets_") or not self.targets_.multilabel:
+            labels, _ = self._topk(X, 1)
+            return self.classes_[labels[:, 0]]
+        labels, scores = self._topk(X, min(N_RIVALS, self.classes_.shape[0]))
+        chosen = log_shares(scores) > np.log(self.threshold_)
+        indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
+        answer = self.targets_.indicator(indptr, labels[chosen])
+        if self.targets_.container != "array":
+            answer.sort_indices()
+        return answer
+
+    def decision_function(self, X):
+        """Scores of every class, a dense (n_samples, n_labels) array; binary: (n_samples,).
+
+        Multiclass: logit plus votes. Multilabel: the logarithm of a label's share (softmax
+        over the row's 50 best) over `threshold_`; positive means predicted. For wide heads
+        use `predict_topk`.
+        """
+        check_is_fitted(self)
+        rows = SparseRows.from_matrix(check_X(self, X, reset=False))
+        scores = self.learner_.predictor(effective_n_threads(self.n_jobs)).logits(rows)
+        if self.targets_.multilabel:
+            n_best = min(N_RIVALS, scores.shape[1])
+            best = -np.partition(-scores, n_best - 1, axis=1)[:, :n_best]
+            best = -np.sort(-best, axis=1)
+            total = best[:, :1] - log_shares(best)[:, :1]
+            return scores - total - np.float32(np.log(self.threshold_))
+        if scores.shape[1] == 2:
+            return scores[:, 1] - scores[:, 0]
+        return scores
+
+    def predict_proba(self, X):
+        """Probabilities, a dense (n_samples, n_labels) array.
+
+        Multiclass: softmax. Multilabel: logistic function of `decision_function`, one half
+        where `predict` begins to name a label; not calibrated otherwise.
+        """
+        scores = self.decision_function(X)
+        if self.targets_.multilabel:
+            return expit(scores)
+        if scores.ndim == 1:
+            positive = expit(scores)
+            return np.column_stack([1 - positive, positive])
+        return softmax(scores, axis=1)
+
+    # Fitted state -------------------------------------------------------------------------
+
+    @property
+    def network_(self):
+        """The trained `WideNetwork`."""
+        return self.learner_.network
+
+    @property
+    def coefs_(self):
+        """Weight matrices, ``(n_in, n_out)`` each; the last is a view of the head."""
+        return [*self.network_.body_weights, self.network_.head_weights.T]
+
+    @property
+    def intercepts_(self):
+        """Bias vectors."""
+        return [*self.network_.body_biases, self.network_.head_bias]
+
+    @property
+    def neighbor_weight_(self):
+        """Weight of the neighbours' votes, 0 if there are none."""
+        return self.learner_.memory.weight if self.learner_.memory else 0.0
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,155 @@
+"""Targets in and out: classes or label indicators as sparse rows, answers in y's container."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, column_or_1d
+
+from sklsh._validation import check_sparse
+from sklsh.network.rows import SparseRows
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a classifier must remember of y.
+
+    Attributes
+    ----------
+    classes : ndarray (n_labels,)
+        Sorted classes, or the column numbers of an indicator.
+    multilabel : bool
+    container : {"array", "csr_matrix", "csr_array"}
+        Of a multilabel y.
+    dtype : dtype
+        Of a multilabel y.
+    """
+
+    classes: np.ndarray
+    multilabel: bool
+    container: str = "array"
+    dtype: np.dtype = np.dtype(np.int64)
+
+    @classmethod
+    def learn(cls, y, classes=None) -> tuple[Targets, SparseRows]:
+        """Targets and encoded rows of `y`; `classes` as in ``partial_fit``.
+
+        Raises
+        ------
+        ValueError
+            NaN, continuous or ragged y; an indicator with other values than 0 and 1 or
+            with fewer than two columns; no positive entry; fewer than two classes.
+        """
+        if is_indicator(y):
+            rows, n_labels, container, dtype = _encode_indicator(y)
+            if classes is not None and len(classes) != n_labels:
+                raise ValueError(
+                    f"classes must name the {n_labels} columns of a multilabel y, "
+                    f"got {len(classes)} classes"
+                )
+            if n_labels < 2:
+                raise ValueError(
+                    f"a multilabel y must have at least 2 columns, got {n_labels}; "
+                    "one label is one class against none: pass y as 1-d"
+                )
+            return cls(np.arange(n_labels), True, container, dtype), rows
+        y = _check_classes(y)
+        seen = np.unique(y)
+        known = seen if classes is None else np.unique(_check_classes(classes))
+        if known.shape[0] < 2:
+            raise ValueError(
+                f"y must have at least 2 classes, got 1 class: {known.tolist()}"
+            )
+        targets = cls(known, False)
+        return targets, targets.encode(y)
+
+    def encode(self, y) -> SparseRows:
+        """Rows of another y of the same kind.
+
+        Raises
+        ------
+        ValueError
+            The other kind; another number of columns; a class that is not in `classes`.
+        """
+        if self.multilabel != is_indicator(y):
+            kinds = ("1-d classes", "a multilabel indicator")
+            raise ValueError(
+                f"y must be {kinds[self.multilabel]} as before, got {kinds[not self.multilabel]}"
+            )
+        if self.multilabel:
+            rows, n_labels, _, _ = _encode_indicator(y)
+            if n_labels != self.classes.shape[0]:
+                raise ValueError(
+                    f"y must have {self.classes.shape[0]} columns as before, got {n_labels}"
+                )
+            return rows
+        y = _check_classes(y)
+        unknown = np.setdiff1d(y, self.classes)
+        if unknown.size:
+            raise ValueError(
+                f"y has values that are not in classes: {unknown[:10].tolist()}; "
+                "all classes must be named in the first call of partial_fit"
+            )
+        return SparseRows.from_classes(np.searchsorted(self.classes, y))
+
+    def indicator(self, indptr, indices):
+        """A multilabel answer in y's container and dtype."""
+        shape = (indptr.shape[0] - 1, self.classes.shape[0])
+        data = np.ones(indices.shape[0], dtype=self.dtype)
+        if self.container == "array":
+            return sp.csr_array((data, indices, indptr), shape=shape).toarray()
+        return getattr(sp, self.container)((data, indices, indptr), shape=shape)
+
+    def names(self, labels: np.ndarray) -> np.ndarray:
+        """Label columns as int64 labels: integer classes themselves, positions of others."""
+        if self.multilabel or self.classes.dtype.kind not in "iu":
+            return labels
+        return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
+
+
+def is_indicator(y) -> bool:
+    """Whether `y` is 2-d with more than one column: a multilabel indicator."""
+    if sp.issparse(y):
+        return True
+    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    return len(shape) == 2 and shape[1] > 1
+
+
+def _check_classes(y) -> np.ndarray:
+    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return y
+
+
+def _encode_indicator(y):
+    """Rows, number of columns, container name and dtype of an indicator matrix."""
+    container, dtype = "array", getattr(y, "dtype", np.dtype(np.int64))
+    if sp.issparse(y):
+        container = "csr_array" if isinstance(y, sp.sparray) else "csr_matrix"
+        y = check_sparse(y, "y")
+    else:
+        y = check_array(y, dtype=None, input_name="y")
+        dtype = y.dtype
+    if dtype.kind not in "biuf":
+        raise ValueError(f"a multilabel y must be a numeric 0/1 indicator, got dtype {dtype}")
+    y = sp.csr_array(y)
+    if not y.data.all():
+        y = y.copy()
+        y.eliminate_zeros()
+    wrong = np.flatnonzero(~(y.data == 1))
+    if wrong.size:
+        raise ValueError(
+            f"a multilabel y must be an indicator of 0 and 1, got the value "
+            f"{y.data[wrong[0]]!r}"
+        )
+    if not y.nnz:
+        raise ValueError("y must have at least one positive entry, got none")
+    rows = SparseRows(
+        y.indptr.astype(np.int64), y.indices.astype(np.int32, copy=False),
+        np.ones(y.nnz, dtype=np.float32),
+    )  # fmt: skip
+    return rows, y.shape[1], container, dtype

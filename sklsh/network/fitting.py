@@ -1,0 +1,93 @@
+"""The fit loop: epochs with a decaying rate, validation, early stopping, Ctrl-C."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklsh.network.calibration import hits
+from sklsh.network.model import WideNetwork
+from sklsh.network.predictor import Predictor
+from sklsh.network.rows import SparseRows
+from sklsh.network.settings import Settings
+from sklsh.network.trainer import Trainer
+
+FINAL_RATE = 0.02
+"""The learning rate falls linearly to this share of its initial value."""
+
+
+@dataclass
+class History:
+    """What happened in a fit, epoch by epoch."""
+
+    losses: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+
+
+def precision_at_1(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
+    """Share of `rows` whose best-scored label is one of theirs."""
+    return float(hits(predictor.topk(X, 1, rows)[0], Y, rows).mean())
+
+
+def fit_epochs(
+    trainer: Trainer,
+    X: SparseRows,
+    Y: SparseRows,
+    rows: np.ndarray,
+    settings: Settings,
+    *,
+    validation: np.ndarray,
+    sample_weight: np.ndarray | None = None,
+    rng: np.random.Generator,
+    on_epoch: Callable[[int, History], None] = lambda epoch, history: None,
+) -> History:
+    """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
+
+    With early stopping, P@1 on the rows `validation` decides, and the best weights are put
+    back at the end (they cost a copy of the parameters meanwhile).
+    """
+    history = History()
+    best_score, best_weights, n_worse = -np.inf, None, 0
+    n_threads = trainer.n_threads
+    predictor = Predictor(trainer.network, n_threads=n_threads)
+    try:
+        for epoch in range(settings.max_iter):
+            order = rng.permutation(rows) if settings.shuffle else rows
+
+            def rate(position, epoch=epoch):
+                left = 1.0 - (epoch + position) / settings.max_iter
+                return settings.learning_rate_init * max(FINAL_RATE, left)
+
+            loss = trainer.epoch(X, Y, order, settings.batch_size, rate, sample_weight)
+            history.losses.append(loss)
+            if settings.early_stopping:
+                score = precision_at_1(predictor, X, Y, validation)
+                history.validation_scores.append(score)
+                n_worse = 0 if score > best_score + settings.tol else n_worse + 1
+                if score > best_score:
+                    best_score, best_weights = score, copy_weights(trainer.network)
+            on_epoch(epoch, history)
+            if n_worse >= settings.n_iter_no_change:
+                break
+    except KeyboardInterrupt:
+        warnings.warn(
+            f"Training interrupted by the user after {len(history.losses)} whole epochs.",
+            stacklevel=2,
+        )
+    if best_weights is not None:
+        restore_weights(trainer.network, best_weights)
+    return history
+
+
+def copy_weights(network: WideNetwork) -> list[np.ndarray]:
+    """All parameters, copied."""
+    return [array.copy() for array in network.parameters()]
+
+
+def restore_weights(network: WideNetwork, weights: list[np.ndarray]) -> None:
+    """Put back what `copy_weights` took."""
+    for array, saved in zip(network.parameters(), weights, strict=True):
+        array[...] = saved

@@ -1,0 +1,149 @@
+"""`Learner`: a network with its optimizer and its memory, fitted whole or batch by batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from sklsh.hashing import make_family
+from sklsh.network.calibration import fit_vote_weight
+from sklsh.network.fitting import History, fit_epochs
+from sklsh.network.lsh import LSHCandidates
+from sklsh.network.model import WideNetwork
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.predictor import Predictor
+from sklsh.network.prototypes import set_prototypes
+from sklsh.network.rows import SparseRows
+from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
+from sklsh.network.settings import Settings
+from sklsh.network.trainer import Trainer
+
+PROTOTYPE_SCALE = 5.0
+"""Length of a fresh neuron's row."""
+
+MAX_JUDGES = 1_000
+"""Training rows that stand in for held-out ones where the data is too small to hold any out."""
+
+
+@dataclass
+class Learner:
+    """Everything a fitted estimator keeps: arrays and numbers.
+
+    Attributes
+    ----------
+    network : WideNetwork
+    optimizer : RowwiseAdagrad
+    seed : int
+        Source of all randomness, with the number of steps taken.
+    memory : NeighborMemory or None
+    n_steps : int
+    history : History
+    """
+
+    network: WideNetwork
+    optimizer: RowwiseAdagrad
+    seed: int
+    memory: NeighborMemory | None = None
+    n_steps: int = 0
+    history: History = field(default_factory=History)
+    sampler: Sampler | None = None
+
+    @classmethod
+    def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
+        """A fresh network, its first layer scaled for rows like those of `X`."""
+        n_rows = max(1, np.count_nonzero(X.counts()))
+        row_norm = float(np.sqrt(np.square(X.data, dtype=np.float64).sum() / n_rows))
+        network = WideNetwork.initialise(
+            n_features, settings.hidden_layer_sizes, n_labels,
+            activation=settings.activation, row_norm=row_norm or 1.0,
+            rng=np.random.default_rng(seed),
+        )  # fmt: skip
+        return cls(network, RowwiseAdagrad.for_network(network), seed)
+
+    def predictor(self, n_threads: int = 1) -> Predictor:
+        return Predictor(self.network, self.memory, n_threads)
+
+    def _trainer(self, settings: Settings, n_threads: int) -> Trainer:
+        if self.sampler is None:
+            lsh = LSHCandidates(
+                make_family(
+                    settings.family, n_tables=settings.n_tables, fold=settings.fold,
+                    hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
+                ),
+                N_CANDIDATES, settings.rehash_interval, self.seed,
+            )  # fmt: skip
+            self.sampler = make_sampler(
+                settings.sampler, settings.n_active, self.network.n_labels, self.seed, lsh
+            )
+        return Trainer(
+            self.network, self.sampler, self.optimizer, dropout=settings.dropout,
+            alpha=settings.alpha, seed=self.seed, step_count=self.n_steps, n_threads=n_threads,
+        )  # fmt: skip
+
+    def fit(
+        self,
+        X: SparseRows,
+        Y: SparseRows,
+        settings: Settings,
+        *,
+        sample_weight: np.ndarray | None = None,
+        n_threads: int = 1,
+        on_epoch=lambda epoch, history: None,
+    ) -> np.ndarray:
+        """Train for ``settings.max_iter`` epochs and fit the neighbours' votes.
+
+        Returns
+        -------
+        judges : ndarray of int32
+            Rows to calibrate on: those held out, or training rows where there are none.
+        """
+        rng = np.random.default_rng([self.seed, self.n_steps])
+        order = rng.permutation(X.n_rows).astype(np.int32)
+        held_out, train = np.split(order, [settings.n_validation])
+        train = np.sort(train)
+        judges = held_out if held_out.size else order[:MAX_JUDGES]
+        # BLAS runs on one thread: the parallel level is ours.
+        with threadpool_limits(1, user_api="blas"):
+            fresh = self.optimizer.untouched_neurons()
+            set_prototypes(self.network, X, Y, train, fresh, PROTOTYPE_SCALE, n_threads)
+            self.sampler = None
+            trainer = self._trainer(settings, n_threads)
+            self.history = fit_epochs(
+                trainer, X, Y, train, settings, validation=judges,
+                sample_weight=sample_weight, rng=rng, on_epoch=on_epoch,
+            )  # fmt: skip
+            self.n_steps, self.sampler = trainer.step_count, None
+            self.memory = None
+            if settings.n_neighbors and held_out.size:
+                self._fit_memory(X, Y, settings, train, held_out, n_threads)
+        return judges
+
+    def _fit_memory(self, X, Y, settings, train, held_out, n_threads) -> None:
+        """Fit the votes' weight on rows held out, then let all rows vote; none if 0 is best."""
+        n_features, n_neighbors = self.network.n_features, settings.n_neighbors
+        memory = NeighborMemory.build(X, Y, n_features, n_neighbors, rows=train)
+        predictor = Predictor(self.network, memory, n_threads)
+        weight = fit_vote_weight(predictor, X, Y, held_out)
+        if weight > 0:
+            self.memory = NeighborMemory.build(X, Y, n_features, n_neighbors)
+            self.memory.weight = weight
+
+    def partial_fit(
+        self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1
+    ) -> None:
+        """One pass over the rows; neurons of labels not seen before start as prototypes."""
+        rng = np.random.default_rng([self.seed, self.n_steps])
+        rows = np.arange(X.n_rows, dtype=np.int32)
+        with threadpool_limits(1, user_api="blas"):
+            fresh = self.optimizer.untouched_neurons()
+            set_prototypes(self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, n_threads)
+            trainer = self._trainer(settings, n_threads)
+            loss = trainer.epoch(
+                X, Y, rng.permutation(rows) if settings.shuffle else rows,
+                settings.batch_size, settings.learning_rate_init, sample_weight,
+            )  # fmt: skip
+        self.n_steps = trainer.step_count
+        self.history.losses.append(loss)

@@ -1,0 +1,135 @@
+"""`LSHCandidates`: hash tables over the head's rows, asked for the neurons of a hidden vector."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklsh._threads import blocks
+from sklsh.hashing import HashTables
+from sklsh.network.model import WideNetwork
+
+ROWS = 8192
+GROWTH = 1.25
+"""The interval between re-hashes grows by this: weights move less and less."""
+
+
+class InnerProductMap:
+    """Turns neurons and hidden vectors into vectors whose angle orders the logits.
+
+    ``w @ h + b`` becomes the inner product of ``[w - m, (b + (w - m) @ c) / s]`` and
+    ``[h - c, s]``, less ``m @ h``, which is the same for every neuron. ReLU activations
+    share a large positive mean `c` and trained rows a mean `m`; angles without them tell
+    neurons apart. `s` gives the bias coordinate its due length on both sides.
+
+    Parameters
+    ----------
+    network : WideNetwork
+    hidden : ndarray (n_rows, n_hidden)
+        A sample of hidden vectors.
+    """
+
+    def __init__(self, network: WideNetwork, hidden: np.ndarray):
+        weights = network.head_weights[:: max(1, network.n_labels // ROWS)]
+        self.row_mean = weights.mean(axis=0)
+        self.hidden_mean = hidden.mean(axis=0)
+        centred = weights - self.row_mean
+        bias = network.head_bias[:: max(1, network.n_labels // ROWS)]
+        bias = bias + centred @ self.hidden_mean
+        lengths = [
+            float(np.sqrt(np.mean(np.square(a)) * (a.shape[1] if a.ndim > 1 else 1)))
+            for a in (hidden - self.hidden_mean, bias, centred)
+        ]
+        ratio = lengths[0] * lengths[1] / lengths[2] if lengths[2] else 0.0
+        self.bias_length = np.float32(np.sqrt(ratio) or 1.0)
+
+    def neurons(self, network: WideNetwork, ids) -> np.ndarray:
+        """Vectors of the head rows `ids` (an array or a slice), ``(n, n_hidden + 1)``."""
+        rows = network.head_weights[ids] - self.row_mean
+        bias = network.head_bias[ids] + rows @ self.hidden_mean
+        return np.concatenate([rows, bias[:, None] / self.bias_length], axis=1)
+
+    def queries(self, hidden) -> np.ndarray:
+        """Vectors of hidden rows, ``(n, n_hidden + 1)``."""
+        out = np.empty((hidden.shape[0], hidden.shape[1] + 1), dtype=np.float32)
+        np.subtract(hidden, self.hidden_mean, out=out[:, :-1])
+        out[:, -1] = self.bias_length
+        return out
+
+
+class LSHCandidates:
+    """Neurons ranked by their collisions with a hidden vector.
+
+    Parameters
+    ----------
+    family : HashFamily
+    n_candidates : int
+        Most candidates of a row.
+    rehash_interval : int
+        Steps before the rows that changed are hashed again; it grows by a quarter each time.
+    seed : int
+
+    Notes
+    -----
+    The head is folded once, `n_labels x sketch_dim`; all tables are hashed from that
+    sketch, and later only the rows that changed are folded and hashed again.
+    """
+
+    def __init__(self, family, n_candidates: int, rehash_interval: int, seed: int):
+        self.family = family
+        self.n_candidates = n_candidates
+        self.rehash_interval = rehash_interval
+        self._seed = seed
+        self.map: InnerProductMap | None = None
+        self.tables: HashTables | None = None
+        self._functions = None
+        self._stale: np.ndarray | None = None
+        self._next_rehash = 0
+
+    def build(self, network: WideNetwork, hidden, n_threads: int = 1) -> None:
+        """Hash every neuron; `hidden` is a sample of hidden vectors to centre by."""
+        self.map = InnerProductMap(network, hidden)
+        self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=self._seed)
+        sketch = np.concatenate(
+            [
+                self._functions.sketch(self.map.neurons(network, slice(*span)), n_threads)
+                for span in blocks(network.n_labels, ROWS)
+            ]
+        )
+        self.tables = HashTables.from_sketch(self._functions, sketch, n_jobs=n_threads)
+        self._stale = np.zeros(network.n_labels, dtype=bool)
+
+    def _rehash(self, network, n_threads) -> None:
+        """Hash the rows that changed since they were last hashed."""
+        ids = np.flatnonzero(self._stale).astype(np.int32)
+        if ids.size:
+            codes = np.concatenate(
+                [self.codes(self.map.neurons(network, ids[slice(*span)]), n_threads)
+                 for span in blocks(ids.size, ROWS)]
+            )  # fmt: skip
+            self.tables.update(ids, codes, n_jobs=n_threads)
+            self._stale[:] = False
+
+    def codes(self, vectors, n_threads: int = 1):
+        """Codes of vectors that `InnerProductMap` made."""
+        return self._functions.codes(
+            self._functions.sketch(vectors, n_threads), n_jobs=n_threads
+        )
+
+    def query(self, hidden, n_threads: int = 1):
+        """``(indptr, ids, counts)`` of hidden rows, from the tables as they are."""
+        codes = self.codes(self.map.queries(hidden), n_threads)
+        return self.tables.query(codes, self.n_candidates, n_jobs=n_threads)
+
+    def find(self, network, hidden, step, n_threads):
+        if self.tables is None:
+            self.build(network, hidden, n_threads)
+            self._next_rehash = step + self.rehash_interval
+        elif step >= self._next_rehash:
+            self._rehash(network, n_threads)
+            self.rehash_interval = int(np.ceil(GROWTH * self.rehash_interval))
+            self._next_rehash = step + self.rehash_interval
+        return self.query(hidden, n_threads)[:2]
+
+    def changed(self, ids):
+        if self._stale is not None:
+            self._stale[ids] = True

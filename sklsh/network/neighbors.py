@@ -1,0 +1,107 @@
+"""`NeighborMemory`: training rows kept in an inverted index; their labels vote at prediction.
+
+A network of a few hundred hidden units forgets rare features; the rows themselves do not.
+The final score of a label is ``logit + weight * log(1 + 10 * votes)``, where `votes` is the
+sum of the cosine similarities of those of the query's nearest training rows that carry the
+label (compare Khandelwal et al., "Nearest neighbor language models", ICLR 2020). The weight
+is fitted on validation rows and is 0 where neighbours do not help.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._threads import blocks, run_blocks
+from sklsh.kernels.neighbors import add_votes, merge_votes_topk, nearest_rows_csr
+from sklsh.network.model import WideNetwork
+from sklsh.network.rows import SparseRows
+
+QUERIES = 256
+"""Queries of one task; each task has its own scratch of one float a training row."""
+
+SHARPNESS = np.float32(10.0)
+"""Votes are similarities: of the order of 1. Ranking hardly changes between 3 and 30."""
+
+
+@dataclass
+class NeighborMemory:
+    """Rows of unit norm, feature-major, and the labels of each.
+
+    Attributes
+    ----------
+    postings : SparseRows
+        Row `f` lists the training rows that have feature `f`, with their values.
+    labels : SparseRows
+        Labels of each training row.
+    n_neighbors : int
+        Rows that vote.
+    weight : float
+        Of the votes in the final score.
+    """
+
+    postings: SparseRows
+    labels: SparseRows
+    n_neighbors: int
+    weight: float = 0.0
+
+    @classmethod
+    def build(
+        cls, X: SparseRows, Y: SparseRows, n_features: int, n_neighbors: int, rows=None
+    ) -> NeighborMemory:
+        """Index all rows of `X`, or the ascending `rows`; O(nnz) time and memory."""
+        if rows is not None:
+            X, Y = X.take(rows), Y.take(rows)
+        owner = np.repeat(np.arange(X.n_rows), X.counts())
+        norms = np.sqrt(np.bincount(owner, X.data.astype(np.float64) ** 2, X.n_rows))
+        scale = (1.0 / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+        unit = SparseRows(X.indptr, X.indices, X.data * scale[owner])
+        return cls(SparseRows.from_matrix(unit.to_matrix(n_features).T), Y, n_neighbors)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(array.nbytes for array in (*self.postings, *self.labels))
+
+    def nearest(self, X: SparseRows, rows, n_threads: int = 1):
+        """Ids (n, n_neighbors) int32, padded with -1, and cosine similarities, best first."""
+        n_train, n_rows = self.labels.n_rows, rows.shape[0]
+        ids = np.empty((n_rows, self.n_neighbors), dtype=np.int32)
+        similarities = np.empty((n_rows, self.n_neighbors), dtype=np.float32)
+
+        def task(start, stop):
+            sums = np.zeros(n_train, dtype=np.float32)
+            touched = np.empty(n_train, dtype=np.int32)
+            nearest_rows_csr(
+                *self.postings, *X, rows, sums, touched, ids, similarities, start, stop
+            )
+
+        run_blocks(task, blocks(n_rows, QUERIES), n_threads)
+        return ids, similarities
+
+    def merge_topk(self, network: WideNetwork, hidden, neighbors, net_topk, k, n_threads=1):
+        """Top `k` of logit plus votes, given the network's own top k (labels, scores)."""
+        n_samples = hidden.shape[0]
+        labels = np.full((n_samples, k), -1, dtype=np.int64)
+        scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
+
+        def task(start, stop):
+            votes = np.zeros(network.n_labels, dtype=np.float32)
+            voted = np.empty(network.n_labels, dtype=np.int32)
+            merge_votes_topk(
+                hidden, network.head_weights, network.head_bias, *neighbors,
+                self.labels.indptr, self.labels.indices, np.float32(self.weight), SHARPNESS,
+                votes, voted, *net_topk, labels, scores, start, stop,
+            )  # fmt: skip
+
+        run_blocks(task, blocks(n_samples, QUERIES), n_threads)
+        return labels, scores
+
+    def add_to(self, logits, neighbors) -> None:
+        """Add the votes to dense logits (n_samples, n_labels), in place."""
+        n_labels = logits.shape[1]
+        add_votes(
+            *neighbors, self.labels.indptr, self.labels.indices, np.float32(self.weight),
+            SHARPNESS, np.zeros(n_labels, dtype=np.float32), np.empty(n_labels, dtype=np.int32),
+            logits, 0, logits.shape[0],
+        )  # fmt: skip

@@ -1,0 +1,70 @@
+"""Prediction with a trained network: logits of the head plus the votes of nearest rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._threads import blocks
+from sklsh.network.model import WideNetwork
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.rows import SparseRows
+from sklsh.network.topk import exact_topk
+
+ROWS = 4096
+"""Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
+
+
+@dataclass
+class Predictor:
+    """Top k and logits.
+
+    Attributes
+    ----------
+    network : WideNetwork
+    memory : NeighborMemory or None
+    n_threads : int
+    """
+
+    network: WideNetwork
+    memory: NeighborMemory | None = None
+    n_threads: int = 1
+
+    @property
+    def _votes(self) -> bool:
+        return self.memory is not None and self.memory.weight > 0
+
+    def topk(self, X: SparseRows, k: int, rows=None):
+        """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
+
+        Exact: O(n_rows * n_labels * n_hidden), in blocks.
+        """
+        if rows is None:
+            rows = np.arange(X.n_rows, dtype=np.int32)
+        labels = np.empty((rows.shape[0], k), dtype=np.int64)
+        scores = np.empty((rows.shape[0], k), dtype=np.float32)
+        for start, stop in blocks(rows.shape[0], ROWS):
+            part = rows[start:stop]
+            hidden = self.network.hidden(X, part, self.n_threads)
+            found = exact_topk(self.network, hidden, k, self.n_threads)
+            if self._votes:
+                neighbors = self.memory.nearest(X, part, self.n_threads)
+                found = self.memory.merge_topk(
+                    self.network, hidden, neighbors, found, k, self.n_threads
+                )
+            labels[start:stop], scores[start:stop] = found
+        return labels, scores
+
+    def logits(self, X: SparseRows) -> np.ndarray:
+        """Scores of every label, dense (n_rows, n_labels) float32: for small heads."""
+        out = np.empty((X.n_rows, self.network.n_labels), dtype=np.float32)
+        for start, stop in blocks(X.n_rows, ROWS):
+            part = np.arange(start, stop, dtype=np.int32)
+            hidden = self.network.hidden(X, part, self.n_threads)
+            np.matmul(hidden, self.network.head_weights.T, out=out[start:stop])
+            out[start:stop] += self.network.head_bias
+            if self._votes:
+                neighbors = self.memory.nearest(X, part, self.n_threads)
+                self.memory.add_to(out[start:stop], neighbors)
+        return out

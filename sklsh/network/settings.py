@@ -1,0 +1,81 @@
+"""Where ``"auto"`` is decided: settings that follow from the size of the problem, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+BATCH_SIZE = 128
+MIN_STEPS = 1_000
+"""Small data sees about as many steps as this, in more epochs."""
+
+DENSE_LABELS = 1_024
+"""Heads up to this wide are computed whole: sampling would save nothing."""
+
+BUCKET = 256
+"""Neurons that an automatic hash length leaves in a bucket, on average."""
+
+MIN_VALIDATION = 50
+"""Fewer held-out rows than this decide nothing: none are held out."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A training run's settings, resolved: names and meanings are `SparseLSHMLPClassifier`'s."""
+
+    hidden_layer_sizes: tuple[int, ...]
+    activation: str
+    sampler: str
+    n_active: int
+    family: str
+    fold: str
+    n_tables: int
+    hash_length: int
+    sketch_dim: int | None
+    rehash_interval: int
+    n_neighbors: int
+    dropout: float
+    alpha: float
+    batch_size: int
+    learning_rate_init: float
+    max_iter: int
+    tol: float
+    n_iter_no_change: int
+    early_stopping: bool
+    shuffle: bool
+    n_validation: int
+
+    @classmethod
+    def resolve(cls, params: Mapping, n_samples: int, n_labels: int) -> Settings:
+        """Replace each ``"auto"`` among an estimator's parameters by what suits the problem."""
+
+        def given(name, automatic):
+            value = params[name]
+            return automatic if isinstance(value, str) and value == "auto" else value
+
+        fraction = given("validation_fraction", min(0.1, 1000 / n_samples))
+        n_validation = int(fraction * n_samples)
+        if n_validation < MIN_VALIDATION:
+            n_validation = 0
+        n_train = n_samples - n_validation
+        batch_size = min(n_train, given("batch_size", max(1, min(BATCH_SIZE, n_train // 10))))
+        n_steps = int(np.ceil(n_train / batch_size))
+        resolved = {
+            "hidden_layer_sizes": tuple(np.atleast_1d(params["hidden_layer_sizes"]).tolist()),
+            "sampler": given("sampler", "all" if n_labels <= DENSE_LABELS else "random"),
+            "n_active": min(n_labels, given("n_active", 256)),
+            "hash_length": given(
+                "hash_length", int(np.clip(np.log2(n_labels / BUCKET), 4, 20))
+            ),
+            "rehash_interval": given("rehash_interval", 100),
+            "n_neighbors": given("n_neighbors", 30),
+            "dropout": given("dropout", 0.3),
+            "batch_size": batch_size,
+            "learning_rate_init": given("learning_rate_init", 0.02),
+            "max_iter": given("max_iter", max(4, int(np.ceil(MIN_STEPS / n_steps)))),
+            "n_validation": n_validation,
+        }
+        as_given = {f.name: params[f.name] for f in fields(cls) if f.name not in resolved}
+        return cls(**resolved, **as_given)
