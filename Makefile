@@ -1,0 +1,64 @@
+# Every target sets itself up: a fresh clone needs Python 3.11 or later, make, and an index
+# that pip can reach. Stamps inside .venv say which extras are installed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint bench doc clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Compiled kernels are kept between runs, beside the checkout and out of the package.
+export NUMBA_CACHE_DIR := $(CURDIR)/.numba_cache
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Set PYTHON=/path/to/python to choose the interpreter that makes the environment.
+PYTHON ?=
+
+help:
+	@echo "make demo      train on the bundled WordNet subset and print how good it is"
+	@echo "make test      tests and doctests, without those marked slow"
+	@echo "make test-all  all tests and doctests"
+	@echo "make lint      ruff, mypy, codespell"
+	@echo "make bench     every benchmark, one after the other (long)"
+	@echo "make doc       documentation, to doc/_build/html"
+
+$(VENV)/.made:
+	@python=""; \
+	for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+	    2>/dev/null; then python=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "sklsh needs Python 3.11 or later with its venv module; none was found as python3," \
+	    "python3.13, python3.12 or python3.11. Name one: make PYTHON=/path/to/python3.11" >&2; \
+	  exit 1; \
+	fi; \
+	echo "making $(VENV) with $$($$python --version)"; \
+	"$$python" -m venv $(VENV)
+	@touch $@
+
+# One stamp for each set of extras, so that a demo does not wait for the test tools.
+$(VENV)/.with-%: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+demo: $(VENV)/.with-cli
+	$(BIN)/sklsh demo
+
+test: $(VENV)/.with-test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.with-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.with-lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
+
+bench: $(VENV)/.with-bench
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+doc: $(VENV)/.with-doc
+	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
+
+clean:
+	rm -rf $(VENV) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build dist
