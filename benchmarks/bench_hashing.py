@@ -29,9 +29,7 @@ N_QUERIES, N_CANDIDATES = 8, 1000
 
 def head(n_rows: int) -> np.ndarray:
     """Random head; its values do not matter to the cost."""
-    return np.random.default_rng(0).standard_normal(
-        (n_rows, N_FEATURES), dtype=np.float32
-    )
+    return np.random.default_rng(0).standard_normal((n_rows, N_FEATURES), dtype=np.float32)
 
 
 def draw():
@@ -80,9 +78,7 @@ def serially(functions, sketch):
 
 def resident() -> int:
     """Bytes resident now (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf(
-        "SC_PAGE_SIZE"
-    )
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _peak(mode: str, n_rows: int, pipe) -> None:
@@ -158,9 +154,7 @@ def measure(n_rows: int, repeats: int) -> dict:
         },
     }
     figures["times_numpy"] = numpy_seconds / figures["seconds"]["total"]
-    equal = zip(
-        query(functions, sketch, tables), serially(functions, sketch), strict=True
-    )
+    equal = zip(query(functions, sketch, tables), serially(functions, sketch), strict=True)
     figures["serial_equals_tables"] = all(np.array_equal(a, b) for a, b in equal)
     table_bytes = tables.nbytes // N_TABLES
     allowed = {
@@ -169,8 +163,7 @@ def measure(n_rows: int, repeats: int) -> dict:
         "query": table_bytes * 4,
     }
     figures["bytes"] = {
-        mode: {"peak_extra": peak_bytes(mode, n_rows), "allowed": allowed[mode]}
-        for mode in allowed
+        mode: {"peak_extra": peak_bytes(mode, n_rows), "allowed": allowed[mode]} for mode in allowed
     }
     return figures
 

@@ -202,9 +202,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
             sketch_dim=self.sketch_dim,
             fold=self.fold,
         )
-        seed = int(
-            check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        )
+        seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         return family.draw(n_features, seed)
 
     def _hash(self, X):
@@ -212,9 +210,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         functions = self.functions_
         rows = max(1, SKETCH_ENTRIES // functions.projection.sketch_dim)
         parts = [
-            functions.codes(
-                functions.sketch(X[start:stop], self.n_jobs), n_jobs=self.n_jobs
-            )
+            functions.codes(functions.sketch(X[start:stop], self.n_jobs), n_jobs=self.n_jobs)
             for start, stop in blocks(X.shape[0], rows)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -273,9 +269,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
         indices = columns[found]
         shape = (codes.shape[0], self.bucket_codes_.shape[0])
-        return sp.csr_matrix(
-            (np.ones(indices.shape[0], dtype=dtype), indices, indptr), shape=shape
-        )
+        return sp.csr_matrix((np.ones(indices.shape[0], dtype=dtype), indices, indptr), shape=shape)
 
     def query(self, X, n_candidates=None, *, n_probes=1):
         """Fitted rows that share buckets with each row of X.
@@ -299,9 +293,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
             n_candidates = check_int(n_candidates, "n_candidates", 1)
         keys = self.functions_.probes(self.functions_.sketch(X, self.n_jobs), n_probes)
         indptr, ids, counts = self.tables_.query(keys, n_candidates, n_jobs=self.n_jobs)
-        found = sp.csr_matrix(
-            (counts, ids, indptr), shape=(X.shape[0], self.tables_.n_ids)
-        )
+        found = sp.csr_matrix((counts, ids, indptr), shape=(X.shape[0], self.tables_.n_ids))
         found.sort_indices()
         return found
 

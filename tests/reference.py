@@ -7,6 +7,14 @@ import numpy as np
 # ---- hashing -------------------------------------------------------------------------------
 
 
+def mix(seed, stream, draw):
+    """One 64-bit word of the counter-based source, in plain integers."""
+    z = (seed + stream * 0x9E3779B97F4A7C15 + draw * 0xD1B54A32D192ED03) % 2**64
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+    return z ^ (z >> 31)
+
+
 def fold(X, bins, weights, sketch_dim):
     """Sketch of dense rows, float32 sums in ascending order of the coordinate."""
     out = np.zeros((len(X), sketch_dim), dtype=np.float32)
@@ -76,12 +84,8 @@ def bucket_order(codes, members):
 def rank_by_collisions(codes, present, keys, n_candidates=None):
     """(ids, counts) of one query; `codes` (n_tables, n_ids), `keys` (n_tables, n_probes)."""
     counts = {
-        i: sum(
-            int(codes[t, i]) == int(key) for t in range(len(keys)) for key in keys[t]
-        )
+        i: sum(int(codes[t, i]) == int(key) for t in range(len(keys)) for key in keys[t])
         for i in np.flatnonzero(present)
     }
-    ranked = sorted((i for i in counts if counts[i]), key=lambda i: (-counts[i], i))[
-        :n_candidates
-    ]
+    ranked = sorted((i for i in counts if counts[i]), key=lambda i: (-counts[i], i))[:n_candidates]
     return [int(i) for i in ranked], [counts[i] for i in ranked]

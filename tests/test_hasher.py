@@ -50,9 +50,7 @@ def test_encodings_say_the_same_as_the_codes(X, family, encode):
     assert hasher.transform(X.astype(np.float64)).dtype == np.float64
     if encode == "bits":
         bits = out.reshape(60, 3, -1).astype(np.int64)
-        np.testing.assert_array_equal(
-            bits @ (1 << np.arange(bits.shape[2])[::-1]), codes
-        )
+        np.testing.assert_array_equal(bits @ (1 << np.arange(bits.shape[2])[::-1]), codes)
         return
     assert sp.issparse(out) == (encode == "onehot")
     dense = out.toarray() if sp.issparse(out) else out
@@ -69,9 +67,7 @@ def test_partial_fit_on_parts_is_fit_on_the_whole(X):
         parts.partial_fit(X[start : start + 25])
     assert whole.tables_ == parts.tables_
     assert (whole.transform(X) != parts.transform(X)).nnz == 0
-    np.testing.assert_array_equal(
-        whole.get_feature_names_out(), parts.get_feature_names_out()
-    )
+    np.testing.assert_array_equal(whole.get_feature_names_out(), parts.get_feature_names_out())
 
 
 def test_query_counts_collisions(X):
@@ -92,9 +88,7 @@ def test_query_counts_collisions(X):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(
-    "container", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_array]
-)
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array, sp.csc_matrix, sp.coo_array])
 def test_sparse_rows_have_the_codes_of_dense_ones(X, family, container):
     X[X < 0.5] = 0
     hasher = CompressedLSHHasher(family, hash_length=5, random_state=0).fit(X)
@@ -169,9 +163,7 @@ def test_column_transformer_and_feature_union(X):
     for features in (columns, union):
         model = make_pipeline(features, LogisticRegression()).fit(X, y)
         assert model.score(X, y) > 0.9
-        assert (
-            features.get_feature_names_out().shape[0] == features.transform(X).shape[1]
-        )
+        assert features.get_feature_names_out().shape[0] == features.transform(X).shape[1]
 
 
 def test_grid_search(X):

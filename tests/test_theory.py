@@ -76,13 +76,11 @@ def test_full_width_angle(rng):
 @pytest.mark.parametrize("n_features", [128, 131])
 def test_hashing_the_sketch_is_hashing_the_vector(fold, n_features, rng):
     """(S B) x = S (B x): one sketch serves every table."""
-    functions = make_family(
-        "pghash", n_tables=20, sketch_dim=SKETCH_DIM, fold=fold
-    ).draw(n_features)
-    X = rng.standard_normal((200, n_features)).astype(np.float32)
-    full_planes = (
-        functions.planes[:, :, :SKETCH_DIM] @ functions.projection.matrix().toarray()
+    functions = make_family("pghash", n_tables=20, sketch_dim=SKETCH_DIM, fold=fold).draw(
+        n_features
     )
+    X = rng.standard_normal((200, n_features)).astype(np.float32)
+    full_planes = functions.planes[:, :, :SKETCH_DIM] @ functions.projection.matrix().toarray()
     products = np.einsum("tkd,nd->ntk", full_planes, X)
     expected = (products > 0) @ (1 << np.arange(8)[::-1])
     # Only a product within rounding of 0 may fall on another side.
@@ -97,9 +95,7 @@ def test_codes_ignore_scale(family, rng):
     X = rng.standard_normal((300, N_FEATURES)).astype(np.float32)
     codes = functions.codes(functions.sketch(X))
     for scale in (2.0**-20, 0.5, 2.0**20):
-        np.testing.assert_array_equal(
-            codes, functions.codes(functions.sketch(X * scale))
-        )
+        np.testing.assert_array_equal(codes, functions.codes(functions.sketch(X * scale)))
     other = functions.codes(functions.sketch(X * np.float32(3.7)))
     assert (other != codes).mean() < 1e-3
     negative = functions.codes(functions.sketch(-X))
@@ -118,15 +114,11 @@ def test_sketched_norms_on_the_sphere(rng):
     """0 <= |Bx|^2 <= (d/c) |x|^2; E |Bx|^2 = 1, Var = 2 (d/c - 1) / (d + 2)."""
     ratio = N_FEATURES / SKETCH_DIM
     projection = PeriodicFold.draw(N_FEATURES, SKETCH_DIM)
-    squares = (projection.apply(spheres(100_000, rng)).astype(np.float64) ** 2).sum(
-        axis=1
-    )
+    squares = (projection.apply(spheres(100_000, rng)).astype(np.float64) ** 2).sum(axis=1)
     within(squares.mean(), 1.0, 0.01)
     within(squares.var(), 2 * (ratio - 1) / (N_FEATURES + 2), 0.03)
     B = projection.matrix().toarray()
-    extremes = projection.apply(
-        np.stack([B[0], np.eye(N_FEATURES)[0] - np.eye(N_FEATURES)[8]])
-    )
+    extremes = projection.apply(np.stack([B[0], np.eye(N_FEATURES)[0] - np.eye(N_FEATURES)[8]]))
     within((extremes[0] ** 2).sum() / (B[0] ** 2).sum(), ratio, 1e-5)
     assert not extremes[1].any()
 
@@ -181,8 +173,7 @@ def test_signed_fold_is_unbiased_with_the_stated_variance(rng):
         by = np.bincount(bins, signs * y, minlength=SKETCH_DIM)
         products.append(bx @ by)
         per_bin = [
-            np.bincount(bins, values, minlength=SKETCH_DIM)
-            for values in (x**2, y**2, x * y)
+            np.bincount(bins, values, minlength=SKETCH_DIM) for values in (x**2, y**2, x * y)
         ]
         variances.append(per_bin[0] @ per_bin[1] + per_bin[2] @ per_bin[2])
     products = np.array(products)
@@ -210,9 +201,7 @@ def test_more_tables_find_neighbours_as_predicted(rng):
     n_pairs, n_tables, hash_length = 4000, 6, 8
     x = spheres(n_pairs, rng)
     y = x + 0.6 * spheres(n_pairs, rng)
-    functions = make_family("simhash", n_tables=n_tables, hash_length=hash_length).draw(
-        N_FEATURES
-    )
+    functions = make_family("simhash", n_tables=n_tables, hash_length=hash_length).draw(N_FEATURES)
     cosine = np.einsum("ij,ij->i", x, y) / np.linalg.norm(y, axis=1)
     p = 1 - np.arccos(cosine) / np.pi
     tables = HashTables.from_sketch(functions, functions.sketch(x))
@@ -225,9 +214,7 @@ def test_winner_take_all_of_disjoint_orders(rng):
     """Independent dense rows share a bin's winner with 1 / w, k bins with w^-k."""
     X = rng.standard_normal((20_000, N_FEATURES)).astype(np.float32)
     for hash_length in (1, 2):
-        functions = make_family("dwta", n_tables=30, hash_length=hash_length).draw(
-            N_FEATURES
-        )
+        functions = make_family("dwta", n_tables=30, hash_length=hash_length).draw(N_FEATURES)
         codes = functions.codes(functions.sketch(X))
         within((codes[::2] == codes[1::2]).mean(), 8.0**-hash_length)
     # A rank-preserving change of values, not only of scale, keeps every winner.

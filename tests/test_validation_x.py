@@ -45,9 +45,7 @@ def test_other_numbers_become_float64(dtype):
     assert check(np.eye(3, dtype=dtype)).dtype == np.float64
 
 
-@pytest.mark.parametrize(
-    "container", [sp.csc_matrix, sp.coo_array, sp.lil_matrix, sp.dok_array]
-)
+@pytest.mark.parametrize("container", [sp.csc_matrix, sp.coo_array, sp.lil_matrix, sp.dok_array])
 def test_other_formats_become_csr(container):
     X = matrix()
     checked = check(container(X))
@@ -118,32 +116,22 @@ def test_corrupted_csr_is_refused_before_anyone_walks_it(X, message):
 def test_corrupted_csc_and_coo():
     X = matrix(sp.csc_matrix)
     X.indices = np.array([0, 2, 2, 0, 7])
-    with pytest.raises(
-        ValueError, match=r"indices must be in \[0, 3\) for 3 rows.*column 2"
-    ):
+    with pytest.raises(ValueError, match=r"indices must be in \[0, 3\) for 3 rows.*column 2"):
         check(X)
     X = matrix(sp.coo_matrix)
     X.row[0] = -2
-    with pytest.raises(
-        ValueError, match=r"coordinates in \[0, 3\) along axis 0, got -2 to 2"
-    ):
+    with pytest.raises(ValueError, match=r"coordinates in \[0, 3\) along axis 0, got -2 to 2"):
         check(X)
 
 
 def test_more_columns_than_int32_counts():
-    X = sp.csr_matrix(
-        (np.ones(1), np.array([2**31 + 5]), [0, 1]), shape=(1, 2**31 + 10)
-    )
-    with pytest.raises(
-        ValueError, match=r"at most 2147483647 rows and columns.*got shape"
-    ):
+    X = sp.csr_matrix((np.ones(1), np.array([2**31 + 5]), [0, 1]), shape=(1, 2**31 + 10))
+    with pytest.raises(ValueError, match=r"at most 2147483647 rows and columns.*got shape"):
         check(X)
 
 
 def test_sparse_array_of_one_dimension():
-    with pytest.raises(
-        ValueError, match=r"X must be 2-d, got a sparse array of shape \(3,\)"
-    ):
+    with pytest.raises(ValueError, match=r"X must be 2-d, got a sparse array of shape \(3,\)"):
         check_sparse(sp.coo_array(np.ones(3)))
 
 
@@ -176,9 +164,7 @@ def test_not_a_matrix_of_real_numbers(X, message):
 def test_another_number_of_features_than_at_fit():
     estimator = BaseEstimator()
     check(np.eye(3), estimator=estimator)
-    with pytest.raises(
-        ValueError, match="X has 2 features, but BaseEstimator is expecting 3"
-    ):
+    with pytest.raises(ValueError, match="X has 2 features, but BaseEstimator is expecting 3"):
         check(np.ones((1, 2)), reset=False, estimator=estimator)
 
 
@@ -210,14 +196,10 @@ def test_check_int_names_the_range():
 def test_check_choice_and_n_jobs():
     assert check_choice("b", "letter", ("b", "a")) == "b"
     for wrong in ("c", 1, None):
-        with pytest.raises(
-            ValueError, match=r"letter must be one of \['a', 'b'\], got"
-        ):
+        with pytest.raises(ValueError, match=r"letter must be one of \['a', 'b'\], got"):
             check_choice(wrong, "letter", ("b", "a"))
     assert [check_n_jobs(n) for n in (None, 2, -1)] == [None, 2, -1]
-    with pytest.raises(
-        ValueError, match="n_jobs must be None or an integer other than 0, got 0"
-    ):
+    with pytest.raises(ValueError, match="n_jobs must be None or an integer other than 0, got 0"):
         check_n_jobs(0)
     with pytest.raises(TypeError, match=r"n_jobs must be an integer, got 1\.5"):
         check_n_jobs(1.5)

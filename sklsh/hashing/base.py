@@ -62,9 +62,7 @@ class HashFunctions:
     n_tables: int
     code_bits: int
 
-    def hash_rows(
-        self, tables: np.ndarray
-    ) -> Callable[[np.ndarray, np.ndarray, int, int], None]:
+    def hash_rows(self, tables: np.ndarray) -> Callable[[np.ndarray, np.ndarray, int, int], None]:
         """The work of a family: a function that fills ``out[:, start:stop]``.
 
         Parameters
@@ -80,9 +78,7 @@ class HashFunctions:
         """
         raise NotImplementedError
 
-    def flips(
-        self, sketch: np.ndarray, tables: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def flips(self, sketch: np.ndarray, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What it would take to change a code: the margins that multiprobe orders probes by.
 
         Returns
@@ -106,17 +102,11 @@ class HashFunctions:
         if tables is None:
             return every
         chosen = every[tables] if isinstance(tables, slice) else np.atleast_1d(tables)
-        if (
-            chosen.dtype.kind not in "iu"
-            or chosen.ndim != 1
-            or np.setdiff1d(chosen, every).size
-        ):
+        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or np.setdiff1d(chosen, every).size:
             raise ValueError(f"tables must be in [0, {self.n_tables}), got {tables!r}")
         return chosen.astype(np.int64)
 
-    def packed_codes(
-        self, sketch, tables=None, n_jobs: int | None = None
-    ) -> np.ndarray:
+    def packed_codes(self, sketch, tables=None, n_jobs: int | None = None) -> np.ndarray:
         """Codes table by table in the narrowest type: what `HashTables` keeps.
 
         Parameters
@@ -135,9 +125,7 @@ class HashFunctions:
         sketch = check_sketch(sketch, self.projection.sketch_dim)
         chosen = self._tables(tables)
         n_threads = effective_n_threads(check_n_jobs(n_jobs))
-        out = np.empty(
-            (chosen.shape[0], sketch.shape[0]), dtype=code_dtype(self.code_bits)
-        )
+        out = np.empty((chosen.shape[0], sketch.shape[0]), dtype=code_dtype(self.code_bits))
         fill = self.hash_rows(chosen)
 
         def task(start, stop):

@@ -116,27 +116,21 @@ class WinnerFunctions(HashFunctions):
 def draw_signs(projection: Projection, n_tables: int, hash_length: int, seed: int):
     """`SignFunctions` with iid N(0, 1) planes; table t's depend on (seed, t) only."""
     sketch_dim = projection.sketch_dim
-    planes = np.zeros(
-        (n_tables, hash_length, -(-sketch_dim // 8) * 8), dtype=np.float32
-    )
+    planes = np.zeros((n_tables, hash_length, -(-sketch_dim // 8) * 8), dtype=np.float32)
     for t in range(n_tables):
         normal = random_normal(seed, t, hash_length * sketch_dim)
         planes[t, :, :sketch_dim] = normal.reshape(hash_length, sketch_dim)
     return SignFunctions(projection, n_tables, hash_length, planes)
 
 
-def draw_winners(
-    projection: Projection, n_tables: int, n_bins: int, bin_width: int, seed: int
-):
+def draw_winners(projection: Projection, n_tables: int, n_bins: int, bin_width: int, seed: int):
     """`WinnerFunctions` with bins cut from random permutations of the sketch's coordinates.
 
     A permutation gives ``sketch_dim // bin_width`` disjoint bins; more take another one.
     """
     sketch_dim = projection.sketch_dim
     if sketch_dim < 2:
-        raise ValueError(
-            f"winner-take-all needs at least 2 coordinates, got {sketch_dim}"
-        )
+        raise ValueError(f"winner-take-all needs at least 2 coordinates, got {sketch_dim}")
     why = f"one bin or more for each of {sketch_dim} coordinates is too many"
     check_int(n_bins, "hash_length", 1, sketch_dim, why)
     bin_width = min(bin_width, sketch_dim)
@@ -153,16 +147,12 @@ def draw_winners(
     for t in range(n_tables):
         permutations = [
             # 64 streams a table: no table has more than 62 bins.
-            random_permutation(seed, 64 * t + p, sketch_dim)[
-                : per_permutation * bin_width
-            ]
+            random_permutation(seed, 64 * t + p, sketch_dim)[: per_permutation * bin_width]
             for p in range(n_permutations)
         ]
         bins = np.concatenate(permutations).reshape(-1, bin_width)
         coordinates[t] = bins[:n_bins]
-    return WinnerFunctions(
-        projection, n_tables, n_bins * digit_bits, coordinates, digit_bits, seed
-    )
+    return WinnerFunctions(projection, n_tables, n_bins * digit_bits, coordinates, digit_bits, seed)
 
 
 class SimHash(HashFamily):
@@ -204,9 +194,7 @@ class DWTA(HashFamily):
 
     def _draw(self, projection, seed):
         bin_width = check_int(self.bin_width, "bin_width", 2)
-        return draw_winners(
-            projection, self.n_tables, self.hash_length, bin_width, seed
-        )
+        return draw_winners(projection, self.n_tables, self.hash_length, bin_width, seed)
 
 
 @dataclass(frozen=True)
@@ -226,9 +214,7 @@ class PGHashD(DWTA):
         if self.fold != "sample":
             return super()._draw(projection, seed)
         why = f"of {projection.sketch_dim} sampled coordinates; one alone always wins"
-        bin_width = check_int(
-            self.hash_length, "hash_length", 2, projection.sketch_dim, why
-        )
+        bin_width = check_int(self.hash_length, "hash_length", 2, projection.sketch_dim, why)
         return draw_winners(projection, self.n_tables, 1, bin_width, seed)
 
 

@@ -55,14 +55,14 @@ def check_rows(X, n_features: int, name: str = "X"):
     ValueError
         Not 2-d, another number of columns, or a corrupted sparse matrix.
     """
+    X = X if sp.issparse(X) else np.asarray(X)
+    if X.dtype.kind not in "biuf":
+        raise ValueError(f"{name} must be real numbers, got dtype {X.dtype}")
+    if X.dtype not in (np.float32, np.float64):
+        X = X.astype(np.float32)
     if sp.issparse(X):
         X = check_sparse(check_sparse(X, name).tocsr(), name)
     else:
-        X = np.asarray(X)
-        if X.dtype not in (np.float32, np.float64):
-            if X.dtype.kind not in "biu":
-                raise ValueError(f"{name} must be real numbers, got dtype {X.dtype}")
-            X = X.astype(np.float32)
         X = np.ascontiguousarray(X)
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(f"{name} must have shape (n, {n_features}), got {X.shape}")
@@ -87,9 +87,7 @@ class Projection:
     sketch_dim: int
 
     @classmethod
-    def draw(
-        cls, n_features: int, sketch_dim: int | None = None, seed: int = 0
-    ) -> Projection:
+    def draw(cls, n_features: int, sketch_dim: int | None = None, seed: int = 0) -> Projection:
         """The projection of a seed; the same on every machine.
 
         Parameters
@@ -208,14 +206,10 @@ class Identity(Projection):
     """No compression: ``B = I``. `sketch_dim` is always `n_features`."""
 
     @classmethod
-    def draw(
-        cls, n_features: int, sketch_dim: int | None = None, seed: int = 0
-    ) -> Projection:
+    def draw(cls, n_features: int, sketch_dim: int | None = None, seed: int = 0) -> Projection:
         n_features = check_int(n_features, "n_features", 1)
         if sketch_dim not in (None, n_features):
-            raise ValueError(
-                f"sketch_dim must be None or {n_features}, got {sketch_dim!r}"
-            )
+            raise ValueError(f"sketch_dim must be None or {n_features}, got {sketch_dim!r}")
         ones = np.ones(n_features, dtype=np.float32)
         return cls(np.arange(n_features, dtype=np.int32), ones, n_features)
 
@@ -240,6 +234,4 @@ def make_projection(
     n_features, sketch_dim, seed
         See `Projection.draw`.
     """
-    return PROJECTIONS[check_choice(fold, "fold", PROJECTIONS)].draw(
-        n_features, sketch_dim, seed
-    )
+    return PROJECTIONS[check_choice(fold, "fold", PROJECTIONS)].draw(n_features, sketch_dim, seed)

@@ -19,16 +19,10 @@ QUERY_WORK = 1 << 16
 """Collisions of one query task: a millisecond or less, so that small calls use two cores."""
 
 
-def check_codes(
-    codes, code_bits: int, n_tables: int | None = None, name: str = "codes"
-):
+def check_codes(codes, code_bits: int, n_tables: int | None = None, name: str = "codes"):
     """Integer codes ``(n, n_tables)`` in ``[0, 2 ** code_bits)``; a ValueError otherwise."""
     codes = np.asarray(codes)
-    if (
-        codes.dtype.kind not in "iu"
-        or codes.ndim != 2
-        or n_tables not in (None, codes.shape[1])
-    ):
+    if codes.dtype.kind not in "iu" or codes.ndim != 2 or n_tables not in (None, codes.shape[1]):
         tables = "n_tables" if n_tables is None else n_tables
         raise ValueError(
             f"{name} must be integers of shape (n, {tables}), got {codes.dtype} of shape "
@@ -44,11 +38,7 @@ def check_codes(
 def check_keys(keys, code_bits: int, n_tables: int) -> np.ndarray:
     """Query codes as ``(n, n_tables, n_probes)`` int64; -1 stands for no probe."""
     keys = np.asarray(keys)
-    if (
-        keys.dtype.kind not in "iu"
-        or keys.ndim not in (2, 3)
-        or keys.shape[1] != n_tables
-    ):
+    if keys.dtype.kind not in "iu" or keys.ndim not in (2, 3) or keys.shape[1] != n_tables:
         raise ValueError(
             f"codes must be integers of shape (n, {n_tables}) or (n, {n_tables}, n_probes), "
             f"got {keys.dtype} of shape {keys.shape}"
@@ -70,13 +60,9 @@ def check_ids(ids, name: str = "ids") -> np.ndarray:
     if ids.size == 0:
         ids = ids.astype(np.int32)
     if ids.dtype.kind not in "iu" or ids.ndim != 1:
-        raise ValueError(
-            f"{name} must be 1-d integers, got {ids.dtype} of shape {ids.shape}"
-        )
+        raise ValueError(f"{name} must be 1-d integers, got {ids.dtype} of shape {ids.shape}")
     if ids.size and (ids.min() < 0 or ids.max() >= INT32_MAX):
-        raise ValueError(
-            f"{name} must be in [0, {INT32_MAX}), got {ids.min()} to {ids.max()}"
-        )
+        raise ValueError(f"{name} must be in [0, {INT32_MAX}), got {ids.min()} to {ids.max()}")
     if np.unique(ids).size != ids.size:
         raise ValueError(f"{name} must not repeat")
     return ids.astype(np.int32, copy=False)
@@ -104,9 +90,7 @@ class HashTables:
     has queried. Queries may run on several threads at once; changes may not.
     """
 
-    def __init__(
-        self, codes: np.ndarray, code_bits: int, present: np.ndarray, n_jobs=None
-    ):
+    def __init__(self, codes: np.ndarray, code_bits: int, present: np.ndarray, n_jobs=None):
         self.codes = codes
         self.code_bits = code_bits
         self.present = present
@@ -114,9 +98,7 @@ class HashTables:
         self._sort(range(codes.shape[0]), n_jobs)
 
     @classmethod
-    def build(
-        cls, codes, code_bits: int, ids=None, n_jobs: int | None = None
-    ) -> HashTables:
+    def build(cls, codes, code_bits: int, ids=None, n_jobs: int | None = None) -> HashTables:
         """Tables of given codes.
 
         Parameters
@@ -145,9 +127,7 @@ class HashTables:
             ids = np.arange(codes.shape[0])
         ids = check_ids(ids)
         if ids.shape[0] != codes.shape[0]:
-            raise ValueError(
-                f"ids must have {codes.shape[0]} entries, got {ids.shape[0]}"
-            )
+            raise ValueError(f"ids must have {codes.shape[0]} entries, got {ids.shape[0]}")
         n_ids = int(ids.max()) + 1 if ids.size else 0
         present = np.zeros(n_ids, dtype=bool)
         present[ids] = True
@@ -190,9 +170,7 @@ class HashTables:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays, without the scratch of queries."""
-        return sum(
-            a.nbytes for a in (self.codes, self.present, self.buckets, self.starts)
-        )
+        return sum(a.nbytes for a in (self.codes, self.present, self.buckets, self.starts))
 
     def __getstate__(self):
         return {**self.__dict__, "_scratch": []}
@@ -203,9 +181,7 @@ class HashTables:
         return (
             self.code_bits == other.code_bits
             and np.array_equal(self.present, other.present)
-            and np.array_equal(
-                self.codes[:, self.present], other.codes[:, other.present]
-            )
+            and np.array_equal(self.codes[:, self.present], other.codes[:, other.present])
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -217,9 +193,7 @@ class HashTables:
             tables = range(self.n_tables)
             self.prefix_bits = min(self.code_bits, max(8, n_members.bit_length() - 1))
             self.buckets = np.empty((self.n_tables, n_members), dtype=np.int32)
-            self.starts = np.empty(
-                (self.n_tables, 2**self.prefix_bits + 1), dtype=np.int32
-            )
+            self.starts = np.empty((self.n_tables, 2**self.prefix_bits + 1), dtype=np.int32)
         tables = list(tables)
         wide = self.prefix_bits < self.code_bits
         if wide or n_members < self.n_ids:
@@ -290,9 +264,7 @@ class HashTables:
         n_queries = keys.shape[0]
         low_bits = self.code_bits - self.prefix_bits
         totals = np.empty(n_queries, dtype=np.int64)
-        bucket_sizes(
-            self.codes, self.buckets, self.starts, low_bits, keys, totals, 0, n_queries
-        )
+        bucket_sizes(self.codes, self.buckets, self.starts, low_bits, keys, totals, 0, n_queries)
         limits = np.minimum(totals, self.n_present)
         if n_candidates is not None:
             np.minimum(limits, n_candidates, out=limits)
@@ -312,9 +284,7 @@ class HashTables:
             self._scratch.append(scratch)
 
         mean = int(totals.sum()) // max(n_queries, 1) + self.n_ids // 64
-        run_blocks(
-            task, blocks(n_queries, max(1, QUERY_WORK // max(mean, 1))), n_threads
-        )
+        run_blocks(task, blocks(n_queries, max(1, QUERY_WORK // max(mean, 1))), n_threads)
         if (n_found != limits).any():
             ids, counts = _close_gaps(offsets, n_found, ids, counts)
             np.cumsum(n_found, out=offsets[1:])
@@ -367,13 +337,9 @@ class HashTables:
             An id is not present; nothing is removed then.
         """
         ids = check_ids(ids)
-        absent = ids[
-            (ids >= self.n_ids) | ~self.present[np.minimum(ids, self.n_ids - 1)]
-        ]
+        absent = ids[(ids >= self.n_ids) | ~self.present[np.minimum(ids, self.n_ids - 1)]]
         if absent.size:
-            raise ValueError(
-                f"ids must be present, got {absent[:5].tolist()}, which are not"
-            )
+            raise ValueError(f"ids must be present, got {absent[:5].tolist()}, which are not")
         if not ids.size:
             return self
         self._own()
@@ -398,9 +364,7 @@ class HashTables:
         both = ids[ids < self.n_ids]
         both = both[self.present[both]]
         if both.size:
-            raise ValueError(
-                f"ids of other must not be present here, got {both[:5].tolist()}"
-            )
+            raise ValueError(f"ids of other must not be present here, got {both[:5].tolist()}")
         return self.update(ids, other.codes[:, ids].T, n_jobs)
 
     def _own(self) -> None:
@@ -423,20 +387,12 @@ class HashTables:
         occupancy = np.zeros(max(1, self.n_present.bit_length()), dtype=np.int64)
         for t in range(self.n_tables):
             ordered = self.codes[t, self.buckets[t]]
-            first = np.flatnonzero(
-                np.concatenate([[True], ordered[1:] != ordered[:-1]])
-            )
-            sizes = (
-                np.diff(np.append(first, ordered.shape[0]))
-                if ordered.size
-                else first[:0]
-            )
+            first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+            sizes = np.diff(np.append(first, ordered.shape[0])) if ordered.size else first[:0]
             n_buckets.append(sizes.shape[0])
             largest.append(sizes.max(initial=0))
             candidates.append((sizes.astype(float) ** 2).sum() / max(self.n_present, 1))
-            occupancy += np.bincount(
-                np.frexp(sizes)[1] - 1, minlength=occupancy.shape[0]
-            )
+            occupancy += np.bincount(np.frexp(sizes)[1] - 1, minlength=occupancy.shape[0])
         return {
             "n_tables": self.n_tables,
             "n_present": self.n_present,

@@ -106,9 +106,7 @@ def borrow(row, coordinates, seed, bin_id):
             return winner
     for step in range(1, n_bins):
         following = (other + step) % n_bins
-        winner = _winner(
-            row, coordinates[following // hash_length, following % hash_length]
-        )
+        winner = _winner(row, coordinates[following // hash_length, following % hash_length])
         if winner >= 0:
             return winner
     return -1

@@ -36,9 +36,7 @@ def test_fold(seed, n_features, sketch_dim, density):
     rows, columns = np.nonzero(X)
     indptr = np.searchsorted(rows, np.arange(6)).astype(np.int32)
     out[:] = 7
-    fold_rows_csr(
-        indptr, columns.astype(np.int32), X[rows, columns], bins, weights, out, 0, 5
-    )
+    fold_rows_csr(indptr, columns.astype(np.int32), X[rows, columns], bins, weights, out, 0, 5)
     np.testing.assert_array_equal(out, expected)
 
 
@@ -98,9 +96,7 @@ def test_winner_codes(seed, n_tables, n_bins, bin_width, density):
     n_rows, n_columns = 150, 12
     sketch = rng.integers(-3, 4, (n_rows, n_columns)).astype(np.float32)
     sketch[rng.random(sketch.shape) > density] = 0
-    coordinates = rng.integers(0, n_columns, (n_tables, n_bins, bin_width)).astype(
-        np.int32
-    )
+    coordinates = rng.integers(0, n_columns, (n_tables, n_bins, bin_width)).astype(np.int32)
     digit_bits = (bin_width - 1).bit_length()
     chosen = rng.permutation(n_tables)[: rng.integers(1, n_tables + 1)]
     out = np.full((len(chosen), n_rows), -1, dtype=np.int64)
@@ -108,9 +104,7 @@ def test_winner_codes(seed, n_tables, n_bins, bin_width, density):
     tries = tries_of(seed, n_tables * n_bins)
     for s, t in enumerate(chosen):
         for i in rng.integers(0, n_rows, 8):
-            expected = reference.winner_code(
-                sketch[i], coordinates, t, digit_bits, tries
-            )
+            expected = reference.winner_code(sketch[i], coordinates, t, digit_bits, tries)
             assert out[s, i] == expected
 
 
@@ -173,9 +167,7 @@ def build(codes, present, code_bits, prefix_bits):
     ids = np.empty((len(codes), len(members)), dtype=np.int32)
     for t in range(len(codes)):
         scratch = np.empty_like(members)
-        sort_table(
-            codes[t], members, code_bits, prefix_bits, starts[t], ids[t], scratch
-        )
+        sort_table(codes[t], members, code_bits, prefix_bits, starts[t], ids[t], scratch)
     return starts, ids
 
 
@@ -209,9 +201,7 @@ def test_sort_table(made):
 @given(seeds, st.integers(0, 300), st.integers(1, 8))
 @settings(max_examples=30, deadline=None)
 def test_sort_all(seed, n_ids, code_bits):
-    codes = (
-        np.random.default_rng(seed).integers(0, 2**code_bits, n_ids).astype(np.uint8)
-    )
+    codes = np.random.default_rng(seed).integers(0, 2**code_bits, n_ids).astype(np.uint8)
     starts, ids = np.empty(2**code_bits + 1, np.int32), np.empty(n_ids, np.int32)
     sort_all(codes, starts, ids)
     assert list(ids) == reference.bucket_order(codes, range(n_ids))
@@ -245,9 +235,7 @@ def test_rank_collisions(made, n_probes, n_candidates):
         expected, expected_counts = reference.rank_by_collisions(
             codes, present, keys[q], n_candidates
         )
-        assert totals[q] == sum(
-            reference.rank_by_collisions(codes, present, keys[q])[1]
-        )
+        assert totals[q] == sum(reference.rank_by_collisions(codes, present, keys[q])[1])
         found = slice(offsets[q], offsets[q] + n_found[q])
         assert out_ids[found].tolist() == expected
         assert out_counts[found].tolist() == expected_counts
@@ -274,5 +262,6 @@ def test_collisions_without_tables(made, n_probes, limit):
 
 def test_array_mixer_is_the_kernels_mixer():
     for seed, stream in ((0, 0), (5, 1), (2**63 - 1, 2**31)):
-        expected = [int(counter.mix(seed, stream, i)) for i in range(20)]
+        expected = [reference.mix(seed, stream, i) for i in range(20)]
+        assert [int(counter.mix(seed, stream, i)) for i in range(20)] == expected
         assert random_bits(seed, stream, 20).tolist() == expected
