@@ -177,8 +177,8 @@ def report(figures: dict) -> str:
         f"{'plain numpy':<44}{seconds['numpy']:8.3f} s",
         f"{'sklsh: sketch + codes + buckets':<44}{seconds['total']:8.3f} s   {ratio}",
     ]
-    for name in ("sketch", "codes", "buckets"):
-        lines.append(f"{'    ' + name:<44}{seconds[name]:8.3f} s")
+    steps = ("sketch", "codes", "buckets")
+    lines += [f"{'    ' + name:<44}{seconds[name]:8.3f} s" for name in steps]
     what = f"{N_QUERIES} queries, {N_CANDIDATES} candidates each"
     lines.append(f"{what + ', from tables':<44}{seconds['query']:8.4f} s")
     same = "the same" if figures["serial_equals_tables"] else "ANOTHER"

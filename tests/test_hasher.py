@@ -222,7 +222,7 @@ def test_bad_queries_are_named(X):
     hasher = CompressedLSHHasher().fit(X)
     with pytest.raises(ValueError, match="n_candidates must be at least 1, got 0"):
         hasher.query(X, 0)
-    with pytest.raises(TypeError, match="n_candidates must be an integer, got 2.5"):
+    with pytest.raises(TypeError, match=r"n_candidates must be an integer, got 2\.5"):
         hasher.query(X, 2.5)
     with pytest.raises(ValueError, match="n_probes"):
         hasher.query(X, n_probes=0)

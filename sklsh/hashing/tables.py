@@ -43,9 +43,9 @@ def check_keys(keys, code_bits: int, n_tables: int) -> np.ndarray:
             f"codes must be integers of shape (n, {n_tables}) or (n, {n_tables}, n_probes), "
             f"got {keys.dtype} of shape {keys.shape}"
         )
-    if keys.size and int(keys.max()) >> code_bits:
+    if keys.size and int(keys.max()) >= 2**code_bits:
         raise ValueError(f"codes must be below 2 ** {code_bits}, got {keys.max()}")
-    keys = keys.astype(np.int64, copy=False).reshape(keys.shape[0], n_tables, -1)
+    keys = np.ascontiguousarray(keys if keys.ndim == 3 else keys[:, :, None], dtype=np.int64)
     if keys.shape[1] * keys.shape[2] > MAX_COLLISIONS:
         raise ValueError(
             f"n_tables * n_probes must be at most {MAX_COLLISIONS}, got "
