@@ -28,7 +28,7 @@ from sklsh.hashing.families import FOLDS
 from sklsh.network.calibration import N_RIVALS, fit_threshold, log_shares
 from sklsh.network.learner import Learner
 from sklsh.network.model import ACTIVATIONS
-from sklsh.network.rows import SparseRows
+from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.sampling import SAMPLERS
 from sklsh.network.settings import Settings
 
@@ -242,7 +242,8 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
             Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
         sample_weight : array-like (n_samples,), default=None
-            Factor of each row's loss.
+            Factor of each row's loss and of its share in prototypes. A row of weight 0 is
+            left out altogether.
 
         Returns
         -------
@@ -263,8 +264,8 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
             learner = self._same_shape(X, targets)
         else:
             learner = None
-        rows = SparseRows.from_matrix(X)
-        settings, n_threads = self._settings(X, targets), effective_n_threads(self.n_jobs)
+        rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
+        settings, n_threads = self._settings(rows, targets), effective_n_threads(self.n_jobs)
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
@@ -321,7 +322,8 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
             Y = targets.encode(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
-        rows, settings = SparseRows.from_matrix(X), self._settings(X, targets)
+        rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
+        settings = self._settings(rows, targets)
         learner = self._start(rows, X, targets, settings) if first else self.learner_
         learner.partial_fit(
             rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
@@ -330,9 +332,9 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self
 
-    def _settings(self, X, targets) -> Settings:
+    def _settings(self, rows, targets) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        return Settings.resolve(params, X.shape[0], targets.classes.shape[0])
+        return Settings.resolve(params, rows.n_rows, targets.classes.shape[0])
 
     def _start(self, rows, X, targets, settings) -> Learner:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

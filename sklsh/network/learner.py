@@ -108,7 +108,9 @@ class Learner:
         # BLAS runs on one thread: the parallel level is ours.
         with threadpool_limits(1, user_api="blas"):
             fresh = self.optimizer.untouched_neurons()
-            set_prototypes(self.network, X, Y, train, fresh, PROTOTYPE_SCALE, n_threads)
+            set_prototypes(
+                self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
+            )
             self.sampler = None
             trainer = self._trainer(settings, n_threads)
             self.history = fit_epochs(
@@ -139,7 +141,9 @@ class Learner:
         rows = np.arange(X.n_rows, dtype=np.int32)
         with threadpool_limits(1, user_api="blas"):
             fresh = self.optimizer.untouched_neurons()
-            set_prototypes(self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, n_threads)
+            set_prototypes(
+                self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
+            )
             trainer = self._trainer(settings, n_threads)
             loss = trainer.epoch(
                 X, Y, rng.permutation(rows) if settings.shuffle else rows,

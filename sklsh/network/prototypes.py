@@ -21,6 +21,7 @@ def set_prototypes(
     rows: np.ndarray,
     fresh: np.ndarray,
     scale: float,
+    sample_weight: np.ndarray | None = None,
     n_threads: int = 1,
 ) -> None:
     """Head rows = `scale` x the normalised mean of the centred, normalised hidden vectors.
@@ -52,7 +53,8 @@ def set_prototypes(
         hidden = network.hidden(X, part, n_threads)
         hidden -= centre
         norms = np.sqrt(np.einsum("ij,ij->i", hidden, hidden))
-        hidden /= np.where(norms > 0, norms, 1.0)[:, None]
+        share = 1.0 if sample_weight is None else sample_weight[part]
+        hidden *= (share / np.where(norms > 0, norms, 1.0))[:, None]
 
         def scatter(start, stop, part=part, hidden=hidden):
             scatter_rows(

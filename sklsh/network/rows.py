@@ -53,3 +53,11 @@ class SparseRows(NamedTuple):
         return sp.csr_array(
             (self.data, self.indices, self.indptr), shape=(self.n_rows, n_columns), copy=False
         )
+
+
+def without_weightless(X: SparseRows, Y: SparseRows, weights: np.ndarray | None):
+    """``X, Y, weights`` less the rows of weight 0."""
+    if weights is None or weights.all():
+        return X, Y, weights
+    kept = np.flatnonzero(weights)
+    return X.take(kept), Y.take(kept), weights[kept]
