@@ -32,7 +32,8 @@ def keep_best(counts, first_id, limit, levels, out_ids, out_counts):
     Id ``first_id + i`` collided ``counts[i]`` times. Of the ids with the smallest count
     that fits, the first ones are kept. Number kept; O(n_ids).
     """
-    levels[:] = 0
+    for level in range(levels.shape[0]):
+        levels[level] = 0
     for i in range(counts.shape[0]):
         levels[counts[i]] += 1
     worst, above = 1, 0

@@ -41,11 +41,13 @@ def sign_codes(sketch, planes, out, start, stop):
         # Only the lanes in use, rounded up to whole vector registers.
         n_used = min(LANES, (n_lanes + 7) // 8 * 8)
         for t in range(n_tables):
-            codes[:n_used] = 0
+            for lane in range(n_used):
+                codes[lane] = 0
             # 31 bits at a time: as wide as the float lanes, so that packing vectorises too.
             for first_bit in range(0, hash_length, 31):
                 last_bit = min(first_bit + 31, hash_length)
-                bits[:n_used] = 0
+                for lane in range(n_used):
+                    bits[lane] = 0
                 for b in range(first_bit, last_bit):
                     _dot_lanes(planes[t, b], columns, sums, n_used)
                     for lane in range(n_used):
@@ -61,7 +63,8 @@ def sign_codes(sketch, planes, out, start, stop):
 @nb.njit(nogil=True, cache=True, inline="always")
 def _dot_lanes(plane, columns, sums, n_used):
     """``sums = plane @ columns``, eight coordinates a pass."""
-    sums[:n_used] = np.float32(0.0)
+    for lane in range(n_used):
+        sums[lane] = np.float32(0.0)
     for j in range(0, plane.shape[0], 8):
         p0, p1, p2, p3 = plane[j], plane[j + 1], plane[j + 2], plane[j + 3]
         p4, p5, p6, p7 = plane[j + 4], plane[j + 5], plane[j + 6], plane[j + 7]

@@ -5,6 +5,17 @@ import numpy as np
 
 
 @nb.njit(nogil=True, cache=True)
+def order_by_cost(cost, order):
+    """Positions by ascending cost, ties by position: insertion sort, there are 62 at most."""
+    for j in range(cost.shape[0]):
+        place = j
+        while place > 0 and cost[order[place - 1]] > cost[j]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = j
+
+
+@nb.njit(nogil=True, cache=True)
 def nearest_codes(codes, costs, deltas, out):
     """``out[i, t]`` = the code and the cheapest combinations of flips; -1 when used up.
 
@@ -19,13 +30,15 @@ def nearest_codes(codes, costs, deltas, out):
     waiting_cost = np.empty(2 * n_probes + 1, dtype=np.float64)
     waiting_last = np.empty(2 * n_probes + 1, dtype=np.int64)
     waiting_code = np.empty(2 * n_probes + 1, dtype=np.int64)
+    order = np.empty(n_flips, dtype=np.int64)
     for i in range(codes.shape[0]):
         for t in range(codes.shape[1]):
-            order = np.argsort(costs[i, t], kind="mergesort")
             cost, delta = costs[i, t], deltas[i, t]
+            order_by_cost(cost, order)
             target = out[i, t]
-            target[:] = -1
             target[0] = codes[i, t]
+            for probe in range(1, n_probes):
+                target[probe] = -1
             waiting_cost[0] = cost[order[0]]
             waiting_last[0] = 0
             waiting_code[0] = codes[i, t] ^ delta[order[0]]

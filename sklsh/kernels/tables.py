@@ -140,7 +140,8 @@ def count_levels(counts, touched, n_touched, limit, levels):
 
     Fills ``levels[c]`` with the number of ids that collided `c` times.
     """
-    levels[:] = 0
+    for level in range(levels.shape[0]):
+        levels[level] = 0
     for p in range(n_touched):
         levels[counts[touched[p]]] += 1
     kept = 0
@@ -152,13 +153,13 @@ def count_levels(counts, touched, n_touched, limit, levels):
 
 
 @nb.njit(nogil=True, cache=True)
-def take_ranked(marks, counts, worst, limit, levels, out_ids, out_counts):
+def take_ranked(marks, counts, worst, limit, levels, offset, out_ids, out_counts):
     """The marked ids by descending count, ties by id: the first `limit`; number written.
 
-    Bit ``i % 64`` of ``marks[i // 64]`` stands for id i, so that walking the set bits
-    visits ids in order and no sort is needed: O(n_ids / 64 + marked). Marked ids have
-    counts >= `worst`; their marks and counts are 0 on return, `levels` (from
-    `count_levels`) is spent.
+    They are written from `offset` on. Bit ``i % 64`` of ``marks[i // 64]`` stands for id i,
+    so that walking the set bits visits ids in order and no sort is needed: O(n_ids / 64 +
+    marked). Marked ids have counts >= `worst`; their marks and counts are 0 on return,
+    `levels` (from `count_levels`) is spent.
     """
     position = 0
     for level in range(levels.shape[0] - 1, worst - 1, -1):
@@ -177,8 +178,8 @@ def take_ranked(marks, counts, worst, limit, levels, out_ids, out_counts):
             place = levels[count]
             levels[count] = place + 1
             if place < n_out:
-                out_ids[place] = member
-                out_counts[place] = count
+                out_ids[offset + place] = member
+                out_counts[offset + place] = count
         marks[w] = 0
     return n_out
 
@@ -226,6 +227,7 @@ def rank_collisions(
             worst,
             limit,
             levels,
-            out_ids[offsets[q] :],
-            out_counts[offsets[q] :],
+            offsets[q],
+            out_ids,
+            out_counts,
         )
