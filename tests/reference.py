@@ -1,5 +1,6 @@
 """The naive twin of every kernel: plain, slow, obviously right."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -89,3 +90,37 @@ def rank_by_collisions(codes, present, keys, n_candidates=None):
     }
     ranked = sorted((i for i in counts if counts[i]), key=lambda i: (-counts[i], i))[:n_candidates]
     return [int(i) for i in ranked], [counts[i] for i in ranked]
+
+
+# ---- metrics -------------------------------------------------------------------------------
+
+
+def topk_metrics(relevant, rankings, k, worth):
+    """P, R, nDCG and normalised PSP at k: lists of sets, lists of labels, dict of worths."""
+    sums = {"precision": 0.0, "recall": 0.0, "ndcg": 0.0}
+    gained = attainable = 0.0
+    for true, ranked in zip(relevant, rankings, strict=True):
+        hits = [place for place, label in enumerate(ranked[:k], start=1) if label in true]
+        sums["precision"] += len(hits) / k
+        if true:
+            sums["recall"] += len(hits) / len(true)
+            ideal = sum(1 / math.log2(place + 1) for place in range(1, min(k, len(true)) + 1))
+            sums["ndcg"] += sum(1 / math.log2(place + 1) for place in hits) / ideal
+        gained += sum(worth[ranked[place - 1]] for place in hits)
+        attainable += sum(sorted((worth[label] for label in true), reverse=True)[:k])
+    means = {name: value / len(relevant) for name, value in sums.items()}
+    return means | {"psp": gained / attainable if attainable else 0.0}
+
+
+def jain_inverse_propensity(relevant, n_labels, a, b):
+    """1 / p of each label, from lists of sets."""
+    n = len(relevant)
+    c = (math.log(n) - 1) * (b + 1) ** a
+    counts = [sum(label in true for true in relevant) for label in range(n_labels)]
+    return [1 + c * math.exp(-a * math.log(count + b)) for count in counts]
+
+
+def ranking_of_scores(scores, k):
+    """Labels by falling score, ties by label; -inf is not ranked."""
+    order = sorted(range(len(scores)), key=lambda label: (-scores[label], label))
+    return [label for label in order if scores[label] > -math.inf][:k]

@@ -184,7 +184,7 @@ class HashTables:
             and np.array_equal(self.codes[:, self.present], other.codes[:, other.present])
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def _sort(self, tables, n_jobs=None) -> None:
         """Sort the buckets of some tables anew; all of them if the ids present changed."""
