@@ -1,0 +1,213 @@
+"""From what a user has - indicators, classes, scores, ranked labels - to hits by rank.
+
+The one place that decides what a metric's second argument is: integers in two dimensions
+are ranked label columns, floats (and anything sparse) are scores.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklsh._threads import blocks
+from sklsh._validation import check_sparse
+
+# Scores looked at in one go while a dense score matrix is ranked: bounds the extra memory.
+BLOCK_SCORES = 4_000_000
+
+
+def relevant_labels(y_true, name: str = "y_true", n_labels: int | None = None) -> sp.csr_array:
+    """The relevant labels of each row, as a sorted CSR indicator without stored zeros.
+
+    Parameters
+    ----------
+    y_true : array-like (n_samples,) or indicator (n_samples, n_labels), dense or sparse
+        1-d: each row's one right label column. 2-d: positive entries are relevant.
+    name : str
+        For messages.
+    n_labels : int, default=None
+        Columns of the answer for 1-d `y_true`; None: the largest label and one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not 1-d or 2-d, a negative label, a negative or NaN entry, classes that are no
+        integers.
+    """
+    if sp.issparse(y_true):
+        Y = sp.csr_array(check_sparse(y_true, name))
+    else:
+        y_true = np.asarray(y_true)
+        if y_true.ndim == 1:
+            return _one_label_a_row(y_true, name, n_labels)
+        if y_true.ndim != 2:
+            raise ValueError(f"{name} must be 1-d or 2-d, got shape {y_true.shape}")
+        if y_true.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must be a numeric indicator, got dtype {y_true.dtype}")
+        Y = sp.csr_array(y_true)
+    if not (Y.data >= 0).all():
+        raise ValueError(
+            f"{name} must be an indicator (0: not relevant, above 0: relevant), "
+            f"got the entry {Y.data[~(Y.data >= 0)][0]}"
+        )
+    if not Y.data.all():
+        Y = Y.copy()
+        Y.eliminate_zeros()
+    return Y
+
+
+def _one_label_a_row(y, name, n_labels):
+    if y.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name}, if 1-d, must hold label columns (integers; encode classes as their "
+            f"positions first), got dtype {y.dtype}"
+        )
+    largest = int(y.max(initial=-1))
+    if y.min(initial=0) < 0 or (n_labels is not None and largest >= n_labels):
+        allowed = "[0, n_labels)" if n_labels is None else f"[0, {n_labels})"
+        raise ValueError(f"{name} must be in {allowed}, got {y.min()} to {largest}")
+    indptr = np.arange(y.shape[0] + 1)
+    shape = (y.shape[0], largest + 1 if n_labels is None else n_labels)
+    return sp.csr_array((np.ones(y.shape[0], dtype=np.int8), y, indptr), shape=shape)
+
+
+def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
+    """Each row's `k` best label columns, best first, padded with -1.
+
+    Parameters
+    ----------
+    y_score : integer array (n_samples, n_ranked), or float (n_samples, n_labels), or sparse
+        Ranked label columns, or scores. Of a sparse matrix only stored entries are ranked;
+        of a dense one those that are not -inf. Of equal scores the lower column is first.
+    k : int
+
+    Returns
+    -------
+    ranked : ndarray (n_samples, k) of int64
+    n_labels : int or None
+        Columns of a score matrix; None for ranked labels, which do not say.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not 2-d, NaN scores, neither integers nor floats; ranked labels below -1, or twice
+        in a row.
+    """
+    if sp.issparse(y_score):
+        scores = sp.csr_array(check_sparse(y_score, "y_score"))
+        _refuse_nan(scores.data)
+        counts = np.diff(scores.indptr)
+        rows = np.repeat(np.arange(scores.shape[0]), counts)
+        return _best(rows, scores.indices, scores.data, scores.shape[0], k), scores.shape[1]
+    y_score = np.asarray(y_score)
+    if y_score.ndim != 2:
+        raise ValueError(
+            f"y_score must be 2-d (ranked labels, or scores by label), got shape {y_score.shape}"
+        )
+    if y_score.dtype.kind in "iu":
+        return _check_ranked(y_score.astype(np.int64), k), None
+    if y_score.dtype.kind != "f":
+        raise TypeError(
+            "y_score must hold ranked label columns (integers) or scores (floats), "
+            f"got dtype {y_score.dtype}"
+        )
+    _refuse_nan(y_score)
+    n_samples, n_labels = y_score.shape
+    spans = blocks(n_samples, max(1, BLOCK_SCORES // max(1, n_labels)))
+    parts = [_best_dense(y_score[start:stop], k) for start, stop in spans]
+    return np.concatenate([np.empty((0, k), dtype=np.int64), *parts]), n_labels
+
+
+def _refuse_nan(scores):
+    if np.isnan(scores).any():
+        raise ValueError("y_score must have no NaN, got NaN")
+
+
+def _check_ranked(ranked, k):
+    if ranked.min(initial=-1) < -1:
+        raise ValueError(
+            f"y_score, as ranked labels, must be columns or -1 for none, got {ranked.min()}"
+        )
+    ordered = np.sort(ranked, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        row = int(np.flatnonzero(twice.any(axis=1))[0])
+        raise ValueError(
+            f"y_score, as ranked labels, must name a label once a row, got label "
+            f"{ordered[row, 1:][twice[row]][0]} twice in row {row}"
+        )
+    missing = max(0, k - ranked.shape[1])
+    return np.pad(ranked[:, :k], ((0, 0), (0, missing)), constant_values=-1)
+
+
+def _best_dense(scores, k):
+    n_samples, n_labels = scores.shape
+    kept = scores > -np.inf
+    if k < n_labels:
+        # Everything from the k-th best score on: ties at the edge are broken in `_best`.
+        kept &= scores >= np.partition(scores, n_labels - k, axis=1)[:, n_labels - k, None]
+    rows, columns = np.nonzero(kept)
+    return _best(rows, columns, scores[rows, columns], n_samples, k)
+
+
+def _best(rows, columns, scores, n_samples, k):
+    """First `k` of each row by falling score, then by column; `rows` must not fall."""
+    order = np.lexsort((columns, -scores, rows))
+    starts = np.searchsorted(rows, np.arange(n_samples))
+    places = np.arange(rows.shape[0]) - starts[rows]
+    first = places < k
+    ranked = np.full((n_samples, k), -1, dtype=np.int64)
+    ranked[rows[first], places[first]] = columns[order[first]]
+    return ranked
+
+
+def ranked_hits(y_true, y_score, k: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
+    """Relevant labels, the `k` best-ranked ones, and which of these are relevant.
+
+    Returns
+    -------
+    Y : csr_array (n_samples, n_labels)
+    ranked : ndarray (n_samples, k) of int64
+    hits : ndarray (n_samples, k) of bool
+
+    Raises
+    ------
+    ValueError
+        Different numbers of rows or labels; ranked labels beyond `y_true`'s columns; fewer
+        than `k` ranked labels although there are more labels.
+
+    Notes
+    -----
+    O(nnz log nnz) at most; no n_samples x n_labels array is made.
+    """
+    ranked, n_labels = rank_labels(y_score, k)
+    if n_labels is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
+        y_true = np.asarray(y_true)
+        if y_true.dtype.kind in "iu":
+            n_labels = 1 + max(int(y_true.max(initial=-1)), int(ranked.max(initial=-1)))
+    Y = relevant_labels(y_true, n_labels=n_labels)
+    if Y.shape[0] != ranked.shape[0]:
+        raise ValueError(
+            f"y_true and y_score must have as many rows, got {Y.shape[0]} and {ranked.shape[0]}"
+        )
+    if n_labels is not None and n_labels != Y.shape[1]:
+        raise ValueError(
+            f"y_score must have a column for each of the {Y.shape[1]} labels of y_true, "
+            f"got {n_labels} columns (ranked labels would be integers, not floats)"
+        )
+    if ranked.max(initial=-1) >= Y.shape[1]:
+        raise ValueError(
+            f"y_score, as ranked labels, must be in [0, {Y.shape[1]}) or -1, got {ranked.max()}"
+        )
+    n_ranked = np.shape(y_score)[1]
+    if n_ranked < min(k, Y.shape[1]):
+        raise ValueError(f"k={k} needs as many ranked labels a row, got {n_ranked}")
+    # A (row, label) pair is one number, and those of Y come sorted: one binary search each.
+    rows = np.arange(Y.shape[0], dtype=np.int64)
+    known = np.repeat(rows, np.diff(Y.indptr)) * Y.shape[1] + Y.indices
+    asked = rows[:, None] * Y.shape[1] + ranked
+    places = np.searchsorted(known, asked)
+    found = np.zeros(ranked.shape, dtype=bool)
+    inside = (places < known.shape[0]) & (ranked >= 0)
+    found[inside] = known[places[inside]] == asked[inside]
+    return Y, ranked, found

@@ -1,0 +1,123 @@
+"""Scorers for model selection: a metric of ranked labels applied to an estimator's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.pipeline import Pipeline
+
+from sklsh._validation import check_int
+
+
+class TopKScorer:
+    """Callable ``(estimator, X, y) -> float``; see `make_topk_scorer`."""
+
+    def __init__(self, metric: Callable[..., float], k: int, params: dict):
+        self.metric = metric
+        self.k = k
+        self.params = params
+
+    def __call__(self, estimator, X, y, sample_weight=None) -> float:
+        params = dict(self.params)
+        if sample_weight is not None:
+            params["sample_weight"] = sample_weight
+        multilabel = sp.issparse(y) or np.ndim(y) == 2
+        ranking = ranked_or_scored(estimator, X, self.k, multilabel)
+        if not multilabel:
+            y, n_labels = class_columns(estimator.classes_, y)
+            if ranking.dtype.kind == "f" and ranking.shape[1] < n_labels:
+                ranking = np.pad(ranking, ((0, 0), (0, 1)), constant_values=-np.inf)
+        return self.metric(y, ranking, k=self.k, **params)
+
+    def __repr__(self) -> str:
+        params = "".join(f", {name}={value!r}" for name, value in self.params.items())
+        return f"make_topk_scorer({self.metric.__name__}, k={self.k}{params})"
+
+
+def make_topk_scorer(metric, k=5, **params) -> TopKScorer:
+    """A scorer for ``GridSearchCV(scoring=...)`` and ``cross_val_score``.
+
+    Parameters
+    ----------
+    metric : callable
+        ``metric(y_true, y_score, k=..., **params)``, as those of `sklsh.metrics`; greater
+        is better.
+    k : int, default=5
+        Labels of each row that are looked at.
+    **params
+        For the metric, such as `inverse_propensities`.
+
+    Returns
+    -------
+    scorer : callable ``(estimator, X, y, sample_weight=None) -> float``
+        Calls the estimator's ``predict_topk`` where it has one (also that of a pipeline's
+        last step), so that no n_samples x n_labels array is made; otherwise
+        ``decision_function`` or ``predict_proba``. It can be pickled.
+
+    Raises
+    ------
+    TypeError
+        `metric` is not callable; at the call, an estimator with none of the three methods.
+    ValueError
+        ``k < 1``.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.linear_model import RidgeClassifier
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from sklsh.metrics import make_topk_scorer, recall_at_k
+    >>> X, y = load_digits(return_X_y=True)
+    >>> scorer = make_topk_scorer(recall_at_k, k=3)
+    >>> bool(cross_val_score(RidgeClassifier(), X, y, scoring=scorer).mean() > 0.95)
+    True
+    """
+    if not callable(metric):
+        raise TypeError(f"metric must be callable, got {metric!r}")
+    return TopKScorer(metric, check_int(k, "k", 1), params)
+
+
+def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
+    """Ranked label columns, or scores by column, of any classifier."""
+    if isinstance(estimator, Pipeline) and hasattr(estimator.steps[-1][1], "predict_topk"):
+        estimator, X = estimator.steps[-1][1], estimator[:-1].transform(X)
+    if hasattr(estimator, "predict_topk"):
+        labels, _ = estimator.predict_topk(X, k=k)
+        if multilabel or estimator.classes_.dtype.kind not in "iu":
+            return labels
+        # Integer classes come as themselves: back to their columns. Places of the padding
+        # are at the end, beyond the last class.
+        columns, _ = class_columns(estimator.classes_, labels)
+        columns[:, len(estimator.classes_) :] = -1
+        return columns
+    for method in ("decision_function", "predict_proba"):
+        if hasattr(estimator, method):
+            scores = getattr(estimator, method)(X)
+            break
+    else:
+        raise TypeError(
+            "a top-k scorer needs an estimator with predict_topk, decision_function or "
+            f"predict_proba, got {type(estimator).__name__}"
+        )
+    if isinstance(scores, list):  # scikit-learn's multi-output form: one pair a label
+        scores = np.column_stack([pair[:, -1] for pair in scores])
+    scores = scores if sp.issparse(scores) else np.asarray(scores, dtype=np.float64)
+    return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def class_columns(classes: np.ndarray, y) -> tuple[np.ndarray, int]:
+    """Positions of `y` in sorted `classes`, unknown ones as one more; number of columns."""
+    y = np.asarray(y)
+    columns = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    known = classes[columns] == y
+    n_labels = len(classes) + (0 if known.all() else 1)
+    return np.where(known, columns, len(classes)), n_labels
+
+
+def named_scorer(name: str, metric, k: int) -> TopKScorer:
+    """A ready-made scorer, with its own docstring for ``help``."""
+    scorer = TopKScorer(metric, k, {})
+    scorer.__doc__ = f"``make_topk_scorer({metric.__name__}, k={k})``, as `{name}`."
+    return scorer

@@ -1,0 +1,274 @@
+"""Metrics of ranked labels: precision, recall, nDCG and propensity-scored precision at k.
+
+Y stays sparse. The second argument of every metric is either
+
+- the ranked label columns of each row, a 2-d *integer* array, best first, padded with -1 (as
+  `SparseLSHMLPClassifier.predict_topk` returns them for a multilabel y), or
+- scores by label, a 2-d *float* array or a sparse matrix (of which stored entries are
+  ranked).
+
+Averages run over all rows. A row without relevant labels counts as 0, as in the extreme
+classification repository's evaluation code, and so does every place that a ranking leaves
+empty.
+
+References
+----------
+K. Bhatia et al. "The extreme classification repository: Multi-label datasets and code",
+2016. H. Jain, Y. Prabhu, M. Varma. "Extreme multi-label loss functions for recommendation,
+tagging, ranking and other missing label applications", KDD 2016.
+"""
+
+from __future__ import annotations
+
+from numbers import Real
+
+import numpy as np
+
+from sklsh._ranking import ranked_hits, relevant_labels
+from sklsh._scorers import make_topk_scorer, named_scorer
+from sklsh._validation import check_int
+
+__all__ = [
+    "precision_at_k",
+    "recall_at_k",
+    "ndcg_at_k",
+    "psp_at_k",
+    "inverse_propensity",
+    "make_topk_scorer",
+    "precision_at_1_scorer",
+    "precision_at_5_scorer",
+    "ndcg_at_5_scorer",
+    "recall_at_5_scorer",
+]
+
+
+def precision_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
+    """Mean share of relevant labels among the `k` best-ranked ones.
+
+    Parameters
+    ----------
+    y_true : indicator (n_samples, n_labels), dense or sparse, or integers (n_samples,)
+        Relevant labels; 1-d: the one right label column of each row.
+    y_score : integer array (n_samples, n_ranked), or float (n_samples, n_labels), or sparse
+        Ranked label columns, best first, -1 for none; or scores. See the module.
+    k : int, default=5
+    sample_weight : array-like (n_samples,), default=None
+        Weights of the mean.
+
+    Returns
+    -------
+    float in [0, 1]
+        A row's share is divided by `k`, also where it has fewer relevant labels.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Shapes that do not fit, NaN scores, labels out of range or named twice in a row,
+        fewer than `k` ranked labels, ``k < 1``, no rows, weights that are negative or 0
+        altogether.
+
+    Notes
+    -----
+    O(nnz + n_samples k log nnz) for ranked labels; scores are ranked first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklsh.metrics import precision_at_k
+    >>> y_true = np.array([[1, 1, 0, 0], [0, 0, 0, 1]])
+    >>> precision_at_k(y_true, np.array([[0, 2], [3, 1]]), k=2)
+    0.5
+    """
+    k = check_int(k, "k", 1)
+    _, _, hits = ranked_hits(y_true, y_score, k)
+    return _mean(hits.sum(axis=1) / k, sample_weight)
+
+
+def recall_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
+    """Mean share of a row's relevant labels that are among its `k` best-ranked ones.
+
+    Parameters, errors and cost as of `precision_at_k`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklsh.metrics import recall_at_k
+    >>> y_true = np.array([[1, 1, 0, 0], [0, 0, 0, 1]])
+    >>> recall_at_k(y_true, np.array([[0, 2], [3, 1]]), k=2)
+    0.75
+    """
+    k = check_int(k, "k", 1)
+    Y, _, hits = ranked_hits(y_true, y_score, k)
+    return _mean(hits.sum(axis=1) / np.maximum(np.diff(Y.indptr), 1), sample_weight)
+
+
+def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
+    """Mean normalised discounted cumulative gain of the `k` best-ranked labels.
+
+    A hit at place r (from 1) gains ``1 / log2(r + 1)``; a row's sum is divided by that of a
+    ranking which begins with its relevant labels. Parameters, errors and cost as of
+    `precision_at_k`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklsh.metrics import ndcg_at_k
+    >>> y_true = np.array([[1, 1, 0, 0], [0, 0, 0, 1]])
+    >>> round(ndcg_at_k(y_true, np.array([[0, 2], [3, 1]]), k=2), 4)
+    0.8066
+    """
+    k = check_int(k, "k", 1)
+    Y, _, hits = ranked_hits(y_true, y_score, k)
+    gains = 1 / np.log2(np.arange(2, k + 2))
+    best = np.concatenate([[np.inf], np.cumsum(gains)])[np.minimum(np.diff(Y.indptr), k)]
+    return _mean(hits @ gains / best, sample_weight)
+
+
+def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
+    """Inverse propensities of labels, by Jain, Prabhu and Varma (2016, section 4).
+
+    The propensity of a label is the modelled chance that it is recorded where it is
+    relevant; rare labels go unrecorded more often, so their hits should weigh more:
+    ``1 / p_j = 1 + C exp(-A log(N_j + B))`` with ``C = (log N - 1) (B + 1)^A``, N_j the
+    label's training rows and N all of them.
+
+    Parameters
+    ----------
+    y_train : indicator (n_samples, n_labels), dense or sparse, or integers (n_samples,)
+        Labels of the *training* rows.
+    A, B : float, default=0.55, 1.5
+        Shape of the model. The repository uses (0.5, 0.4) for Wikipedia-LSHTC, (0.6, 2.6)
+        for Amazon data and the defaults elsewhere.
+    n_labels : int, default=None
+        For 1-d `y_train`: number of labels. None: the largest and one.
+
+    Returns
+    -------
+    ndarray (n_labels,) of float64
+        At least 1; a label without rows has the largest.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Fewer than 3 rows (the formula would turn over), A or B negative or no number.
+
+    Notes
+    -----
+    O(nnz + n_labels).
+    """
+    for name, value in (("A", A), ("B", B)):
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{name} must be a number, got {value!r} of {type(value).__name__}")
+        if not 0 <= value < np.inf:
+            raise ValueError(f"{name} must be finite and at least 0, got {value}")
+    if n_labels is not None:
+        n_labels = check_int(n_labels, "n_labels", 1)
+    Y = relevant_labels(y_train, "y_train", n_labels)
+    if n_labels not in (None, Y.shape[1]):
+        raise ValueError(f"n_labels must be y_train's {Y.shape[1]} columns, got {n_labels}")
+    if Y.shape[0] < 3:
+        raise ValueError(f"y_train must have at least 3 rows, got {Y.shape[0]}")
+    counts = np.bincount(Y.indices, minlength=Y.shape[1])
+    C = (np.log(Y.shape[0]) - 1) * (B + 1) ** A
+    with np.errstate(divide="ignore"):  # B = 0 and no row: infinitely rare
+        return 1 + C * np.exp(-A * np.log(counts + B))
+
+
+def psp_at_k(
+    y_true,
+    y_score,
+    k=5,
+    *,
+    inverse_propensities=None,
+    y_train=None,
+    A=0.55,
+    B=1.5,
+    sample_weight=None,
+) -> float:
+    """Propensity-scored precision at `k`, as a share of the best attainable.
+
+    ``sum_i sum_(hits of i) 1/p_j`` over ``sum_i sum_(i's k rarest relevant labels) 1/p_j``:
+    the normalised form that the extreme classification repository reports.
+
+    Parameters
+    ----------
+    y_true, y_score, k, sample_weight
+        As of `precision_at_k`.
+    inverse_propensities : array-like (n_labels,), default=None
+        ``1 / p_j``, as of `inverse_propensity`.
+    y_train : indicator or integers, default=None
+        In their stead: labels of the training rows, of which they are computed with `A` and
+        `B`. One of the two must be given.
+
+    Returns
+    -------
+    float in [0, 1]
+        0 if no row has a relevant label.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `precision_at_k` and `inverse_propensity`; both or none of
+        `inverse_propensities` and `y_train`; weights of another length than n_labels, or
+        not positive and finite.
+
+    Notes
+    -----
+    O(nnz log nnz).
+    """
+    k = check_int(k, "k", 1)
+    if (inverse_propensities is None) == (y_train is None):
+        raise ValueError(
+            "one of inverse_propensities and y_train must be given, got "
+            + ("none" if y_train is None else "both")
+        )
+    Y, ranked, hits = ranked_hits(y_true, y_score, k)
+    if y_train is not None:
+        one_d = not hasattr(y_train, "tocsr") and np.ndim(y_train) == 1
+        n_labels = max(Y.shape[1], int(np.max(y_train, initial=-1)) + 1) if one_d else None
+        inverse_propensities = inverse_propensity(y_train, A, B, n_labels=n_labels)
+        if one_d:
+            inverse_propensities = inverse_propensities[: Y.shape[1]]
+    worth = np.asarray(inverse_propensities, dtype=np.float64)
+    if worth.shape != (Y.shape[1],):
+        what = "y_train's columns" if y_train is not None else "inverse_propensities"
+        raise ValueError(f"{what} must be {Y.shape[1]}, one a label, got shape {worth.shape}")
+    if not ((worth > 0) & (worth < np.inf)).all():
+        raise ValueError(
+            f"inverse_propensities must be positive and finite, got {worth.min()} to {worth.max()}"
+        )
+    weights = _check_weights(sample_weight, Y.shape[0])
+    gained = np.where(hits, worth[ranked], 0.0).sum(axis=1)
+    rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
+    values = worth[Y.indices]
+    order = np.lexsort((-values, rows))
+    best = np.arange(Y.nnz) - Y.indptr[rows] < k
+    attainable = np.bincount(rows[best], values[order[best]], minlength=Y.shape[0])
+    total = float(weights @ attainable)
+    return float(weights @ gained) / total if total > 0 else 0.0
+
+
+def _check_weights(sample_weight, n_samples: int) -> np.ndarray:
+    if n_samples == 0:
+        raise ValueError("y_true must have at least one row, got none")
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
+    if not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
+        raise ValueError(
+            "sample_weight must be finite, at least 0, and not 0 altogether, "
+            f"got {weights.min()} to {weights.max()}"
+        )
+    return weights
+
+
+def _mean(values: np.ndarray, sample_weight) -> float:
+    return float(np.average(values, weights=_check_weights(sample_weight, values.shape[0])))
+
+
+precision_at_1_scorer = named_scorer("precision_at_1_scorer", precision_at_k, 1)
+precision_at_5_scorer = named_scorer("precision_at_5_scorer", precision_at_k, 5)
+ndcg_at_5_scorer = named_scorer("ndcg_at_5_scorer", ndcg_at_k, 5)
+recall_at_5_scorer = named_scorer("recall_at_5_scorer", recall_at_k, 5)

@@ -1,0 +1,336 @@
+"""Metrics against their naive twins, in every container, and the scorers built on them."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import make_multilabel_classification
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sklsh import SparseLSHMLPClassifier, metrics
+from sklsh.metrics import (
+    inverse_propensity,
+    make_topk_scorer,
+    ndcg_at_k,
+    precision_at_1_scorer,
+    precision_at_k,
+    psp_at_k,
+    recall_at_k,
+)
+from tests import reference
+
+CONTAINERS = [np.asarray, sp.csr_matrix, sp.csr_array, sp.csc_array, sp.coo_matrix]
+
+
+@st.composite
+def problems(draw):
+    """Relevant labels, ranked labels (with gaps), k and weights of labels."""
+    n_samples, n_labels = draw(st.integers(1, 8)), draw(st.integers(1, 9))
+    k = draw(st.integers(1, 11))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    Y = (rng.random((n_samples, n_labels)) < rng.random()).astype(np.int8)
+    ranked = np.full((n_samples, max(k, 1)), -1)
+    for row in ranked:
+        labels = rng.permutation(n_labels)[: rng.integers(0, n_labels + 1)][:k]
+        row[: labels.shape[0]] = labels
+    return Y, ranked, k, rng.uniform(1, 9, n_labels)
+
+
+def as_sets(Y):
+    return [set(np.flatnonzero(row).tolist()) for row in Y]
+
+
+def all_metrics(Y, y_score, k, worth):
+    return {
+        "precision": precision_at_k(Y, y_score, k),
+        "recall": recall_at_k(Y, y_score, k),
+        "ndcg": ndcg_at_k(Y, y_score, k),
+        "psp": psp_at_k(Y, y_score, k, inverse_propensities=worth),
+    }
+
+
+@given(problems(), st.sampled_from(CONTAINERS))
+def test_ranked_labels_against_naive(problem, container):
+    Y, ranked, k, worth = problem
+    rankings = [[label for label in row if label >= 0] for row in ranked.tolist()]
+    expected = reference.topk_metrics(as_sets(Y), rankings, k, worth)
+    assert all_metrics(container(Y), ranked, k, worth) == pytest.approx(expected, abs=1e-12)
+
+
+@given(problems(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1))
+def test_scores_against_naive(problem, dtype, seed):
+    Y, _, k, worth = problem
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-2, 3, Y.shape).astype(dtype)  # many ties
+    scores[rng.random(Y.shape) < 0.2] = -np.inf
+    expected = reference.topk_metrics(
+        as_sets(Y), [reference.ranking_of_scores(row, k) for row in scores.tolist()], k, worth
+    )
+    assert all_metrics(Y, scores, k, worth) == pytest.approx(expected, abs=1e-12)
+
+
+@given(problems(), st.sampled_from(CONTAINERS[1:]), st.integers(0, 2**32 - 1))
+def test_sparse_scores_rank_stored_entries_only(problem, container, seed):
+    Y, _, k, worth = problem
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(-2, 4, Y.shape) * (rng.random(Y.shape) < 0.5)
+    rankings = [
+        reference.ranking_of_scores([s if s else -np.inf for s in row], k) for row in scores
+    ]
+    expected = reference.topk_metrics(as_sets(Y), rankings, k, worth)
+    assert all_metrics(Y, container(scores), k, worth) == pytest.approx(expected, abs=1e-12)
+
+
+def test_dense_scores_are_ranked_in_blocks(monkeypatch):
+    rng = np.random.default_rng(0)
+    Y, scores = rng.random((40, 30)) < 0.1, rng.standard_normal((40, 30))
+    whole = precision_at_k(Y, scores, 3)
+    monkeypatch.setattr("sklsh._ranking.BLOCK_SCORES", 100)
+    assert precision_at_k(Y, scores, 3) == whole > 0
+
+
+@given(problems(), st.floats(0, 2), st.floats(0.1, 3), st.sampled_from(CONTAINERS))
+def test_inverse_propensity_against_naive(problem, a, b, container):
+    Y = np.vstack([problem[0]] * 3)
+    expected = reference.jain_inverse_propensity(as_sets(Y), Y.shape[1], a, b)
+    np.testing.assert_allclose(inverse_propensity(container(Y), a, b), expected, rtol=1e-12)
+
+
+def test_one_label_a_row_is_an_indicator_with_one_entry():
+    rng = np.random.default_rng(1)
+    y, ranked = rng.integers(0, 6, 50), np.argsort(rng.random((50, 6)), axis=1)
+    Y, worth = np.eye(6)[y], inverse_propensity(y, n_labels=6)
+    np.testing.assert_array_equal(worth, inverse_propensity(Y))
+    assert all_metrics(y, ranked, 3, worth) == all_metrics(Y, ranked, 3, worth)
+    assert psp_at_k(y, ranked, 3, y_train=y) == psp_at_k(Y, ranked, 3, y_train=Y)
+    scores = rng.standard_normal((50, 6))
+    assert ndcg_at_k(y, scores, 2) == ndcg_at_k(Y, scores, 2)
+
+
+def test_psp_weighs_rare_labels_more():
+    y_train = np.repeat([0, 1], [90, 10])
+    y_true = np.array([0, 1])
+    frequent, rare = np.array([[0], [0]]), np.array([[1], [1]])
+    assert precision_at_k(y_true, frequent, 1) == precision_at_k(y_true, rare, 1) == 0.5
+    low = psp_at_k(y_true, frequent, 1, y_train=y_train)
+    high = psp_at_k(y_true, rare, 1, y_train=y_train)
+    assert low < 0.45 < 0.55 < high
+    assert low + high == pytest.approx(1)
+    assert psp_at_k(y_true, rare, 1, y_train=y_train, A=0.0) == pytest.approx(0.5)
+    assert psp_at_k(y_true, rare, 1, y_train=y_train, B=100.0) == pytest.approx(0.5, abs=0.08)
+
+
+def test_sample_weight_is_repetition():
+    rng = np.random.default_rng(2)
+    Y, ranked = rng.random((30, 8)) < 0.3, np.argsort(rng.random((30, 8)), axis=1)
+    weights = rng.integers(0, 4, 30)
+    rows = np.repeat(np.arange(30), weights)
+    for metric in (precision_at_k, recall_at_k, ndcg_at_k):
+        expected = metric(Y[rows], ranked[rows], 3)
+        assert metric(Y, ranked, 3, sample_weight=weights) == pytest.approx(expected)
+        assert metric(Y, ranked, 3) != pytest.approx(expected)
+    expected = psp_at_k(Y[rows], ranked[rows], 3, y_train=Y)
+    assert psp_at_k(Y, ranked, 3, y_train=Y, sample_weight=weights) == pytest.approx(expected)
+
+
+def test_against_napkinxc():
+    other = pytest.importorskip("napkinxc.metrics")
+    rng = np.random.default_rng(3)
+    Y = sp.random(300, 80, 0.05, "csr", rng=rng, data_rvs=np.ones)
+    ranked = np.argsort(rng.random((300, 80)), axis=1)[:, :5]
+    worth = other.Jain_et_al_inverse_propensity(Y)
+    np.testing.assert_allclose(inverse_propensity(Y), worth)
+    rankings = ranked.tolist()
+    pairs = [
+        (precision_at_k, other.precision_at_k(Y, rankings)),
+        (recall_at_k, other.recall_at_k(Y, rankings)),
+        (ndcg_at_k, other.ndcg_at_k(Y, rankings)),
+    ]
+    for k in range(1, 6):
+        for metric, theirs in pairs:
+            assert metric(Y, ranked, k) == pytest.approx(theirs[k - 1])
+        theirs = other.psprecision_at_k(Y, rankings, worth)[k - 1]
+        assert psp_at_k(Y, ranked, k, y_train=Y) == pytest.approx(theirs)
+
+
+def test_wide_labels_need_no_dense_array():
+    """25,000 rows of 70,000 labels would be 1.75 GB as bytes."""
+    rng = np.random.default_rng(4)
+    n_samples, n_labels = 25_000, 70_000
+    labels = rng.integers(0, n_labels, (n_samples, 5))
+    indptr = np.arange(0, 5 * n_samples + 1, 5)
+    Y = sp.csr_matrix((np.ones(5 * n_samples), labels.ravel(), indptr), (n_samples, n_labels))
+    ranked = labels.copy()
+    ranked[::2] = -1
+    expected = 0.5 * np.mean([len(set(row)) / 5 for row in labels[1::2].tolist()])
+    ranked[[len(set(row)) < 5 for row in labels.tolist()]] = -1
+    found = precision_at_k(Y, ranked)
+    assert found == pytest.approx(expected, abs=1e-3)
+    assert psp_at_k(Y, ranked, y_train=Y) == pytest.approx(found, abs=1e-2)
+
+
+Y3 = np.array([[1, 0, 1], [0, 1, 0]])
+R3 = np.array([[0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_score", "k", "message"),
+    [
+        (Y3, R3, 0, "k must be at least 1, got 0"),
+        (Y3, R3[:1], 1, "as many rows, got 2 and 1"),
+        (Y3, R3 + 2, 2, r"must be in \[0, 3\) or -1, got 3"),
+        (Y3, R3 - 2, 2, "columns or -1 for none, got -2"),
+        (Y3, np.array([[0, 1], [2, 2]]), 2, "got label 2 twice in row 1"),
+        (Y3, R3, 3, "k=3 needs as many ranked labels a row, got 2"),
+        (Y3, R3.astype(float), 1, "a column for each of the 3 labels of y_true, got 2"),
+        (Y3, np.full((2, 3), np.nan), 1, "no NaN"),
+        (Y3, sp.csr_matrix(np.full((2, 3), np.nan)), 1, "no NaN"),
+        (Y3, R3[0], 1, r"y_score must be 2-d .* got shape \(2,\)"),
+        (-Y3, R3, 1, "y_true must be an indicator .* got the entry -1"),
+        (Y3[None], R3, 1, r"y_true must be 1-d or 2-d, got shape \(1, 2, 3\)"),
+        (np.array([0, -4]), R3, 1, r"y_true must be in \[0, .*got -4"),
+        (np.array([0, 3]), np.eye(2, 3), 1, r"y_true must be in \[0, 3\), got 0 to 3"),
+        (Y3[:0], R3[:0], 1, "at least one row, got none"),
+    ],
+)
+def test_bad_values(y_true, y_score, k, message):
+    with pytest.raises(ValueError, match=message):
+        precision_at_k(y_true, y_score, k)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_score", "k", "message"),
+    [
+        (Y3, R3, 1.0, "k must be an integer"),
+        (Y3, R3 == 0, 1, r"ranked label columns \(integers\) or scores \(floats\), got dtype bool"),
+        (np.array(["a", "b"]), R3, 1, "y_true, if 1-d, must hold label columns"),
+        (np.array([[1, "b"]]), R3, 1, "y_true must be a numeric indicator"),
+    ],
+)
+def test_bad_types(y_true, y_score, k, message):
+    with pytest.raises(TypeError, match=message):
+        ndcg_at_k(y_true, y_score, k)
+
+
+def test_bad_arguments_of_propensities():
+    with pytest.raises(ValueError, match="must be given, got none"):
+        psp_at_k(Y3, R3, 1)
+    with pytest.raises(ValueError, match="must be given, got both"):
+        psp_at_k(Y3, R3, 1, inverse_propensities=np.ones(3), y_train=Y3)
+    with pytest.raises(ValueError, match=r"must be 3, one a label, got shape \(2,\)"):
+        psp_at_k(Y3, R3, 1, inverse_propensities=np.ones(2))
+    with pytest.raises(ValueError, match=r"y_train's columns must be 3.*got shape \(4,\)"):
+        psp_at_k(Y3, R3, 1, y_train=np.eye(4))
+    with pytest.raises(ValueError, match=r"positive and finite, got 0.0 to 2.0"):
+        psp_at_k(Y3, R3, 1, inverse_propensities=[0, 1, 2])
+    with pytest.raises(ValueError, match="at least 3 rows, got 2"):
+        inverse_propensity(Y3)
+    with pytest.raises(ValueError, match="A must be finite and at least 0, got -1"):
+        inverse_propensity(np.eye(4), A=-1)
+    with pytest.raises(TypeError, match="B must be a number, got 'x'"):
+        inverse_propensity(np.eye(4), B="x")
+    with pytest.raises(ValueError, match="n_labels must be y_train's 4 columns, got 5"):
+        inverse_propensity(np.eye(4), n_labels=5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1], r"of shape \(2,\), got \(1,\)"),
+        ([1, -1], "finite, at least 0"),
+        ([0, 0], "not 0 altogether"),
+        ([1, np.nan], "finite"),
+    ],
+)
+def test_bad_sample_weight(weights, message):
+    with pytest.raises(ValueError, match=message):
+        precision_at_k(Y3, R3, 1, sample_weight=weights)
+
+
+# Scorers ----------------------------------------------------------------------------------
+
+
+class Ranker:
+    """Answers with what it is given, as an estimator with `predict_topk` does."""
+
+    def __init__(self, labels, classes):
+        self.labels, self.classes_ = np.asarray(labels), np.asarray(classes)
+
+    def predict_topk(self, X, k):
+        return self.labels[:, :k], None
+
+
+def test_scorer_understands_class_labels():
+    model = Ranker([[20, 10], [-1, 20]], [-1, 10, 20])
+    assert precision_at_1_scorer(model, None, [20, -1]) == 1.0
+    assert precision_at_1_scorer(model, None, [20, 99]) == 0.5, "99 was never seen in training"
+    padded = Ranker([[20, -1, -1], [-1, 20, -1]], [-1, 20])
+    assert make_topk_scorer(recall_at_k, k=3)(padded, None, [-1, 20]) == 1.0
+    words = Ranker([[1, 0], [0, 1]], ["a", "b"])
+    assert precision_at_1_scorer(words, None, ["b", "b"]) == 0.5
+    columns = Ranker([[1, 0], [0, 1]], [0, 1])
+    assert precision_at_1_scorer(columns, None, sp.csr_array([[0, 1], [0, 1]])) == 0.5
+
+
+def test_scorer_with_the_classifier_and_in_a_pipeline():
+    X, Y = make_multilabel_classification(200, 20, n_classes=8, random_state=0)
+    model = SparseLSHMLPClassifier(hidden_layer_sizes=(16,), max_iter=5, random_state=0)
+    scoring = {"p": precision_at_1_scorer, "psp": make_topk_scorer(psp_at_k, k=3, y_train=Y)}
+    grid = GridSearchCV(model, {"n_neighbors": [5]}, scoring=scoring, refit="p", cv=KFold(2))
+    results = grid.fit(X, sp.csr_matrix(Y)).cv_results_
+    ranked, _ = clone(model).set_params(n_neighbors=5).fit(X[:100], Y[:100]).predict_topk(X[100:])
+    assert results["split1_test_p"] == precision_at_k(Y[100:], ranked, 1) > 0.3
+    assert results["split1_test_psp"] == psp_at_k(Y[100:], ranked, 3, y_train=Y)
+    pipe = make_pipeline(StandardScaler(), model).fit(X, Y)
+    ranked, _ = model.predict_topk(pipe[:-1].transform(X), k=1)
+    assert precision_at_1_scorer(pipe, X, Y) == precision_at_k(Y, ranked, 1)
+
+
+def test_scorer_falls_back_on_scores():
+    X, Y = make_multilabel_classification(150, 20, n_classes=5, random_state=0)
+    y = Y[:, 0]
+    logistic = LogisticRegression().fit(X, y)
+    assert precision_at_1_scorer(logistic, X, y) == pytest.approx(logistic.score(X, y))
+    names = np.array(["no", "yes"])[y]
+    svc = SVC().fit(X, names)
+    assert precision_at_1_scorer(svc, X, names) == pytest.approx(svc.score(X, names))
+    unseen = np.where(np.arange(150) < 75, names, "maybe")
+    assert precision_at_1_scorer(svc, X, unseen) == pytest.approx((svc.predict(X) == unseen).mean())
+    ridge, neighbors = RidgeClassifier().fit(X, Y), KNeighborsClassifier().fit(X, Y)
+    assert precision_at_1_scorer(ridge, X, Y) == precision_at_k(Y, ridge.decision_function(X), 1)
+    shares = np.column_stack([pair[:, 1] for pair in neighbors.predict_proba(X)])
+    assert precision_at_1_scorer(neighbors, X, Y) == precision_at_k(Y, shares, 1)
+
+
+def test_scorer_selects_a_model():
+    X, Y = make_multilabel_classification(200, 20, n_classes=5, random_state=0)
+    grid = GridSearchCV(
+        RidgeClassifier(), {"alpha": [1.0, 1e9]}, scoring=make_topk_scorer(ndcg_at_k, k=3), cv=2
+    ).fit(X, Y)
+    assert grid.best_params_ == {"alpha": 1.0}
+
+
+def test_scorer_as_an_object():
+    scorer = make_topk_scorer(psp_at_k, k=3, A=0.6)
+    assert repr(scorer) == "make_topk_scorer(psp_at_k, k=3, A=0.6)"
+    assert repr(pickle.loads(pickle.dumps(scorer))) == repr(scorer)
+    with pytest.raises(TypeError, match="metric must be callable, got 'ndcg'"):
+        make_topk_scorer("ndcg")
+    with pytest.raises(TypeError, match=r"decision_function or predict_proba, got Stand"):
+        precision_at_1_scorer(StandardScaler(), np.eye(2), np.eye(2))
+    model = Ranker([[0], [0]], [0, 1])
+    assert precision_at_1_scorer(model, None, [0, 1], sample_weight=[3, 1]) == 0.75
+
+
+def test_public_names():
+    for name in metrics.__all__:
+        assert getattr(metrics, name).__doc__
