@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks, effective_n_threads, run_blocks
+from sklsh._threads import blocks
 from sklsh._validation import check_int, check_n_jobs
+from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed
 from sklsh.hashing.projection import (
     ROW_BLOCK,
@@ -124,14 +125,14 @@ class HashFunctions:
         """
         sketch = check_sketch(sketch, self.projection.sketch_dim)
         chosen = self._tables(tables)
-        n_threads = effective_n_threads(check_n_jobs(n_jobs))
+        n_jobs = check_n_jobs(n_jobs)
         out = np.empty((chosen.shape[0], sketch.shape[0]), dtype=code_dtype(self.code_bits))
         fill = self.hash_rows(chosen)
 
         def task(start, stop):
             fill(sketch, out, start, stop)
 
-        run_blocks(task, blocks(sketch.shape[0], ROW_BLOCK), n_threads)
+        run_rows(task, sketch.shape[0], ROW_BLOCK, n_jobs)
         return out
 
     def codes(self, sketch, tables=None, n_jobs: int | None = None) -> np.ndarray:

@@ -33,8 +33,8 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._threads import blocks, effective_n_threads, run_blocks
 from sklsh._validation import check_choice, check_int, check_n_jobs, check_sparse
+from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed, random_permutation, random_signs
 from sklsh.kernels.folding import fold_rows, fold_rows_csr
 
@@ -150,7 +150,7 @@ class Projection:
         O(n_samples * n_features) dense, O(nnz + n_samples * sketch_dim) sparse.
         """
         X = check_rows(X, self.n_features)
-        n_threads = effective_n_threads(check_n_jobs(n_jobs))
+        n_jobs = check_n_jobs(n_jobs)
         out = np.empty((X.shape[0], self.sketch_dim), dtype=np.float32)
         if sp.issparse(X):
 
@@ -168,7 +168,7 @@ class Projection:
             def task(start, stop):
                 fold_rows(X, order, starts, weights, out, start, stop)
 
-        run_blocks(task, blocks(X.shape[0], ROW_BLOCK), n_threads)
+        run_rows(task, X.shape[0], ROW_BLOCK, n_jobs)
         return out
 
 

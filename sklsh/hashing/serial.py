@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, effective_n_threads, run_blocks
+from sklsh._threads import blocks
 from sklsh._validation import check_int, check_n_jobs
+from sklsh.hashing._blocks import run_rows
 from sklsh.hashing.base import HashFunctions, check_sketch, code_dtype
 from sklsh.hashing.tables import MAX_COLLISIONS
 from sklsh.kernels.collisions import count_equal_codes, keep_best
@@ -56,7 +57,7 @@ def serial_candidates(
     O(n * (hashing a row + n_queries * n_tables * n_probes)). Memory: 64 kB of codes a
     thread, and 8 bytes a query and candidate for each 65,536 rows.
     """
-    n_threads = effective_n_threads(check_n_jobs(n_jobs))
+    n_jobs = check_n_jobs(n_jobs)
     if n_candidates is not None:
         n_candidates = check_int(n_candidates, "n_candidates", 1)
     sketch_index = check_sketch(sketch_index, functions.projection.sketch_dim)
@@ -91,7 +92,7 @@ def serial_candidates(
                 best[q].add(room_ids[:n_kept], room_counts[:n_kept])
         return [b.ranked() for b in best]
 
-    parts = run_blocks(segment, blocks(sketch_index.shape[0], SEGMENT_ROWS), n_threads)
+    parts = run_rows(segment, sketch_index.shape[0], SEGMENT_ROWS, n_jobs)
     results = []
     for q in range(n_queries):
         merged = _Best(n_candidates)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, effective_n_threads, run_blocks
 from sklsh._validation import INT32_MAX, check_int, check_n_jobs
+from sklsh.hashing._blocks import run_rows
 from sklsh.hashing.base import MAX_CODE_BITS, HashFunctions, code_dtype
 from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_all, sort_table
 
@@ -216,8 +216,8 @@ class HashTables:
                 sort(t, scratch)
 
         per_task = max(1, QUERY_WORK // max(n_members, 1))
-        n_threads = effective_n_threads(check_n_jobs(n_jobs))
-        run_blocks(task, blocks(len(tables), per_task), n_threads)
+        n_jobs = check_n_jobs(n_jobs)
+        run_rows(task, len(tables), per_task, n_jobs)
 
     def _take_scratch(self):
         # list.pop and list.append are atomic: each thread has a scratch to itself.
@@ -258,7 +258,7 @@ class HashTables:
         after the first call on a thread.
         """
         keys = check_keys(codes, self.code_bits, self.n_tables)
-        n_threads = effective_n_threads(check_n_jobs(n_jobs))
+        n_jobs = check_n_jobs(n_jobs)
         if n_candidates is not None:
             n_candidates = check_int(n_candidates, "n_candidates", 1)
         n_queries = keys.shape[0]
@@ -284,7 +284,7 @@ class HashTables:
             self._scratch.append(scratch)
 
         mean = int(totals.sum()) // max(n_queries, 1) + self.n_ids // 64
-        run_blocks(task, blocks(n_queries, max(1, QUERY_WORK // max(mean, 1))), n_threads)
+        run_rows(task, n_queries, max(1, QUERY_WORK // max(mean, 1)), n_jobs)
         if (n_found != limits).any():
             ids, counts = _close_gaps(offsets, n_found, ids, counts)
             np.cumsum(n_found, out=offsets[1:])
