@@ -124,3 +124,185 @@ def ranking_of_scores(scores, k):
     """Labels by falling score, ties by label; -inf is not ranked."""
     order = sorted(range(len(scores)), key=lambda label: (-scores[label], label))
     return [label for label in order if scores[label] > -math.inf][:k]
+
+
+# ---- the wide network ----------------------------------------------------------------------
+# Sparse rows are lists of (indices, values); sums are float64.
+
+ACTIVATION = {
+    "relu": lambda z: np.maximum(z, 0.0),
+    "identity": lambda z: z,
+    "tanh": np.tanh,
+}
+ACTIVATION_SLOPE = {  # by the layer's output
+    "relu": lambda y: (y > 0).astype(float),
+    "identity": lambda y: np.ones_like(y),
+    "tanh": lambda y: 1.0 - y**2,
+}
+
+
+def csr_rows(rows, order=None):
+    """`SparseRows`-like arrays as a list of (indices, values), in the given order."""
+    indptr, indices, data = rows
+    order = range(len(indptr) - 1) if order is None else order
+    return [
+        (indices[indptr[r] : indptr[r + 1]].tolist(), data[indptr[r] : indptr[r + 1]].tolist())
+        for r in order
+    ]
+
+
+def dense(rows, n_columns):
+    """A list of (indices, values) as a float64 matrix."""
+    out = np.zeros((len(rows), n_columns))
+    for i, (indices, values) in enumerate(rows):
+        for j, value in zip(indices, values, strict=True):
+            out[i, j] += value
+    return out
+
+
+def uniform_integers(seed, row, upper, n):
+    """The high 32 bits of each draw as a fraction of `upper`."""
+    return [(mix(seed, row, i) >> 32) * upper >> 32 for i in range(n)]
+
+
+def dropout(seed, keys, rate, values):
+    """Inverted dropout, 16 bits an element, four elements a draw."""
+    out = np.zeros_like(values)
+    for i, key in enumerate(keys):
+        for column in range(values.shape[1]):
+            bits = mix(seed, int(key), column // 4 * 4) >> 16 * (column % 4) & 0xFFFF
+            if bits >= int(float(rate) * 65536):
+                out[i, column] = values[i, column] * np.float32(1 / (1 - float(rate)))
+    return out
+
+
+def stamp(active, proposals):
+    """Active ids in order, each once; and the slot of each."""
+    active = list(active)
+    for j in proposals:
+        if j not in active:
+            active.append(j)
+    return active, {j: slot for slot, j in enumerate(active)}
+
+
+def softmax_loss(logits, targets, weight=1.0):
+    """Loss of one row against equal shares of its targets, and its gradient by the logits."""
+    z = np.asarray(logits, dtype=np.float64)
+    if not len(targets):
+        return 0.0, np.zeros_like(z)
+    shifted = z - z.max()
+    log_total = np.log(np.exp(shifted).sum())
+    wanted = np.zeros_like(z)
+    for t in targets:
+        wanted[t] += 1 / len(targets)
+    return -weight * wanted @ (shifted - log_total), weight * (np.exp(shifted - log_total) - wanted)
+
+
+def adagrad_rows(weights, accumulators, gradients, rate):
+    """Row-wise Adagrad on whole matrices: new weights, new accumulators."""
+    accumulators = accumulators + np.square(gradients).mean(axis=1)
+    return weights - rate * gradients / np.sqrt(accumulators)[:, None], accumulators
+
+
+def adagrad_entries(weights, accumulators, gradients, rate):
+    """Adagrad proper: new weights, new accumulators."""
+    accumulators = accumulators + np.square(gradients)
+    return weights - rate * gradients / np.sqrt(accumulators), accumulators
+
+
+def feature_major(rows):
+    """{feature: [(batch row, value), ...]}, features in the order in which they are met."""
+    out = {}
+    for i, (indices, values) in enumerate(rows):
+        for feature, value in zip(indices, values, strict=True):
+            out.setdefault(feature, []).append((i, value))
+    return out
+
+
+def top_k(scores, k):
+    """Labels by falling score, ties by label, padded with -1; and their scores."""
+    order = sorted(range(len(scores)), key=lambda j: (-scores[j], j))[:k]
+    n_missing = k - len(order)
+    return order + [-1] * n_missing, [scores[j] for j in order] + [-np.inf] * n_missing
+
+
+def nearest_rows(train, query, k):
+    """Ids and cosines of the training rows with a positive cosine, best first, padded."""
+    norms = np.linalg.norm(train, axis=1)
+    length = np.linalg.norm(query)
+    cosines = [
+        float(row @ query / (norm * length)) if norm and length else 0.0
+        for row, norm in zip(train, norms, strict=True)
+    ]
+    order = sorted((i for i, c in enumerate(cosines) if c > 0), key=lambda i: (-cosines[i], i))[:k]
+    return order + [-1] * (k - len(order)), [cosines[i] for i in order] + [0.0] * (k - len(order))
+
+
+def vote_bonus(ids, similarities, labels, n_labels, weight, sharpness):
+    """What the neighbours `ids` add to each of `n_labels` logits; `labels` lists sets."""
+    votes = np.zeros(n_labels)
+    for i, similarity in zip(ids, similarities, strict=True):
+        for label in labels[i] if i >= 0 else ():
+            votes[label] += similarity
+    return weight * np.log1p(sharpness * votes)
+
+
+def prototypes(hidden, labels, n_labels, scale, row_weights=None):
+    """Head rows and biases: `scale` x normalised mean of centred, normalised hidden vectors."""
+    centre = hidden.mean(axis=0)
+    centred = hidden - centre
+    norms = np.linalg.norm(centred, axis=1)
+    head = np.zeros((n_labels, hidden.shape[1]))
+    for i, of_row in enumerate(labels):
+        share = 1.0 if row_weights is None else row_weights[i]
+        for label in of_row:
+            head[label] += share * centred[i] / (norms[i] or 1.0)
+    lengths = np.linalg.norm(head, axis=1)
+    head *= (scale / np.where(lengths > 0, lengths, 1.0))[:, None]
+    return head, -head @ centre
+
+
+class DenseNetwork:
+    """The wide network in float64: full softmax, explicit backpropagation, no tricks."""
+
+    def __init__(self, network):
+        self.body = [np.array(w, dtype=np.float64) for w in network.body_weights]
+        self.body_bias = [np.array(b, dtype=np.float64) for b in network.body_biases]
+        self.head = np.array(network.head_weights, dtype=np.float64)
+        self.head_bias = np.array(network.head_bias, dtype=np.float64)
+        self.activation = network.activation
+
+    def layers(self, X):
+        """Inputs and the output of every hidden layer."""
+        out = [X]
+        for weights, bias in zip(self.body, self.body_bias, strict=True):
+            out.append(ACTIVATION[self.activation](out[-1] @ weights + bias))
+        return out
+
+    def logits(self, X):
+        return self.layers(X)[-1] @ self.head.T + self.head_bias
+
+    def losses(self, X, labels, row_weights):
+        return [
+            softmax_loss(z, of_row, weight)[0]
+            for z, of_row, weight in zip(self.logits(X), labels, row_weights, strict=True)
+        ]
+
+    def gradients(self, X, labels, row_weights):
+        """Of the mean loss: (body, body biases, head, head bias)."""
+        layers = self.layers(X)
+        residual = np.array(
+            [
+                softmax_loss(z, of_row, weight)[1]
+                for z, of_row, weight in zip(self.logits(X), labels, row_weights, strict=True)
+            ]
+        ) / len(X)
+        head, head_bias = residual.T @ layers[-1], residual.sum(axis=0)
+        upstream = residual @ self.head
+        body, body_bias = [], []
+        for layer in range(len(self.body) - 1, -1, -1):
+            upstream = upstream * ACTIVATION_SLOPE[self.activation](layers[layer + 1])
+            body.insert(0, layers[layer].T @ upstream)
+            body_bias.insert(0, upstream.sum(axis=0))
+            upstream = upstream @ self.body[layer].T
+        return body, body_bias, head, head_bias
