@@ -12,8 +12,8 @@ import numpy as np
 from sklsh._threads import blocks
 from sklsh._validation import check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
+from sklsh.hashing._checks import MAX_COLLISIONS
 from sklsh.hashing.base import HashFunctions, check_sketch, code_dtype
-from sklsh.hashing.tables import MAX_COLLISIONS
 from sklsh.kernels.collisions import count_equal_codes, keep_best
 
 CODE_BYTES = 1 << 16
