@@ -288,7 +288,7 @@ class HashTables:
             An id is not present; nothing is removed then.
         """
         ids = check_ids(ids)
-        absent = ids[(ids >= self.n_ids) | ~self.present[np.minimum(ids, self.n_ids - 1)]]
+        absent = np.setdiff1d(ids, np.flatnonzero(self.present))
         if absent.size:
             raise ValueError(f"ids must be present, got {absent[:5].tolist()}, which are not")
         if not ids.size:

@@ -228,8 +228,10 @@ def test_stats(made):
     expected = [((every >= 2**i) & (every < 2 ** (i + 1))).sum() for i in range(12)]
     assert stats["occupancy"].tolist() == expected
     assert stats["n_present"] == 3000 and stats["nbytes"] == tables.nbytes
-    empty = HashTables.build(np.empty((0, 2), dtype=int), 4).stats()
-    assert empty["n_buckets"].tolist() == [0, 0]
+    empty = HashTables.build(np.empty((0, 2), dtype=int), 4)
+    assert empty.stats()["n_buckets"].tolist() == [0, 0]
+    with pytest.raises(ValueError, match="ids must be present"):
+        empty.remove([0])
 
 
 @pytest.mark.parametrize(
