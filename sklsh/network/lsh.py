@@ -9,8 +9,7 @@ from sklsh.hashing import HashTables
 from sklsh.network.model import WideNetwork
 
 ROWS = 8192
-GROWTH = 1.25
-"""The interval between re-hashes grows by this: weights move less and less."""
+"""Neurons centred at a time, and of those that their mean is taken from."""
 
 
 class InnerProductMap:
@@ -65,30 +64,35 @@ class LSHCandidates:
     n_candidates : int
         Most candidates of a row.
     rehash_interval : int
-        Steps before the rows that changed are hashed again; it grows by a quarter each time.
+        Steps before the tables are thrown away and built anew.
     seed : int
 
     Notes
     -----
-    The head is folded once, `n_labels x sketch_dim`; all tables are hashed from that
-    sketch, and later only the rows that changed are folded and hashed again.
+    Each build draws *new* hash functions and a new fold, as the paper's devices do each
+    round. Tables of fixed functions that are merely kept fresh miss the same neurons all
+    through training, so that these are never pushed down: it costs more P@1 than hashing
+    gains over random candidates.
+
+    A build folds the head once, ``n_labels x sketch_dim``, and hashes all tables from that
+    sketch: O(n_labels * (n_hidden + n_tables * (hash_length * sketch_dim))) for "pghash".
     """
 
     def __init__(self, family, n_candidates: int, rehash_interval: int, seed: int):
         self.family = family
         self.n_candidates = n_candidates
         self.rehash_interval = rehash_interval
-        self._seed = seed
         self.map: InnerProductMap | None = None
         self.tables: HashTables | None = None
+        self._seed = seed
         self._functions = None
-        self._stale: np.ndarray | None = None
         self._next_rehash = 0
 
-    def build(self, network: WideNetwork, hidden, n_threads: int = 1) -> None:
-        """Hash every neuron; `hidden` is a sample of hidden vectors to centre by."""
+    def build(self, network: WideNetwork, hidden, step: int = 0, n_threads: int = 1) -> None:
+        """Draw hash functions for `step`, hash every neuron; `hidden` rows to centre by."""
         self.map = InnerProductMap(network, hidden)
-        self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=self._seed)
+        seed = self._seed + 7919 * step
+        self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
         sketch = np.concatenate(
             [
                 self._functions.sketch(self.map.neurons(network, slice(*span)), n_threads)
@@ -96,40 +100,15 @@ class LSHCandidates:
             ]
         )
         self.tables = HashTables.from_sketch(self._functions, sketch, n_jobs=n_threads)
-        self._stale = np.zeros(network.n_labels, dtype=bool)
-
-    def _rehash(self, network, n_threads) -> None:
-        """Hash the rows that changed since they were last hashed."""
-        ids = np.flatnonzero(self._stale).astype(np.int32)
-        if ids.size:
-            codes = np.concatenate(
-                [self.codes(self.map.neurons(network, ids[slice(*span)]), n_threads)
-                 for span in blocks(ids.size, ROWS)]
-            )  # fmt: skip
-            self.tables.update(ids, codes, n_jobs=n_threads)
-            self._stale[:] = False
-
-    def codes(self, vectors, n_threads: int = 1):
-        """Codes of vectors that `InnerProductMap` made."""
-        return self._functions.codes(
-            self._functions.sketch(vectors, n_threads), n_jobs=n_threads
-        )
+        self._next_rehash = step + self.rehash_interval
 
     def query(self, hidden, n_threads: int = 1):
         """``(indptr, ids, counts)`` of hidden rows, from the tables as they are."""
-        codes = self.codes(self.map.queries(hidden), n_threads)
+        sketch = self._functions.sketch(self.map.queries(hidden), n_threads)
+        codes = self._functions.codes(sketch, n_jobs=n_threads)
         return self.tables.query(codes, self.n_candidates, n_jobs=n_threads)
 
-    def find(self, network, hidden, step, n_threads):
-        if self.tables is None:
-            self.build(network, hidden, n_threads)
-            self._next_rehash = step + self.rehash_interval
-        elif step >= self._next_rehash:
-            self._rehash(network, n_threads)
-            self.rehash_interval = int(np.ceil(GROWTH * self.rehash_interval))
-            self._next_rehash = step + self.rehash_interval
-        return self.query(hidden, n_threads)[:2]
-
-    def changed(self, ids):
-        if self._stale is not None:
-            self._stale[ids] = True
+    def find(self, network, hidden, n_probes, step, n_threads):
+        if self.tables is None or step >= self._next_rehash:
+            self.build(network, hidden, step, n_threads)
+        return self.query(hidden[:n_probes], n_threads)[:2]

@@ -52,9 +52,6 @@ class Sampler(Protocol):
             it names because they score high.
         """
 
-    def changed(self, ids) -> None:
-        """The rows `ids` of the head have been updated."""
-
 
 class LabelsOnly:
     """Nothing beside the batch's own labels, which serve one another as negatives."""
@@ -63,9 +60,6 @@ class LabelsOnly:
 
     def propose(self, network, hidden, slots, step, n_threads):
         return []
-
-    def changed(self, ids):
-        pass
 
 
 class All:
@@ -77,9 +71,6 @@ class All:
 
     def propose(self, network, hidden, slots, step, n_threads):
         return [(self._ids, 0.0)]
-
-    def changed(self, ids):
-        pass
 
 
 class Uniform:
@@ -103,9 +94,6 @@ class Uniform:
         draw_integers(self._seed, step, network.n_labels, self._ids)
         offset = np.log(network.n_labels / self.n_active) if self.n_active else 0.0
         return [(self._ids, self.log_q * float(offset))]
-
-    def changed(self, ids):
-        pass
 
 
 class Probe:
@@ -131,9 +119,9 @@ class Probe:
     def propose(self, network, hidden, slots, step, n_threads):
         probes = hidden[: self.n_probes]
         n_best = self.n_active // self.n_probes
-        if not n_best:
-            return []
-        indptr, found = self.candidates.find(network, probes, step, n_threads)
+        indptr, found = self.candidates.find(
+            network, hidden, probes.shape[0], step, n_threads
+        )
         ids = np.empty((probes.shape[0], n_best), dtype=np.int32)
         scores = np.empty((probes.shape[0], n_best), dtype=np.float32)
 
@@ -146,18 +134,15 @@ class Probe:
         run_blocks(task, blocks(probes.shape[0], PROBES), n_threads)
         return [(ids[ids >= 0], 0.0)]
 
-    def changed(self, ids):
-        self.candidates.changed(ids)
-
 
 class Candidates(Protocol):
     """Where `Probe` looks: a source of candidate neurons for a few hidden vectors."""
 
-    def find(self, network: WideNetwork, hidden, step: int, n_threads: int):
-        """Candidates ``ids[indptr[i]:indptr[i + 1]]`` (int32) of row `i`; repeats are allowed."""
+    def find(self, network: WideNetwork, hidden, n_probes: int, step: int, n_threads: int):
+        """Candidates ``ids[indptr[i]:indptr[i + 1]]`` (int32) of hidden row `i` < `n_probes`.
 
-    def changed(self, ids) -> None:
-        """The rows `ids` of the head have been updated."""
+        Repeats are allowed. `hidden` is the whole batch.
+        """
 
 
 class RandomCandidates:
@@ -167,25 +152,19 @@ class RandomCandidates:
         self.n_candidates = n_candidates
         self._seed = seed
 
-    def find(self, network, hidden, step, n_threads):
-        ids = np.empty(hidden.shape[0] * self.n_candidates, dtype=np.int32)
+    def find(self, network, hidden, n_probes, step, n_threads):
+        ids = np.empty(n_probes * self.n_candidates, dtype=np.int32)
         draw_integers(self._seed, step, network.n_labels, ids)
         return np.arange(0, ids.shape[0] + 1, self.n_candidates), ids
-
-    def changed(self, ids):
-        pass
 
 
 class AllCandidates:
     """Every neuron: with it, `Probe` is the oracle."""
 
-    def find(self, network, hidden, step, n_threads):
-        n_rows, n_labels = hidden.shape[0], network.n_labels
-        ids = np.tile(np.arange(n_labels, dtype=np.int32), n_rows)
+    def find(self, network, hidden, n_probes, step, n_threads):
+        n_labels = network.n_labels
+        ids = np.tile(np.arange(n_labels, dtype=np.int32), n_probes)
         return np.arange(0, ids.shape[0] + 1, n_labels), ids
-
-    def changed(self, ids):
-        pass
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:

@@ -166,7 +166,6 @@ class Trainer:
 
         run_blocks(backward, spans, n_threads)
         self._backward_body(X, rows, layers, partials, learning_rate)
-        self.sampler.changed(active[:n_active])
         self.step_count += 1
         return float(losses.sum())
 
