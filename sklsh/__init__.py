@@ -1,5 +1,6 @@
 """Large-output learning on small machines, in the manner of scikit-learn."""
 
+from sklsh._classifier import SparseLSHMLPClassifier
 from sklsh._hasher import CompressedLSHHasher
 
-__all__ = ["CompressedLSHHasher"]
+__all__ = ["CompressedLSHHasher", "SparseLSHMLPClassifier"]

@@ -10,7 +10,7 @@ from numbers import Integral
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sklsh.kernels.sparse import BAD_INDEX, BAD_INDPTR, UNSORTED, inspect_csr
 
@@ -33,10 +33,11 @@ def check_int(
         raise TypeError(
             f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
         )
+    value = int(value)
     if value < low or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"in [{low}, {high}]"
         raise ValueError(f"{name} must be {allowed}{why and f' ({why})'}, got {value}")
-    return int(value)
+    return value
 
 
 def check_choice(value, name: str, allowed) -> str:
@@ -173,3 +174,26 @@ def check_X(estimator, X, *, reset: bool, dtype=(np.float64, np.float32)):
             arrays = (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32))
             X = type(X)(arrays, shape=X.shape)
     return X
+
+
+def check_hidden_layer_sizes(sizes) -> tuple[int, ...]:
+    """Widths of the hidden layers as a tuple of positive integers; at least one layer."""
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not sizes:
+        raise ValueError("hidden_layer_sizes must name at least one layer, got none")
+    return tuple(check_int(size, "hidden_layer_sizes", 1) for size in sizes)
+
+
+def check_same_length(X, Y) -> None:
+    """X and the encoded rows of y have one length."""
+    if X.shape[0] != Y.n_rows:
+        raise ValueError(
+            f"y must have one entry for each of the {X.shape[0]} rows of X, got {Y.n_rows}"
+        )
+
+
+def check_weights(sample_weight, X) -> np.ndarray | None:
+    """Non-negative float32 weights of the rows, or None."""
+    if sample_weight is None:
+        return None
+    return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
