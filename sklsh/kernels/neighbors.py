@@ -3,7 +3,7 @@
 import numba as nb
 import numpy as np
 
-from sklsh.kernels.topk import push_topk
+from sklsh.kernels.topk import beats, push_topk
 
 
 @nb.njit(nogil=True, cache=True)
@@ -38,11 +38,16 @@ def nearest_rows_csr(
                     touched[n_touched] = row
                     n_touched += 1
                 sums[row] += value * postings_data[posting]
+                if sums[row] == np.float32(0.0):
+                    # Terms that cancel must not make the row look untouched: it would be
+                    # listed again and again, past the end of `touched`.
+                    sums[row] = np.float32(-1e-30)
         last = ids.shape[1] - 1
         for t in range(n_touched):
             row = touched[t]
-            best = similarities[i, last]
-            if sums[row] > best or (sums[row] == best > 0.0 and row < ids[i, last]):
+            if sums[row] > np.float32(0.0) and beats(
+                sums[row], row, similarities[i, last], ids[i, last]
+            ):
                 push_topk(sums[row], row, similarities[i], ids[i])
             sums[row] = np.float32(0.0)
 
@@ -89,7 +94,9 @@ def merge_votes_topk(
             label = net_labels[i, j]
             if label < 0:
                 break
-            if votes[label] == np.float32(0.0) and net_scores[i, j] > scores[i, last]:
+            if votes[label] == np.float32(0.0) and beats(
+                net_scores[i, j], label, scores[i, last], labels[i, last]
+            ):
                 push_topk(net_scores[i, j], label, scores[i], labels[i])
         for v in range(n_voted):
             label = voted[v]
@@ -97,7 +104,7 @@ def merge_votes_topk(
             total = bias[label] + bonus(votes[label], weight, sharpness)
             for column in range(row.shape[0]):
                 total += row[column] * hidden[i, column]
-            if total > scores[i, last]:
+            if beats(total, label, scores[i, last], labels[i, last]):
                 push_topk(total, label, scores[i], labels[i])
             votes[label] = np.float32(0.0)
 

@@ -5,13 +5,17 @@ import numpy as np
 
 
 @nb.njit(nogil=True, cache=True)
+def beats(score, label, other_score, other_label):
+    """Whether a label comes before another one: a higher score, or the same and smaller."""
+    return score > other_score or (score == other_score and label < other_label)
+
+
+@nb.njit(nogil=True, cache=True)
 def push_topk(score, label, scores, labels):
     """Insert into a list sorted best first (ties: the smaller label first); drop the last."""
     k = scores.shape[0]
     i = k - 1
-    while i > 0 and (
-        scores[i - 1] < score or (scores[i - 1] == score and labels[i - 1] > label)
-    ):
+    while i > 0 and beats(score, label, scores[i - 1], labels[i - 1]):
         scores[i] = scores[i - 1]
         labels[i] = labels[i - 1]
         i -= 1
@@ -59,7 +63,7 @@ def probe_topk_rows(
             total = bias[neuron]
             for column in range(row.shape[0]):
                 total += row[column] * source[column]
-            if total > scores[i, last]:
+            if beats(total, neuron, scores[i, last], ids[i, last]):
                 known = False
                 for other in range(last + 1):
                     known |= ids[i, other] == neuron

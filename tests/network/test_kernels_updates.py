@@ -100,9 +100,7 @@ def test_transpose_batch(seed, n_rows, n_features, density):
     # And back: the entries are those of the batch.
     back = np.zeros((n_rows, n_features))
     back[columns, np.repeat(features[:n_found], np.diff(starts[: n_found + 1]))] = values
-    np.testing.assert_array_equal(
-        back, reference.dense(reference.csr_rows(X, rows), n_features)
-    )
+    np.testing.assert_array_equal(back, reference.dense(reference.csr_rows(X, rows), n_features))
 
 
 @given(seeds, sizes, sizes, decays)

@@ -1,0 +1,102 @@
+"""What is fitted on held-out rows is the best of its grid."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sklsh.network.calibration import (
+    THRESHOLDS,
+    WEIGHTS,
+    fit_threshold,
+    fit_vote_weight,
+    hits,
+    log_shares,
+)
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.predictor import Predictor
+from tests.network.problems import labels_of, random_labels, random_network, random_rows
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def problem(seed, n_rows=40, n_labels=12, least=0):
+    rng = np.random.default_rng(seed)
+    X = random_rows(rng, n_rows, 10)
+    return X, random_labels(rng, n_rows, n_labels, least=least), random_network(
+        rng, 10, n_labels=n_labels
+    )  # fmt: skip
+
+
+def test_hits():
+    X, Y, _ = problem(0)
+    rows = np.array([3, 0, 7], dtype=np.int32)
+    labels = np.random.default_rng(0).integers(-1, 12, (3, 5))
+    expected = [[j in of_row for j in row] for row, of_row in zip(labels, labels_of(Y, rows))]
+    np.testing.assert_array_equal(hits(labels, Y, rows), expected)
+
+
+def test_log_shares():
+    scores = -np.sort(-np.random.default_rng(0).standard_normal((4, 6)) * 30)
+    scores[2, 3:] = -np.inf
+    shares = np.exp(log_shares(scores))
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares[1] / shares[1, 0], np.exp(scores[1] - scores[1, 0]))
+    assert (shares[2, 3:] == 0).all()
+
+
+def samples_f1(shares, true, threshold):
+    """Mean over rows of F1, by sets."""
+    total = 0.0
+    for of_row, wanted in zip(shares, true, strict=True):
+        predicted = {j for j, share in enumerate(of_row) if share >= threshold}
+        wanted = set(wanted)
+        both = len(predicted) + len(wanted)
+        total += 2 * len(predicted & wanted) / both if both else 1.0
+    return total / len(true)
+
+
+@given(seeds, st.sampled_from([2, 12]))
+def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
+    X, Y, network = problem(seed, n_labels=n_labels, n_rows=30)
+    if n_labels == 2:
+        Y = random_labels(np.random.default_rng(seed), 30, 2, most=2)
+    rows = np.arange(0, 30, 2, dtype=np.int32)
+    predictor = Predictor(network)
+    threshold = fit_threshold(predictor, X, Y, rows)
+    logits = predictor.logits(X)[rows].astype(float)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    scores = [samples_f1(shares, labels_of(Y, rows), t) for t in THRESHOLDS]
+    # A share within rounding of a threshold may fall on either side of it.
+    assert samples_f1(shares, labels_of(Y, rows), threshold) >= max(scores) - 0.02
+    assert np.float32(threshold) in THRESHOLDS
+
+
+@given(seeds)
+def test_vote_weight_is_the_best_of_the_grid(seed):
+    X, Y, network = problem(seed, least=1)
+    train, held_out = np.arange(25), np.arange(25, 40, dtype=np.int32)
+    memory = NeighborMemory.build(X, Y, 10, 5, rows=train)
+    chosen = fit_vote_weight(Predictor(network, memory), X, Y, held_out)
+    assert chosen in WEIGHTS and memory.weight == chosen
+
+    def score(weight):
+        memory.weight = weight
+        right = hits(Predictor(network, memory).topk(X, 5, held_out)[0], Y, held_out)
+        return np.mean([right[:, :depth].mean() for depth in (1, 3, 5)])
+
+    assert score(chosen) == pytest.approx(max(map(score, WEIGHTS)))
+
+
+def test_votes_that_are_noise_get_no_weight():
+    """The network is right and neighbours vote for wrong labels only."""
+    X, Y, network = problem(3, least=1)
+    rows = np.arange(40, dtype=np.int32)
+    best = Predictor(network).topk(X, 3, rows)[0]
+    Y = Y._replace(
+        indptr=np.arange(0, 121, 3), indices=np.sort(best, axis=1).ravel().astype(np.int32)
+    )
+    wrong = Y._replace(indices=(Y.indices + 5) % 12)
+    memory = NeighborMemory.build(X, wrong, 10, 5)
+    assert fit_vote_weight(Predictor(network, memory), X, Y, rows) == 0.0

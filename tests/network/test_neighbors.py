@@ -1,0 +1,195 @@
+"""Nearest training rows and their votes against brute force."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sklsh.kernels.neighbors import nearest_rows_csr
+from sklsh.network.neighbors import QUERIES, SHARPNESS, NeighborMemory
+from sklsh.network.predictor import Predictor
+from sklsh.network.rows import SparseRows
+from sklsh.network.topk import exact_topk
+from tests import reference
+from tests.network.problems import labels_of, random_labels, random_network, random_rows
+
+seeds = st.integers(0, 2**32 - 1)
+N_FEATURES, N_LABELS = 12, 15
+
+
+def problem(seed, n_train=20, n_queries=6, n_neighbors=4, *, positive=True, density=0.3):
+    rng = np.random.default_rng(seed)
+    X = random_rows(rng, n_train, N_FEATURES, density, positive=positive)
+    Y = random_labels(rng, n_train, N_LABELS)
+    queries = random_rows(rng, n_queries, N_FEATURES, density, positive=positive)
+    return X, Y, queries, NeighborMemory.build(X, Y, N_FEATURES, n_neighbors), rng
+
+
+def everything(X):
+    return np.arange(X.n_rows, dtype=np.int32)
+
+
+def matrix(X):
+    return reference.dense(reference.csr_rows(X), N_FEATURES)
+
+
+@given(seeds, st.integers(1, 25), st.integers(1, 30), st.booleans(), st.sampled_from([0.1, 0.6]))
+def test_nearest_is_the_brute_force_cosine(seed, n_train, n_neighbors, positive, density):
+    X, _, queries, memory, rng = problem(
+        seed, n_train, n_neighbors=n_neighbors, positive=positive, density=density
+    )
+    order = rng.permutation(queries.n_rows).astype(np.int32)
+    ids, similarities = memory.nearest(queries, order)
+    assert (ids.dtype, similarities.dtype) == (np.int32, np.float32)
+    train = matrix(X)
+    for i, row in enumerate(order):
+        query = matrix(queries)[row]
+        expected_ids, expected = reference.nearest_rows(train, query, n_neighbors)
+        np.testing.assert_allclose(similarities[i], expected, rtol=1e-4, atol=1e-5)
+        assert (
+            len(set(ids[i].tolist()) - {-1}) == (ids[i] >= 0).sum() == (similarities[i] > 0).sum()
+        )
+        # Equal cosines may come in another order: each id has the cosine it is listed with.
+        for j, similarity in zip(ids[i], similarities[i], strict=True):
+            if j >= 0:
+                cosine = train[j] @ query / np.linalg.norm(train[j]) / np.linalg.norm(query)
+                assert similarity == pytest.approx(cosine, rel=1e-4, abs=1e-5)
+        assert (ids[i] < 0).tolist() == [j < 0 for j in expected_ids] or min(
+            abs(c) for c in expected if c
+        ) < 1e-5
+
+
+def test_equal_similarities_go_to_the_smaller_row():
+    X = SparseRows.from_matrix(sp.csr_array(np.ones((9, 3), dtype=np.float32)))
+    memory = NeighborMemory.build(X, SparseRows.from_classes(np.arange(9)), 3, 4)
+    ids, _ = memory.nearest(X, everything(X))
+    assert (ids == [0, 1, 2, 3]).all()
+
+
+def test_terms_that_cancel_list_a_row_once():
+    """A running sum that returns to 0 makes no row look new: it would outgrow the scratch."""
+    rng = np.random.default_rng(0)
+    X = SparseRows.from_matrix(sp.csr_array(np.ones((3, 200), dtype=np.float32)))
+    query = np.tile(np.array([1, -1], dtype=np.float32), 100)
+    query[-1] = 1
+    Q = SparseRows.from_matrix(sp.csr_array(query[None]))
+    memory = NeighborMemory.build(X, random_labels(rng, 3, 4), 200, 3)
+    guarded = np.full(1000, -7, dtype=np.int32)
+    ids, similarities = np.empty((1, 3), np.int32), np.empty((1, 3), np.float32)
+    nearest_rows_csr(
+        *memory.postings, *Q, everything(Q), np.zeros(3, np.float32), guarded[:3], ids,
+        similarities, 0, 1,
+    )  # fmt: skip
+    assert (guarded[3:] == -7).all()
+    assert ids.tolist() == [[0, 1, 2]]
+    np.testing.assert_allclose(similarities, [[0.01] * 3], rtol=1e-4)
+    # The scratch is as good as new for the query after.
+    again = SparseRows.from_matrix(sp.csr_array(np.stack([query, -query, np.abs(query)])))
+    ids, similarities = memory.nearest(again, everything(again))
+    assert ids.tolist() == [[0, 1, 2], [-1, -1, -1], [0, 1, 2]]
+    np.testing.assert_allclose(similarities[2], 1.0, rtol=1e-5)
+
+
+@given(seeds, st.integers(1, 10))
+def test_build_on_some_rows(seed, n_kept):
+    X, Y, queries, _, rng = problem(seed)
+    rows = np.sort(rng.permutation(X.n_rows)[:n_kept])
+    some = NeighborMemory.build(X, Y, N_FEATURES, 4, rows=rows)
+    taken = NeighborMemory.build(X.take(rows), Y.take(rows), N_FEATURES, 4)
+    for ours, theirs in zip(
+        some.nearest(queries, everything(queries)),
+        taken.nearest(queries, everything(queries)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+    assert labels_of(some.labels) == labels_of(Y, rows)
+    assert some.nbytes == sum(a.nbytes for a in (*some.postings, *some.labels))
+
+
+def with_votes(memory, network, hidden, neighbors):
+    logits = hidden.astype(float) @ network.head_weights.T + network.head_bias
+    of_rows = labels_of(memory.labels)
+    return logits + [
+        reference.vote_bonus(
+            ids, similarities, of_rows, network.n_labels, memory.weight, float(SHARPNESS)
+        )
+        for ids, similarities in zip(*neighbors, strict=True)
+    ]
+
+
+@given(seeds, st.sampled_from([0.0, 0.1, 2.0]), st.integers(1, 20))
+def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k):
+    _, _, queries, memory, rng = problem(seed)
+    memory.weight = weight
+    network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
+    rows = everything(queries)
+    hidden = network.hidden(queries, rows)
+    neighbors = memory.nearest(queries, rows)
+    expected = with_votes(memory, network, hidden, neighbors)
+
+    logits = hidden @ network.head_weights.T + network.head_bias
+    memory.add_to(logits, neighbors)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+    found = exact_topk(network, hidden, k)
+    labels, scores = memory.merge_topk(network, hidden, neighbors, found, k)
+    for i in range(len(rows)):
+        best_labels, best = reference.top_k(expected[i].tolist(), k)
+        np.testing.assert_allclose(scores[i], best, rtol=1e-4, atol=1e-4)
+        n_real = min(k, N_LABELS)
+        assert len(set(labels[i, :n_real].tolist())) == n_real
+        assert (labels[i, n_real:] == -1).all() and best_labels[n_real:] == [-1] * (k - n_real)
+        np.testing.assert_allclose(
+            expected[i][labels[i, :n_real]], scores[i, :n_real], rtol=1e-4, atol=1e-4
+        )
+
+
+def test_merged_ties_go_to_the_smaller_label():
+    """Voted and unvoted labels of one score: the smaller label, though it is seen later."""
+    rng = np.random.default_rng(0)
+    network = random_network(rng, 2, n_labels=4)
+    network.head_weights[...] = 0
+    X = SparseRows.from_matrix(sp.csr_array(np.eye(2, dtype=np.float32)))
+    for voted in (0, 3):
+        memory = NeighborMemory.build(X, SparseRows.from_classes(np.full(2, voted)), 2, 1, None)
+        memory.weight = 1.0
+        bonus = np.log1p(SHARPNESS)
+        network.head_bias[...] = bonus
+        network.head_bias[voted] = 0
+        hidden = network.hidden(X)
+        neighbors = memory.nearest(X, everything(X))
+        labels, scores = memory.merge_topk(
+            network, hidden, neighbors, exact_topk(network, hidden, 2), 2
+        )
+        assert labels.tolist() == [[0, 1]] * 2
+        np.testing.assert_array_equal(scores, bonus)
+
+
+@pytest.mark.parametrize("n_threads", [2, 3])
+def test_threads_do_not_matter(n_threads):
+    X, Y, queries, memory, rng = problem(1, n_train=300, n_queries=2 * QUERIES + 5)
+    memory.weight = 0.7
+    network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
+    alone = Predictor(network, memory, 1).topk(queries, 5)
+    shared = Predictor(network, memory, n_threads).topk(queries, 5)
+    for ours, theirs in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    some = rng.permutation(queries.n_rows)[:40].astype(np.int32)
+    labels, scores = Predictor(network, memory, n_threads).topk(queries, 5, some)
+    np.testing.assert_array_equal(labels, alone[0][some])
+    np.testing.assert_allclose(scores, alone[1][some], rtol=1e-6)
+
+
+def test_predictor_scores_are_its_logits():
+    _, _, queries, memory, rng = problem(2)
+    network = random_network(rng, N_FEATURES, (6, 5), n_labels=N_LABELS, activation="tanh")
+    for weight in (0.0, 1.5):
+        memory.weight = weight
+        predictor = Predictor(network, memory)
+        logits = predictor.logits(queries)
+        labels, scores = predictor.topk(queries, N_LABELS + 2)
+        np.testing.assert_allclose(scores[:, :N_LABELS], -np.sort(-logits), rtol=1e-4, atol=1e-5)
+        assert (labels[:, N_LABELS:] == -1).all() and np.isneginf(scores[:, N_LABELS:]).all()
+    without = Predictor(network, None).logits(queries)
+    assert np.abs(without - logits).max() > 0.1

@@ -1,0 +1,56 @@
+"""How "auto" is resolved, and that what is given is left alone."""
+
+import pytest
+
+from sklsh import SparseLSHMLPClassifier
+from sklsh.network.settings import MIN_VALIDATION, Settings
+
+
+def resolve(n_samples=10_000, n_labels=50_000, **params):
+    return Settings.resolve(SparseLSHMLPClassifier(**params).get_params(), n_samples, n_labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("activation", "tanh"), ("sampler", "uniform"), ("n_active", 77), ("family", "dwta"),
+        ("fold", "periodic"), ("n_tables", 5), ("hash_length", 9), ("sketch_dim", 11),
+        ("rehash_interval", 13), ("n_neighbors", 0), ("dropout", 0.0), ("alpha", 0.5),
+        ("batch_size", 50), ("learning_rate_init", 0.5), ("max_iter", 2), ("tol", 0.1),
+        ("n_iter_no_change", 9), ("early_stopping", True), ("shuffle", False),
+    ],
+)  # fmt: skip
+def test_what_is_given_is_taken(name, value):
+    assert getattr(resolve(**{name: value}), name) == value
+    assert getattr(resolve(), name) != value
+
+
+def test_the_wider_the_head_the_less_of_it():
+    assert resolve(n_labels=1_000).sampler == "all"
+    assert resolve(n_labels=100_000).sampler in ("lsh", "random")
+    assert resolve(n_labels=100).n_active <= 100
+    lengths = [resolve(n_labels=n).hash_length for n in (10, 10**4, 10**6, 10**9)]
+    assert lengths == sorted(lengths) and lengths[0] >= 1 and lengths[-1] <= 62
+
+
+def test_small_data_sees_more_epochs_in_smaller_batches():
+    small, large = resolve(n_samples=200), resolve(n_samples=200_000)
+    assert small.max_iter > large.max_iter and small.batch_size < large.batch_size
+    for n_samples in (1, 2, 5, 200, 200_000):
+        settings = resolve(n_samples=n_samples)
+        assert 1 <= settings.batch_size <= n_samples - settings.n_validation
+        assert settings.max_iter >= 1
+
+
+def test_validation_rows():
+    assert resolve(n_samples=2_000).n_validation == 200
+    assert resolve(n_samples=10**6).n_validation == 1_000
+    assert resolve(n_samples=10_000, validation_fraction=0.5).n_validation == 5_000
+    # So few decide nothing: none are held out.
+    assert resolve(n_samples=10 * MIN_VALIDATION - 10).n_validation == 0
+    assert resolve(n_samples=60, validation_fraction=0.99).n_validation == 59
+
+
+def test_hidden_layer_sizes():
+    assert resolve(hidden_layer_sizes=7).hidden_layer_sizes == (7,)
+    assert resolve(hidden_layer_sizes=[7, 5]).hidden_layer_sizes == (7, 5)
