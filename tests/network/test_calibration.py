@@ -29,7 +29,7 @@ def problem(seed, n_rows=40, n_labels=12, least=0):
 
 
 def test_hits():
-    X, Y, _ = problem(0)
+    _, Y, _ = problem(0)
     rows = np.array([3, 0, 7], dtype=np.int32)
     labels = np.random.default_rng(0).integers(-1, 12, (3, 5))
     expected = [[j in of_row for j in row] for row, of_row in zip(labels, labels_of(Y, rows))]

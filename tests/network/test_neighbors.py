@@ -168,7 +168,7 @@ def test_merged_ties_go_to_the_smaller_label():
 
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_do_not_matter(n_threads):
-    X, Y, queries, memory, rng = problem(1, n_train=300, n_queries=2 * QUERIES + 5)
+    _, _, queries, memory, rng = problem(1, n_train=300, n_queries=2 * QUERIES + 5)
     memory.weight = 0.7
     network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
     alone = Predictor(network, memory, 1).topk(queries, 5)
