@@ -16,6 +16,8 @@ from sklsh._progress import EpochProgress
 from sklsh._targets import Targets, is_indicator
 from sklsh._threads import effective_n_threads
 from sklsh._validation import (
+    all_or_nothing,
+    check_float32,
     check_hidden_layer_sizes,
     check_int,
     check_same_length,
@@ -233,6 +235,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y, sample_weight=None):
         """Train from scratch (or, with `warm_start`, from the weights there are).
 
@@ -256,7 +259,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
             lengths; a y of one class, or without a positive entry.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
-        X = check_X(self, X, reset=True)
+        X = check_float32(check_X(self, X, reset=True))
         targets, Y = Targets.learn(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
@@ -279,14 +282,15 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass over a mini-batch of a stream; costs a row what an epoch of `fit` does.
 
         A label's neuron starts as the mean hidden vector of its first rows. The rows that
         vote are those of the last `fit`, if any: a stream adds none. The learning rate does
         not fall but by what row-wise Adagrad itself lets it. The multilabel threshold is
-        half a row's even share, 1 / (2 x mean number of labels of the first batch), unless
-        `fit` has fitted one.
+        half a row's even share, 1 / (2 x mean number of labels of the first batch's labelled
+        rows), unless `fit` has fitted one.
 
         Parameters
         ----------
@@ -307,14 +311,14 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "learner_")
-        X = check_X(self, X, reset=first)
+        X = check_float32(check_X(self, X, reset=first))
         if first:
             if classes is None and not is_indicator(y):
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             targets, Y = Targets.learn(y, classes)
         else:
             targets = self.targets_
-            if classes is not None and not np.array_equal(np.unique(classes), targets.classes):
+            if classes is not None and not targets.same_classes(classes):
                 raise ValueError(
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, "
                     f"was: {targets.classes!r}"
@@ -328,13 +332,20 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         learner.partial_fit(
             rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
         )
-        threshold = 0.5 * Y.n_rows / max(1, Y.indices.size) if targets.multilabel else None
+        threshold = None
+        if targets.multilabel:
+            # Rows without labels say nothing about how many a labelled one has.
+            threshold = float(0.5 * np.count_nonzero(Y.counts()) / max(1, Y.indices.size))
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self
 
     def _settings(self, rows, targets) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        return Settings.resolve(params, rows.n_rows, targets.classes.shape[0])
+        settings = Settings.resolve(params, rows.n_rows, targets.classes.shape[0])
+        if settings.sampler == "lsh" and self.sketch_dim is not None:
+            width = settings.hidden_layer_sizes[-1]
+            check_int(self.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
+        return settings
 
     def _start(self, rows, X, targets, settings) -> Learner:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -343,6 +354,13 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
     def _same_shape(self, X, targets) -> Learner:
         """The learner of the fit before, if it fits this data too."""
         network = self.learner_.network
+        sizes = tuple(weights.shape[1] for weights in network.body_weights)
+        wanted = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        if (sizes, network.activation) != (wanted, self.activation):
+            raise ValueError(
+                "warm_start needs the hidden_layer_sizes and activation of the fit before: "
+                f"{sizes} and {network.activation!r}, got {wanted} and {self.activation!r}"
+            )
         had = (network.n_features, self.targets_.classes.tolist(), self.targets_.multilabel)
         has = (X.shape[1], targets.classes.tolist(), targets.multilabel)
         if had != has:
@@ -389,7 +407,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
 
     def _topk(self, X, k):
         check_is_fitted(self)
-        rows = SparseRows.from_matrix(check_X(self, X, reset=False))
+        rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
         return self.learner_.predictor(effective_n_threads(self.n_jobs)).topk(rows, k)
 
     def predict(self, X):
@@ -413,7 +431,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         use `predict_topk`.
         """
         check_is_fitted(self)
-        rows = SparseRows.from_matrix(check_X(self, X, reset=False))
+        rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
         scores = self.learner_.predictor(effective_n_threads(self.n_jobs)).logits(rows)
         if self.targets_.multilabel:
             n_best = min(N_RIVALS, scores.shape[1])

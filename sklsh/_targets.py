@@ -31,7 +31,7 @@ class Targets:
     classes: np.ndarray
     multilabel: bool
     container: str = "array"
-    dtype: np.dtype = np.dtype(np.int64)
+    dtype: np.dtype | type = np.int64
 
     @classmethod
     def learn(cls, y, classes=None) -> tuple[Targets, SparseRows]:
@@ -45,6 +45,8 @@ class Targets:
         """
         if is_indicator(y):
             rows, n_labels, container, dtype = _encode_indicator(y)
+            if not rows.indices.size:
+                raise ValueError("y must have at least one positive entry, got none")
             if classes is not None and len(classes) != n_labels:
                 raise ValueError(
                     f"classes must name the {n_labels} columns of a multilabel y, "
@@ -58,16 +60,20 @@ class Targets:
             return cls(np.arange(n_labels), True, container, dtype), rows
         y = _check_classes(y)
         seen = np.unique(y)
-        known = seen if classes is None else np.unique(_check_classes(classes))
+        known = seen if classes is None else np.unique(_check_classes(classes, "classes"))
         if known.shape[0] < 2:
-            raise ValueError(
-                f"y must have at least 2 classes, got 1 class: {known.tolist()}"
-            )
+            raise ValueError(f"y must have at least 2 classes, got 1 class: {known.tolist()}")
         targets = cls(known, False)
         return targets, targets.encode(y)
 
+    def same_classes(self, classes) -> bool:
+        """Whether `classes` names what this has; of a multilabel y, as many columns."""
+        if self.multilabel:
+            return len(classes) == self.classes.shape[0]
+        return np.array_equal(np.unique(classes), self.classes)
+
     def encode(self, y) -> SparseRows:
-        """Rows of another y of the same kind.
+        """Rows of another y of the same kind; an indicator may be all 0 here.
 
         Raises
         ------
@@ -111,17 +117,36 @@ class Targets:
 
 
 def is_indicator(y) -> bool:
-    """Whether `y` is 2-d with more than one column: a multilabel indicator."""
+    """Whether `y` is 2-d with more than one column: a multilabel indicator.
+
+    Raises
+    ------
+    ValueError
+        More than two dimensions, or lists of different lengths.
+    """
     if sp.issparse(y):
         return True
-    shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    try:
+        shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
+    except ValueError as error:
+        raise ValueError(
+            "y must be 1-d classes or a 2-d indicator, got lists of different lengths; "
+            "sklearn.preprocessing.MultiLabelBinarizer turns lists of labels into one"
+        ) from error
+    if len(shape) > 2:
+        raise ValueError(f"y must be 1-d classes or a 2-d indicator, got shape {shape}")
     return len(shape) == 2 and shape[1] > 1
 
 
-def _check_classes(y) -> np.ndarray:
-    y = check_array(y, ensure_2d=False, dtype=None, input_name="y", ensure_min_samples=0)
+def _check_classes(y, name: str = "y") -> np.ndarray:
+    """1-d classes that can be sorted."""
+    y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
     y = column_or_1d(y, warn=True)
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+        np.unique(y)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name} must be classes: integers, booleans or text. {error}") from error
     return y
 
 
@@ -143,11 +168,8 @@ def _encode_indicator(y):
     wrong = np.flatnonzero(~(y.data == 1))
     if wrong.size:
         raise ValueError(
-            f"a multilabel y must be an indicator of 0 and 1, got the value "
-            f"{y.data[wrong[0]]!r}"
+            f"a multilabel y must be an indicator of 0 and 1, got the value {y.data[wrong[0]]}"
         )
-    if not y.nnz:
-        raise ValueError("y must have at least one positive entry, got none")
     rows = SparseRows(
         y.indptr.astype(np.int64), y.indices.astype(np.int32, copy=False),
         np.ones(y.nnz, dtype=np.float32),

@@ -6,6 +6,7 @@ inspected here before scikit-learn, scipy or a kernel walks it.
 
 from __future__ import annotations
 
+from functools import wraps
 from numbers import Integral
 
 import numpy as np
@@ -17,9 +18,7 @@ from sklsh.kernels.sparse import BAD_INDEX, BAD_INDPTR, UNSORTED, inspect_csr
 INT32_MAX = np.iinfo(np.int32).max
 
 
-def check_int(
-    value, name: str, low: int, high: int | None = None, why: str = ""
-) -> int:
+def check_int(value, name: str, low: int, high: int | None = None, why: str = "") -> int:
     """`value` as an int, if it is an integer in ``[low, high]``.
 
     Raises
@@ -30,9 +29,7 @@ def check_int(
         Outside the range. `why` says in the message where the range comes from.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-        raise TypeError(
-            f"{name} must be an integer, got {value!r} of type {type(value).__name__}"
-        )
+        raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     value = int(value)
     if value < low or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"in [{low}, {high}]"
@@ -89,9 +86,7 @@ def check_csr_structure(X, name: str = "X") -> bool:
         )
     for array, which in ((indptr, "indptr"), (indices, "indices")):
         if array.dtype.kind != "i":
-            raise ValueError(
-                f"{name}.{which} must be signed integers, got {array.dtype}"
-            )
+            raise ValueError(f"{name}.{which} must be signed integers, got {array.dtype}")
     verdict, where = inspect_csr(indptr, indices, n_minor)
     if verdict == BAD_INDPTR:
         raise ValueError(
@@ -108,9 +103,7 @@ def check_csr_structure(X, name: str = "X") -> bool:
 
 
 def _check_coo(X, name: str) -> None:
-    for axis, (coordinates, size) in enumerate(
-        zip((X.row, X.col), X.shape, strict=True)
-    ):
+    for axis, (coordinates, size) in enumerate(zip((X.row, X.col), X.shape, strict=True)):
         if coordinates.size and (coordinates.min() < 0 or coordinates.max() >= size):
             raise ValueError(
                 f"{name} of shape {X.shape} must have coordinates in [0, {size}) along axis "
@@ -161,12 +154,8 @@ def check_X(estimator, X, *, reset: bool, dtype=(np.float64, np.float32)):
     if sp.issparse(X):
         X = check_sparse(X)
     elif getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S", "V"):
-        raise ValueError(
-            f"X must be numeric, got an array of text or records ({X.dtype})"
-        )
-    X = validate_data(
-        estimator, X, reset=reset, accept_sparse="csr", dtype=list(dtype), order="C"
-    )
+        raise ValueError(f"X must be numeric, got an array of text or records ({X.dtype})")
+    X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=list(dtype), order="C")
     if sp.issparse(X):
         # Conversions from other formats leave duplicates that were legal there.
         X = check_sparse(X)
@@ -174,6 +163,39 @@ def check_X(estimator, X, *, reset: bool, dtype=(np.float64, np.float32)):
             arrays = (X.data, X.indices.astype(np.int32), X.indptr.astype(np.int32))
             X = type(X)(arrays, shape=X.shape)
     return X
+
+
+def check_float32(X):
+    """`X`, if float32 can hold its entries; a ValueError otherwise."""
+    data = X.data if sp.issparse(X) else X
+    if data.dtype != np.float32 and data.size:
+        largest = max(abs(data.min()), abs(data.max()))
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(
+                f"X must have entries within float32, at most {np.finfo(np.float32).max:.2g} "
+                f"in size, got {largest:.2g}"
+            )
+    return X
+
+
+def all_or_nothing(fit):
+    """Decorate a fitting method: if it raises, the estimator's attributes are as before.
+
+    `n_features_in_` is set before all else has been checked; without this, a refused refit
+    would leave an estimator that no longer accepts what it was fitted on.
+    """
+
+    @wraps(fit)
+    def fit_or_restore(self, *args, **kwargs):
+        before = dict(vars(self))
+        try:
+            return fit(self, *args, **kwargs)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    return fit_or_restore
 
 
 def check_hidden_layer_sizes(sizes) -> tuple[int, ...]:
@@ -193,7 +215,9 @@ def check_same_length(X, Y) -> None:
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:
-    """Non-negative float32 weights of the rows, or None."""
+    """Non-negative float32 weights of the rows, not all 0, or None."""
     if sample_weight is None:
         return None
+    if not np.any(np.asarray(sample_weight)):
+        raise ValueError("sample_weight must have a positive entry, got zeros only")
     return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)

@@ -76,14 +76,19 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
 @given(seeds)
 def test_vote_weight_is_the_best_of_the_grid(seed):
     X, Y, network = problem(seed, least=1)
-    train, held_out = np.arange(25), np.arange(25, 40, dtype=np.int32)
-    memory = NeighborMemory.build(X, Y, 10, 5, rows=train)
+    held_out = np.arange(25, 40, dtype=np.int32)
+    memory = NeighborMemory.build(X, Y, 10, 5)
     chosen = fit_vote_weight(Predictor(network, memory), X, Y, held_out)
     assert chosen in WEIGHTS and memory.weight == chosen
 
+    neighbors = memory.nearest(X, held_out, excluded=held_out)
+    hidden = network.hidden(X, held_out)
+    found = exact_topk(network, hidden, 5)
+
     def score(weight):
         memory.weight = weight
-        right = hits(Predictor(network, memory).topk(X, 5, held_out)[0], Y, held_out)
+        labels, _ = memory.merge_topk(network, hidden, neighbors, found, 5)
+        right = hits(labels, Y, held_out)
         return np.mean([right[:, :depth].mean() for depth in (1, 3, 5)])
 
     assert score(chosen) == pytest.approx(max(map(score, WEIGHTS)))

@@ -78,8 +78,8 @@ def test_terms_that_cancel_list_a_row_once():
     guarded = np.full(1000, -7, dtype=np.int32)
     ids, similarities = np.empty((1, 3), np.int32), np.empty((1, 3), np.float32)
     nearest_rows_csr(
-        *memory.postings, *Q, everything(Q), np.zeros(3, np.float32), guarded[:3], ids,
-        similarities, 0, 1,
+        *memory.postings, *Q, everything(Q), np.full(1, -1, np.int32), np.zeros(3, np.float32),
+        guarded[:3], ids, similarities, 0, 1,
     )  # fmt: skip
     assert (guarded[3:] == -7).all()
     assert ids.tolist() == [[0, 1, 2]]
@@ -91,20 +91,31 @@ def test_terms_that_cancel_list_a_row_once():
     np.testing.assert_allclose(similarities[2], 1.0, rtol=1e-5)
 
 
-@given(seeds, st.integers(1, 10))
-def test_build_on_some_rows(seed, n_kept):
-    X, Y, queries, _, rng = problem(seed)
-    rows = np.sort(rng.permutation(X.n_rows)[:n_kept])
-    some = NeighborMemory.build(X, Y, N_FEATURES, 4, rows=rows)
-    taken = NeighborMemory.build(X.take(rows), Y.take(rows), N_FEATURES, 4)
-    for ours, theirs in zip(
-        some.nearest(queries, everything(queries)),
-        taken.nearest(queries, everything(queries)),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(ours, theirs)
-    assert labels_of(some.labels) == labels_of(Y, rows)
-    assert some.nbytes == sum(a.nbytes for a in (*some.postings, *some.labels))
+@given(seeds)
+def test_an_excluded_row_is_no_neighbour(seed):
+    X, Y, _, memory, rng = problem(seed)
+    rows = rng.permutation(X.n_rows).astype(np.int32)
+    ids, similarities = memory.nearest(X, rows, excluded=rows)
+    for i, row in enumerate(rows):
+        others = np.flatnonzero(np.arange(X.n_rows) != row)
+        rest = NeighborMemory.build(X.take(others), Y.take(others), N_FEATURES, 4)
+        expected_ids, expected = rest.nearest(X, rows[i : i + 1])
+        np.testing.assert_array_equal(similarities[i], expected[0])
+        renamed = np.where(expected_ids[0] >= 0, others[expected_ids[0]], -1)
+        np.testing.assert_array_equal(ids[i], renamed)
+
+
+@given(seeds, st.floats(0.05, 0.9))
+def test_build_is_the_transposed_matrix_of_unit_rows(seed, density):
+    X, Y, _, memory, _ = problem(seed, density=density, positive=False)
+    dense = matrix(X)
+    norms = np.linalg.norm(dense, axis=1, keepdims=True)
+    unit = np.divide(dense, norms, where=norms > 0, out=np.zeros_like(dense))
+    inverted = memory.postings.to_matrix(X.n_rows)
+    np.testing.assert_allclose(inverted.toarray(), unit.T, rtol=1e-6)
+    assert inverted.has_sorted_indices
+    assert labels_of(memory.labels) == labels_of(Y)
+    assert memory.nbytes == sum(a.nbytes for a in (*memory.postings, *memory.labels))
 
 
 def with_votes(memory, network, hidden, neighbors):

@@ -46,7 +46,7 @@ def test_budget_and_range(name):
         ids = proposed(sampler, network, hidden, slots, step)
         assert ids.dtype == np.int32
         sizes.append(len(ids))
-        assert ((0 <= ids) & (ids < N_LABELS)).all()
+        assert ((ids >= 0) & (ids < N_LABELS)).all()
     assert max(sizes) <= sampler.n_active
     expected = {"labels": 0, "all": N_LABELS, "lsh": max(sizes)}.get(name, N_ACTIVE)
     assert max(sizes) == expected

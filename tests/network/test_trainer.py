@@ -135,7 +135,7 @@ def test_dropped_units_take_no_part():
     twin = reference.DenseNetwork(network)
     twin.head = twin.head * kept
     batch = batch_of(X, Y, rows)
-    body, _, head, head_bias = twin.gradients(*batch, np.ones(1))
+    body, _, head, _ = twin.gradients(*batch, np.ones(1))
     before = arrays_of(network)
     loss = trainer_of(network, dropout=0.5, seed=7).step(X, Y, rows, RATE)
     assert loss == pytest.approx(twin.losses(*batch, np.ones(1))[0], rel=1e-4)
