@@ -20,10 +20,9 @@ tagging, ranking and other missing label applications", KDD 2016.
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 
+from sklsh._numbers import check_number
 from sklsh._ranking import ranked_hits, relevant_labels
 from sklsh._scorers import make_topk_scorer, named_scorer
 from sklsh._validation import check_int
@@ -156,20 +155,20 @@ def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
     -----
     O(nnz + n_labels).
     """
-    for name, value in (("A", A), ("B", B)):
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{name} must be a number, got {value!r} of {type(value).__name__}")
-        if not 0 <= value < np.inf:
-            raise ValueError(f"{name} must be finite and at least 0, got {value}")
     if n_labels is not None:
         n_labels = check_int(n_labels, "n_labels", 1)
     Y = relevant_labels(y_train, "y_train", n_labels)
     if n_labels not in (None, Y.shape[1]):
         raise ValueError(f"n_labels must be y_train's {Y.shape[1]} columns, got {n_labels}")
-    if Y.shape[0] < 3:
-        raise ValueError(f"y_train must have at least 3 rows, got {Y.shape[0]}")
-    counts = np.bincount(Y.indices, minlength=Y.shape[1])
-    C = (np.log(Y.shape[0]) - 1) * (B + 1) ** A
+    return jain_weights(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], A, B)
+
+
+def jain_weights(counts: np.ndarray, n_samples: int, A=0.55, B=1.5) -> np.ndarray:
+    """`inverse_propensity`, of each label's training rows and their number altogether."""
+    A, B = check_number(A, "A", 0), check_number(B, "B", 0)
+    if n_samples < 3:
+        raise ValueError(f"y_train must have at least 3 rows, got {n_samples}")
+    C = (np.log(n_samples) - 1) * (B + 1) ** A
     with np.errstate(divide="ignore"):  # B = 0 and no row: infinitely rare
         return 1 + C * np.exp(-A * np.log(counts + B))
 

@@ -234,7 +234,7 @@ def test_bad_arguments_of_propensities():
         psp_at_k(Y3, R3, 1, inverse_propensities=[0, 1, 2])
     with pytest.raises(ValueError, match="at least 3 rows, got 2"):
         inverse_propensity(Y3)
-    with pytest.raises(ValueError, match="A must be finite and at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"A must be in \[0, inf\), got -1"):
         inverse_propensity(np.eye(4), A=-1)
     with pytest.raises(TypeError, match="B must be a number, got 'x'"):
         inverse_propensity(np.eye(4), B="x")

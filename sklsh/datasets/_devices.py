@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
+from sklsh._numbers import check_number
 from sklsh._threads import blocks
 from sklsh._validation import check_choice, check_int, check_sparse
 
@@ -58,10 +57,7 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
     """
     n_devices = check_int(n_devices, "n_devices", 1)
     check_choice(how, "how", ("iid", "contiguous", "dirichlet"))
-    if isinstance(alpha, bool) or not isinstance(alpha, Real):
-        raise TypeError(f"alpha must be a number, got {alpha!r} of type {type(alpha).__name__}")
-    if not 0 < alpha < np.inf:
-        raise ValueError(f"alpha must be positive and finite, got {alpha}")
+    alpha = check_number(alpha, "alpha", 0, closed="neither")
     y = check_sparse(y, "y") if sp.issparse(y) else np.asarray(y)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must be 1-d or 2-d, got shape {y.shape}")
@@ -72,7 +68,7 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
     if how == "iid":
         return rng.permutation(even)
-    devices = _dirichlet(_class_of_each_row(y), n_devices, float(alpha), rng)
+    devices = _dirichlet(_class_of_each_row(y), n_devices, alpha, rng)
     return _with_a_row_each(devices, n_devices, rng)
 
 

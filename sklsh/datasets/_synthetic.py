@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import brentq
 from sklearn.utils import check_random_state
 
+from sklsh._numbers import check_number
 from sklsh._threads import blocks
 from sklsh._validation import check_int
 
@@ -81,10 +80,10 @@ def make_extreme_classification(
     n_samples = check_int(n_samples, "n_samples", 1)
     n_features = check_int(n_features, "n_features", 1, 2**31 - 1)
     n_labels = check_int(n_labels, "n_labels", 1, 2**31 - 1)
-    features_per_row = _check_number(features_per_row, "features_per_row", 1, np.inf)
-    labels_per_row = _check_number(labels_per_row, "labels_per_row", 1, np.inf)
-    signal = _check_number(signal, "signal", 0, 1, closed=True)
-    top_label_share = _check_number(top_label_share, "top_label_share", 1e-9, 1)
+    features_per_row = check_number(features_per_row, "features_per_row", 1)
+    labels_per_row = check_number(labels_per_row, "labels_per_row", 1)
+    signal = check_number(signal, "signal", 0, 1, closed="both")
+    top_label_share = check_number(top_label_share, "top_label_share", 0, 1, closed="neither")
     seed = check_random_state(random_state).randint(2**31 - 1)
     rng = np.random.default_rng(seed)
 
@@ -115,14 +114,6 @@ def make_extreme_classification(
     Y.data[:] = 1
     _weigh(X)
     return sp.csr_matrix(X), sp.csr_matrix(Y)
-
-
-def _check_number(value, name, low, high, closed=False):
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if not (low <= value < high or (closed and value == high)):
-        raise ValueError(f"{name} must be in [{low}, {high}{']' if closed else ')'}, got {value}")
-    return float(value)
 
 
 def _zipf(n: int, exponent: float) -> np.ndarray:

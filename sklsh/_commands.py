@@ -1,0 +1,303 @@
+"""Commands of the ``sklsh`` script; needs typer and rich."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import sys
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import numpy as np
+import scipy.sparse as sp
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+import sklsh
+from sklsh._baselines import nearest_neighbor_topk, popular_topk
+from sklsh._files import replacing
+from sklsh.datasets import load_wordnet, load_xc
+from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k
+from sklsh.persistence import (
+    is_model_folder,
+    load_model,
+    read_label_counts,
+    read_metadata,
+    save_model,
+)
+
+PLACES = (1, 3, 5)
+
+app = typer.Typer(
+    name="sklsh",
+    help="Large-output learning on small machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="XC text file (.gz, .bz2), or folder with X_train.npz, Y_train.npz ... or train.txt",
+        show_default=False,
+    ),
+]
+ModelFolder = Annotated[Path, typer.Argument(help="Model folder", show_default=False)]
+Subset = Annotated[str, typer.Option(help="Which set of a data folder: train or test")]
+Seed = Annotated[int, typer.Option("--random-state", help="Seed")]
+
+
+def console() -> Console:
+    # Made at each call: standard output may be another one by then. A file or a pipe has no
+    # width, and figures must not be folded there.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+
+
+def table_of(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    table = Table(
+        title=title, title_justify="left", show_header=any(columns), box=SIMPLE_HEAD, pad_edge=False
+    )
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console().print(table)
+
+
+def at_places(metric, y_true, ranked) -> list[str]:
+    return [f"{metric(y_true, ranked, k):.4f}" for k in PLACES]
+
+
+def n_bytes(*matrices: sp.csr_matrix) -> int:
+    return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in matrices)
+
+
+@app.command()
+def demo(random_state: Seed = 0) -> None:
+    """Train on the bundled WordNet subset and compare with two simple methods."""
+    X_train, X_test, Y_train, Y_test = load_wordnet(return_X_y=True)
+    console().print(
+        f"WordNet subset: {X_train.shape[0]:,} training rows, {X_test.shape[0]:,} test rows, "
+        f"{X_train.shape[1]:,} features, {Y_train.shape[1]:,} labels"
+    )
+    with console().status("compiling kernels (the first run on a machine takes longer)"):
+        start = perf_counter()
+        few = slice(0, 500)
+        sklsh.SparseLSHMLPClassifier((8,), max_iter=1, random_state=0).fit(
+            X_train[few], Y_train[few]
+        ).predict_topk(X_test[few])
+    console().print(f"kernels compiled, or found compiled: {perf_counter() - start:.1f} s")
+
+    start = perf_counter()
+    model = sklsh.SparseLSHMLPClassifier(random_state=random_state).fit(X_train, Y_train)
+    trained = perf_counter()
+    ranked, _ = model.predict_topk(X_test, k=max(PLACES))
+    done = perf_counter()
+    rows = [
+        [
+            "SparseLSHMLPClassifier",
+            *at_places(precision_at_k, Y_test, ranked),
+            f"{trained - start:.1f} s",
+            f"{done - trained:.1f} s",
+            f"{len(pickle.dumps(model)) / 1e6:.1f} MB",
+        ]
+    ]
+    start = perf_counter()
+    ranked = nearest_neighbor_topk(X_train, Y_train, X_test, max(PLACES))
+    rows.append(
+        [
+            "30 nearest neighbours",
+            *at_places(precision_at_k, Y_test, ranked),
+            "",
+            f"{perf_counter() - start:.1f} s",
+            f"{n_bytes(X_train, Y_train) / 1e6:.1f} MB",
+        ]
+    )
+    ranked = popular_topk(Y_train, X_test.shape[0], max(PLACES))
+    rows.append(["commonest labels", *at_places(precision_at_k, Y_test, ranked), "", "", ""])
+    columns = ["", *(f"P@{k}" for k in PLACES), "train", "predict", "size"]
+    table_of("On the test rows", columns, rows)
+
+
+@app.command()
+def train(
+    data: Data,
+    model_dir: ModelFolder,
+    hidden: Annotated[
+        list[int] | None, typer.Option(help="Width of a hidden layer; again for more layers")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the rows")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of a step")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Initial rate")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Of the last hidden layer")] = None,
+    sampler: Annotated[str, typer.Option(help="Who is active beside a batch's labels")] = "auto",
+    n_active: Annotated[int | None, typer.Option(help="Neurons that it proposes")] = None,
+    neighbors: Annotated[
+        int | None, typer.Option(help="Training rows that vote at prediction; 0: none")
+    ] = None,
+    subset: Subset = "train",
+    random_state: Seed = 0,
+    jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not said")] = None,
+) -> None:
+    """Train on DATA and write the model to MODEL_DIR. Options not given are automatic."""
+    X, Y = load_xc(data, subset)
+    automatic = {
+        "max_iter": epochs,
+        "batch_size": batch_size,
+        "learning_rate_init": learning_rate,
+        "dropout": dropout,
+        "n_active": n_active,
+        "n_neighbors": neighbors,
+    }
+    model = sklsh.SparseLSHMLPClassifier(
+        tuple(hidden) if hidden else (256,),
+        sampler=sampler,
+        random_state=random_state,
+        n_jobs=jobs,
+        verbose=console().is_terminal,
+        **{name: value for name, value in automatic.items() if value is not None},
+    )
+    start = perf_counter()
+    model.fit(X, Y)
+    seconds = perf_counter() - start
+    save_model(model, model_dir, y_train=Y)
+    size = read_metadata(model_dir)["model_bytes"] / 1e6
+    console().print(
+        f"trained on {X.shape[0]:,} rows, {X.shape[1]:,} features, {Y.shape[1]:,} labels: "
+        f"{model.n_iter_} epochs in {seconds:.1f} s, {size:.1f} MB in {model_dir}"
+    )
+
+
+def rank_data(model_dir: Path, X, k: int):
+    """A loaded model's ranking of X, with what does not fit said in terms of the files."""
+    # Mapped and private: kernels compiled for ordinary arrays serve these too.
+    model = load_model(model_dir, mmap_mode="c")
+    if X.shape[1] != model.n_features_in_:
+        raise ValueError(
+            f"the model in {model_dir} needs {model.n_features_in_} features, "
+            f"the data has {X.shape[1]}"
+        )
+    return model, model.predict_topk(X, k=k)
+
+
+@app.command()
+def evaluate(
+    model_dir: ModelFolder,
+    data: Data,
+    subset: Subset = "test",
+    a: Annotated[float, typer.Option("--propensity-a", help="A of label propensities")] = 0.55,
+    b: Annotated[float, typer.Option("--propensity-b", help="B of label propensities")] = 1.5,
+) -> None:
+    """Precision, nDCG and propensity-scored precision of a model at 1, 3 and 5."""
+    X, Y = load_xc(data, subset)
+    start = perf_counter()
+    model, (ranked, _) = rank_data(model_dir, X, max(PLACES))
+    seconds = perf_counter() - start
+    n_labels = len(model.classes_)
+    if Y.shape[1] != n_labels:
+        raise ValueError(f"the model in {model_dir} has {n_labels} labels, the data {Y.shape[1]}")
+    rows = [
+        ["precision", *at_places(precision_at_k, Y, ranked)],
+        ["nDCG", *at_places(ndcg_at_k, Y, ranked)],
+    ]
+    counted = read_label_counts(model_dir)
+    if counted is not None:
+        worth = jain_weights(*counted, A=a, B=b)
+
+        def psp(y_true, y_score, k):
+            return psp_at_k(y_true, y_score, k, inverse_propensities=worth)
+
+        rows.append(["propensity-scored precision", *at_places(psp, Y, ranked)])
+    table_of(
+        f"{X.shape[0]:,} rows, ranked in {seconds:.1f} s", ["", *map("@{}".format, PLACES)], rows
+    )
+
+
+@app.command()
+def predict(
+    model_dir: ModelFolder,
+    data: Data,
+    k: Annotated[int, typer.Option("-k", help="Labels a row")] = 5,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Text file (.gz), or .npz; standard output if none"),
+    ] = None,
+    subset: Subset = "test",
+) -> None:
+    """Write the best labels of each row, best first, as lines of label:score.
+
+    The first line of the text is "n_samples n_labels", as in the XC repository's score
+    files. With .npz: arrays `labels` and `scores` (n_samples, k), padded with -1 and -inf.
+    """
+    X, _ = load_xc(data, subset)
+    model, (labels, scores) = rank_data(model_dir, X, k)
+    lines = score_lines(labels, scores, len(model.classes_))
+    if output is None:
+        for line in lines:
+            typer.echo(line)
+        return
+    with replacing(output) as temporary:
+        if output.suffix == ".npz":
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, labels=labels, scores=scores)
+        else:
+            opener = gzip.open if output.suffix == ".gz" else open
+            with opener(temporary, "wt", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in lines)
+
+
+def score_lines(labels: np.ndarray, scores: np.ndarray, n_labels: int):
+    yield f"{labels.shape[0]} {n_labels}"
+    for row, values in zip(labels.tolist(), scores.tolist(), strict=True):
+        yield " ".join(f"{j}:{v:.7g}" for j, v in zip(row, values, strict=True) if j >= 0)
+
+
+@app.command()
+def info(
+    path: Annotated[Path, typer.Argument(help="Model folder or data", show_default=False)],
+) -> None:
+    """What a model folder or a data set holds. Runs nothing of a model."""
+    if is_model_folder(path):
+        metadata = read_metadata(path)
+        rows = [["class", metadata["class"]], ["size", f"{metadata['model_bytes']:,} bytes"]]
+        rows += [[f"made with {name}", str(v)] for name, v in metadata["versions"].items()]
+        rows += [
+            [f"{name}[{i}]", " x ".join(f"{n:,}" for n in shape)]
+            for name, shapes in metadata["shapes"].items()
+            for i, shape in enumerate(shapes)
+        ]
+        rows += [[name, value] for name, value in metadata["params"].items()]
+        table_of(f"Model in {path}", ["", ""], rows)
+        return
+    found = {"file": load_xc(path)} if path.is_file() else folder_sets(path)
+    columns = [facts_of(X, Y) for X, Y in found.values()]
+    rows = [[fact, *(column[fact] for column in columns)] for fact in columns[0]]
+    table_of(f"Data in {path}", ["", *found], rows)
+
+
+def facts_of(X, Y) -> dict[str, str]:
+    counts = np.bincount(Y.indices, minlength=Y.shape[1])
+    return {
+        "rows": f"{X.shape[0]:,}",
+        "features": f"{X.shape[1]:,}",
+        "labels": f"{Y.shape[1]:,}",
+        "features a row": f"{X.nnz / X.shape[0]:.1f}",
+        "labels a row": f"{Y.nnz / Y.shape[0]:.2f}",
+        "rows without labels": f"{np.count_nonzero(np.diff(Y.indptr) == 0):,}",
+        "labels that occur": f"{np.count_nonzero(counts):,}",
+        "share of the commonest label": f"{counts.max() / Y.shape[0]:.3f}",
+    }
+
+
+def folder_sets(path: Path) -> dict:
+    found = {}
+    for name in ("train", "test"):
+        try:
+            found[name] = load_xc(path, name)
+        except FileNotFoundError:
+            if name == "test" and not found:
+                raise
+    return found

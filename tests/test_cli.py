@@ -1,0 +1,256 @@
+"""The command line, whole: as a user calls it, in a process of its own or in this one."""
+
+import gzip
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sklsh import SparseLSHMLPClassifier, cli
+from sklsh._baselines import nearest_neighbor_topk, popular_topk
+from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
+from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
+from sklsh.persistence import load_model, save_model
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Call the script's entry point; gives (exit code, standard output, standard error)."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sklsh", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        if isinstance(caught.value.code, str):  # the interpreter would print it and exit 1
+            return 1, out, err + caught.value.code
+        return caught.value.code or 0, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    X, Y = make_extreme_classification(700, 300, 60, random_state=0)
+    save_xc(folder / "train.txt.gz", X[:500], Y[:500])
+    save_xc(folder / "test.txt", X[500:], Y[500:])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("model") / "m"
+    X, Y = load_xc(data)
+    model = SparseLSHMLPClassifier((32,), max_iter=3, random_state=5).fit(X, Y)
+    save_model(model, folder, y_train=Y)
+    return folder
+
+
+def test_train_is_fit(run, data, tmp_path, model_dir):
+    options = ["--hidden", 32, "--epochs", 3, "--random-state", 5]
+    code, out, _ = run("train", data, tmp_path / "m", *options)
+    assert code == 0
+    assert "500 rows, 300 features, 60 labels: 3 epochs" in out
+    found, expected = load_model(tmp_path / "m"), load_model(model_dir)
+    np.testing.assert_array_equal(found.coefs_[0], expected.coefs_[0])
+
+
+def test_every_option_of_train_reaches_the_model(run, data, tmp_path):
+    options = {
+        "--epochs": (1, "max_iter"),
+        "--batch-size": (64, "batch_size"),
+        "--learning-rate": (0.01, "learning_rate_init"),
+        "--dropout": (0.25, "dropout"),
+        "--sampler": ("uniform", "sampler"),
+        "--n-active": (20, "n_active"),
+        "--neighbors": (0, "n_neighbors"),
+        "--random-state": (3, "random_state"),
+        "--jobs": (1, "n_jobs"),
+    }
+    arguments = [part for option, (value, _) in options.items() for part in (option, value)]
+    layers = ["--hidden", 16, "--hidden", 8]
+    code, _, err = run("train", data, tmp_path / "m", *layers, *arguments)
+    assert code == 0, err
+    params = load_model(tmp_path / "m").get_params()
+    assert {name: params[name] for _, name in options.values()} == {
+        name: value for value, name in options.values()
+    }
+    assert params["hidden_layer_sizes"] == (16, 8)
+
+
+def test_evaluate_says_what_the_metrics_say(run, data, model_dir):
+    X, Y = load_xc(data, "test")
+    ranked, _ = load_model(model_dir).predict_topk(X, k=5)
+    code, out, _ = run("evaluate", model_dir, data)
+    assert code == 0
+    rows = {line.split("  ")[0].strip(): line.split()[-3:] for line in out.splitlines() if line}
+    assert rows["precision"] == [f"{precision_at_k(Y, ranked, k):.4f}" for k in (1, 3, 5)]
+    assert rows["nDCG"] == [f"{ndcg_at_k(Y, ranked, k):.4f}" for k in (1, 3, 5)]
+    y_train = load_xc(data)[1]
+    expected = [f"{psp_at_k(Y, ranked, k, y_train=y_train):.4f}" for k in (1, 3, 5)]
+    assert rows["propensity-scored precision"] == expected
+    _, out, _ = run("evaluate", model_dir, data, "--propensity-a", 0.9, "--propensity-b", 3)
+    other = psp_at_k(Y, ranked, 1, y_train=y_train, A=0.9, B=3)
+    assert f"{other:.4f}" in out
+    assert f"{other:.4f}" != expected[0]
+    code, out, _ = run("evaluate", model_dir, data, "--subset", "train")
+    assert "500 rows" in out
+
+
+def test_evaluate_without_label_counts(run, data, model_dir, tmp_path):
+    save_model(load_model(model_dir), tmp_path / "m")
+    code, out, _ = run("evaluate", tmp_path / "m", data)
+    assert code == 0
+    assert "precision" in out
+    assert "propensity" not in out
+
+
+def test_predict_writes_ranked_labels(run, data, model_dir, tmp_path):
+    X, _ = load_xc(data, "test")
+    labels, scores = load_model(model_dir).predict_topk(X, k=3)
+    code, out, _ = run("predict", model_dir, data, "-k", 3)
+    assert code == 0
+    header, *lines = out.splitlines()
+    assert header == "200 60"
+    pairs = [[pair.split(":") for pair in line.split()] for line in lines]
+    assert [[int(label) for label, _ in row] for row in pairs] == labels.tolist()
+    np.testing.assert_allclose([[float(s) for _, s in row] for row in pairs], scores, rtol=1e-6)
+    for name, read in (("p.txt", open), ("p.gz", gzip.open)):
+        code, empty, _ = run("predict", model_dir, data, "-k", 3, "-o", tmp_path / name)
+        assert (code, empty) == (0, "")
+        with read(tmp_path / name, "rt") as file:
+            assert file.read() == out
+    run("predict", model_dir, data, "-k", 3, "--output", tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as arrays:
+        np.testing.assert_array_equal(arrays["labels"], labels)
+        np.testing.assert_array_equal(arrays["scores"], scores)
+    assert sorted(os.listdir(tmp_path)) == ["p.gz", "p.npz", "p.txt"]
+
+
+def test_predict_leaves_padding_out(run, data, model_dir):
+    _, out, _ = run("predict", model_dir, data, "-k", 70)
+    assert {len(line.split()) for line in out.splitlines()[1:]} == {60}
+
+
+def test_info(run, data, model_dir):
+    code, out, _ = run("info", model_dir)
+    assert code == 0
+    assert re.search(r"class +sklsh.SparseLSHMLPClassifier", out)
+    assert re.search(r"coefs_\[0\] +300 x 32", out)
+    code, out, _ = run("info", data)
+    assert re.search(r"rows +500 +200", out)
+    assert re.search(r"labels +60 +60", out)
+    code, out, _ = run("info", data / "test.txt")
+    X, Y = load_xc(data / "test.txt")
+    assert re.search(rf"features a row +{X.nnz / 200:.1f}", out)
+    assert re.search(rf"labels a row +{Y.nnz / 200:.2f}", out)
+
+
+def test_info_of_a_folder_with_one_set(run, data, tmp_path):
+    X, Y = load_xc(data, "test")
+    sp.save_npz(tmp_path / "X_test.npz", X)
+    sp.save_npz(tmp_path / "Y_test.npz", Y)
+    code, out, _ = run("info", tmp_path)
+    assert code == 0
+    assert re.search(r"rows +200\s", out)
+
+
+def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
+    X, Y = load_xc(data, "test")
+    save_xc(tmp_path / "narrow.txt", X[:, :100], Y)
+    save_xc(tmp_path / "few.txt", X, Y[:, :10])
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "folder").mkdir()
+    for arguments, message in [
+        (("train", tmp_path / "no", tmp_path / "m"), "no does not exist"),
+        (("train", tmp_path / "empty.txt", tmp_path / "m"), "the file is empty"),
+        (("train", tmp_path / "folder", tmp_path / "m"), "has no train set"),
+        (("train", data, tmp_path / "m", "--sampler", "best"), "'sampler' parameter"),
+        (("train", data, tmp_path / "m", "--hidden", "0"), "hidden_layer_sizes"),
+        (("train", data, tmp_path), "holds other things than a model"),
+        (("evaluate", tmp_path / "folder", data), "is no model folder"),
+        (("evaluate", model_dir, tmp_path / "narrow.txt"), "needs 300 features, the data has 100"),
+        (("evaluate", model_dir, tmp_path / "few.txt"), "has 60 labels, the data 10"),
+        (("evaluate", model_dir, data, "--propensity-a", "-1"), "A must be in"),
+        (("evaluate", model_dir, data, "--subset", "dev"), "subset must be one of"),
+        (("predict", model_dir, data, "-k", "0"), "k must be at least 1, got 0"),
+        (("predict", model_dir, data, "-o", tmp_path / "no" / "p"), "no does not exist"),
+        (("info", tmp_path / "no"), "no does not exist"),
+        (("info", tmp_path / "folder"), "has no test set"),
+    ]:
+        code, _, err = run(*arguments)
+        assert code == 1, arguments
+        assert err.startswith("sklsh: ")
+        assert message in err
+        assert "\n" not in err.strip(), err
+    assert not (tmp_path / "m").exists()
+    code, _, err = run("train")
+    assert code == 2
+    assert "Missing argument" in err
+
+
+def test_nothing_asked_for_is_help(run):
+    _, out, err = run()
+    assert all(name in out + err for name in ("demo", "train", "evaluate", "predict", "info"))
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_the_extra(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; from sklsh.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == 'The sklsh command needs typer and rich: pip install "sklsh[cli]"\n'
+
+
+def test_another_missing_module_is_not_hidden(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sklsh._commands", raising=False)
+    monkeypatch.setitem(sys.modules, "sklsh._baselines", None)
+    with pytest.raises(ModuleNotFoundError, match="_baselines"):
+        cli.main()
+
+
+def test_module_can_be_run():
+    done = subprocess.run(
+        [sys.executable, "-m", "sklsh.cli", "--help"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "evaluate" in done.stdout
+
+
+def test_nearest_neighbors_against_naive():
+    X, Y = make_extreme_classification(80, 40, 15, random_state=1)
+    X_train, Y_train, X_test = X[:60], Y[:60], X[60:] * 3
+    found = nearest_neighbor_topk(X_train, Y_train, X_test, k=4, n_neighbors=5)
+    for row, ranked in zip(X_test.toarray(), found, strict=True):
+        train = X_train.toarray()
+        cosines = train @ row / (np.linalg.norm(train, axis=1) * np.linalg.norm(row))
+        nearest = np.argsort(-cosines, kind="stable")[:5]
+        scores = cosines[nearest] @ Y_train.toarray()[nearest]
+        order = np.argsort(-scores, kind="stable")[:4]
+        assert ranked.tolist() == [j if scores[j] > 0 else -1 for j in order]
+    counts = np.asarray(Y_train.sum(axis=0)).ravel()
+    popular = popular_topk(Y_train, 3, k=4)
+    assert popular.shape == (3, 4)
+    assert popular[2].tolist() == np.argsort(-counts, kind="stable")[:4].tolist()
+
+
+def test_demo(run):
+    code, out, _ = run("demo")
+    assert code == 0
+    rows = {line[:24].strip(): line[24:].split() for line in out.splitlines()}
+    network = [float(value) for value in rows["SparseLSHMLPClassifier"][:3]]
+    neighbors = [float(value) for value in rows["30 nearest neighbours"][:3]]
+    popular = [float(value) for value in rows["commonest labels"][:3]]
+    assert network[0] >= 0.445
+    assert all(a > b > c for a, b, c in zip(network, neighbors, popular, strict=True))
+    _, X_test, Y_train, Y_test = load_wordnet(return_X_y=True)
+    ranked = popular_topk(Y_train, X_test.shape[0])
+    assert popular == [round(precision_at_k(Y_test, ranked, k), 4) for k in (1, 3, 5)]
