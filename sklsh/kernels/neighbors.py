@@ -9,14 +9,14 @@ from sklsh.kernels.topk import beats, push_topk
 @nb.njit(nogil=True, cache=True)
 def nearest_rows_csr(
     postings_indptr, postings_rows, postings_data, indptr, indices, data, rows,
-    sums, touched, ids, similarities, start, stop,
+    excluded, sums, touched, ids, similarities, start, stop,
 ):  # fmt: skip
     """The training rows most similar (inner product) to each query, if they share a feature.
 
     `postings_*` is the feature-major (CSC) training matrix with rows of unit norm. ``ids``
     (n, k) int32 and ``similarities`` (n, k) float32 are filled best first, padded with -1
-    and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way. `sums`
-    (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
+    and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way.
+    Training row ``excluded[i]`` is left out for query `i` (-1: none). `sums` (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
     """
     for i in range(start, stop):
         square = np.float32(0.0)
@@ -45,8 +45,10 @@ def nearest_rows_csr(
         last = ids.shape[1] - 1
         for t in range(n_touched):
             row = touched[t]
-            if sums[row] > np.float32(0.0) and beats(
-                sums[row], row, similarities[i, last], ids[i, last]
+            if (
+                sums[row] > np.float32(0.0)
+                and row != excluded[i]
+                and beats(sums[row], row, similarities[i, last], ids[i, last])
             ):
                 push_topk(sums[row], row, similarities[i], ids[i])
             sums[row] = np.float32(0.0)
@@ -121,3 +123,27 @@ def add_votes(
             label = voted[v]
             logits[i, label] += bonus(votes[label], weight, sharpness)
             votes[label] = np.float32(0.0)
+
+
+@nb.njit(nogil=True, cache=True)
+def inverse_norms_csr(indptr, data, out):
+    """``out[i] = 1 / |row i|``, 0 for rows of zeros."""
+    for i in range(out.shape[0]):
+        square = 0.0
+        for position in range(indptr[i], indptr[i + 1]):
+            square += np.float64(data[position]) ** 2
+        out[i] = np.float32(1.0 / np.sqrt(square)) if square > 0.0 else np.float32(0.0)
+
+
+@nb.njit(nogil=True, cache=True)
+def invert_rows_csr(indptr, indices, data, scales, ends, rows, values):
+    """Fill a feature-major copy: row and scaled value of each entry, rows ascending.
+
+    ``ends[f]`` is where feature f's entries begin; on return, where they end.
+    """
+    for i in range(indptr.shape[0] - 1):
+        for position in range(indptr[i], indptr[i + 1]):
+            feature = indices[position]
+            rows[ends[feature]] = i
+            values[ends[feature]] = data[position] * scales[i]
+            ends[feature] += 1

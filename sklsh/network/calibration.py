@@ -28,13 +28,14 @@ def hits(labels: np.ndarray, Y: SparseRows, rows) -> np.ndarray:
 def fit_vote_weight(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
     """The weight of the neighbours' votes with the best mean of P@1, P@3 and P@5 on `rows`.
 
-    Sets it on the predictor's memory. 0 where votes do not help.
+    Sets it on the predictor's memory, which must hold the rows of `X`: a row does not vote
+    for itself. 0 where votes do not help.
     """
     network, memory, n_threads = predictor.network, predictor.memory, predictor.n_threads
     k = min(max(DEPTHS), network.n_labels)
     hidden = network.hidden(X, rows, n_threads)
     found = exact_topk(network, hidden, k, n_threads)
-    neighbors = memory.nearest(X, rows, n_threads)
+    neighbors = memory.nearest(X, rows, n_threads, excluded=rows)
     scores = []
     for weight in WEIGHTS:
         memory.weight = weight
@@ -52,9 +53,12 @@ def log_shares(scores: np.ndarray) -> np.ndarray:
 
 
 def fit_threshold(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
-    """The share above which to predict a label, with the best samples-averaged F1 on `rows`."""
+    """The share above which to predict a label, with the best samples-averaged F1 on `rows`.
+
+    The predictor's memory, if any, must hold the rows of `X`: a row does not vote for itself.
+    """
     k = min(N_RIVALS, predictor.network.n_labels)
-    labels, scores = predictor.topk(X, k, rows)
+    labels, scores = predictor.topk(X, k, rows, in_memory=True)
     shares = np.exp(log_shares(scores))
     right = np.cumsum(hits(labels, Y, rows), axis=1)
     n_true = Y.counts()[rows]

@@ -120,18 +120,14 @@ class Learner:
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = None
             if settings.n_neighbors and held_out.size:
-                self._fit_memory(X, Y, settings, train, held_out, n_threads)
+                self._fit_memory(X, Y, settings, held_out, n_threads)
         return judges
 
-    def _fit_memory(self, X, Y, settings, train, held_out, n_threads) -> None:
-        """Fit the votes' weight on rows held out, then let all rows vote; none if 0 is best."""
-        n_features, n_neighbors = self.network.n_features, settings.n_neighbors
-        memory = NeighborMemory.build(X, Y, n_features, n_neighbors, rows=train)
-        predictor = Predictor(self.network, memory, n_threads)
-        weight = fit_vote_weight(predictor, X, Y, held_out)
-        if weight > 0:
-            self.memory = NeighborMemory.build(X, Y, n_features, n_neighbors)
-            self.memory.weight = weight
+    def _fit_memory(self, X, Y, settings, held_out, n_threads) -> None:
+        """Let all rows vote, with the weight that is best on rows held out of training."""
+        memory = NeighborMemory.build(X, Y, self.network.n_features, settings.n_neighbors)
+        if fit_vote_weight(Predictor(self.network, memory, n_threads), X, Y, held_out) > 0:
+            self.memory = memory
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1

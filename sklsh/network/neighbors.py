@@ -14,7 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._threads import blocks, run_blocks
-from sklsh.kernels.neighbors import add_votes, merge_votes_topk, nearest_rows_csr
+from sklsh.kernels.neighbors import (
+    add_votes,
+    inverse_norms_csr,
+    invert_rows_csr,
+    merge_votes_topk,
+    nearest_rows_csr,
+)
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
@@ -48,23 +54,28 @@ class NeighborMemory:
 
     @classmethod
     def build(
-        cls, X: SparseRows, Y: SparseRows, n_features: int, n_neighbors: int, rows=None
+        cls, X: SparseRows, Y: SparseRows, n_features: int, n_neighbors: int
     ) -> NeighborMemory:
-        """Index all rows of `X`, or the ascending `rows`; O(nnz) time and memory."""
-        if rows is not None:
-            X, Y = X.take(rows), Y.take(rows)
-        owner = np.repeat(np.arange(X.n_rows), X.counts())
-        norms = np.sqrt(np.bincount(owner, X.data.astype(np.float64) ** 2, X.n_rows))
-        scale = (1.0 / np.where(norms > 0, norms, 1.0)).astype(np.float32)
-        unit = SparseRows(X.indptr, X.indices, X.data * scale[owner])
-        return cls(SparseRows.from_matrix(unit.to_matrix(n_features).T), Y, n_neighbors)
+        """Index all rows of `X`; O(nnz) time, and no memory beyond the index itself."""
+        scales = np.empty(X.n_rows, dtype=np.float32)
+        inverse_norms_csr(X.indptr, X.data, scales)
+        indptr = np.zeros(n_features + 1, dtype=np.int64)
+        np.cumsum(np.bincount(X.indices, minlength=n_features), out=indptr[1:])
+        postings = SparseRows(indptr, np.empty_like(X.indices), np.empty_like(X.data))
+        invert_rows_csr(*X, scales, indptr[:-1].copy(), postings.indices, postings.data)
+        return cls(postings, Y, n_neighbors)
 
     @property
     def nbytes(self) -> int:
         return sum(array.nbytes for array in (*self.postings, *self.labels))
 
-    def nearest(self, X: SparseRows, rows, n_threads: int = 1):
-        """Ids (n, n_neighbors) int32, padded with -1, and cosine similarities, best first."""
+    def nearest(self, X: SparseRows, rows, n_threads: int = 1, excluded=None):
+        """Ids (n, n_neighbors) int32, padded with -1, and cosine similarities, best first.
+
+        ``excluded[i]`` is a training row that is no neighbour of ``X[rows[i]]``: itself.
+        """
+        if excluded is None:
+            excluded = np.full(rows.shape[0], -1, dtype=np.int32)
         n_train, n_rows = self.labels.n_rows, rows.shape[0]
         ids = np.empty((n_rows, self.n_neighbors), dtype=np.int32)
         similarities = np.empty((n_rows, self.n_neighbors), dtype=np.float32)
@@ -73,7 +84,7 @@ class NeighborMemory:
             sums = np.zeros(n_train, dtype=np.float32)
             touched = np.empty(n_train, dtype=np.int32)
             nearest_rows_csr(
-                *self.postings, *X, rows, sums, touched, ids, similarities, start, stop
+                *self.postings, *X, rows, excluded, sums, touched, ids, similarities, start, stop
             )
 
         run_blocks(task, blocks(n_rows, QUERIES), n_threads)

@@ -35,10 +35,11 @@ class Predictor:
     def _votes(self) -> bool:
         return self.memory is not None and self.memory.weight > 0
 
-    def topk(self, X: SparseRows, k: int, rows=None):
+    def topk(self, X: SparseRows, k: int, rows=None, *, in_memory: bool = False):
         """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
 
-        Exact: O(n_rows * n_labels * n_hidden), in blocks.
+        With `in_memory`, `X` is what the memory was built from: a row does not vote for
+        itself. Exact: O(n_rows * n_labels * n_hidden), in blocks.
         """
         if rows is None:
             rows = np.arange(X.n_rows, dtype=np.int32)
@@ -49,7 +50,8 @@ class Predictor:
             hidden = self.network.hidden(X, part, self.n_threads)
             found = exact_topk(self.network, hidden, k, self.n_threads)
             if self._votes:
-                neighbors = self.memory.nearest(X, part, self.n_threads)
+                own = part if in_memory else None
+                neighbors = self.memory.nearest(X, part, self.n_threads, own)
                 found = self.memory.merge_topk(
                     self.network, hidden, neighbors, found, k, self.n_threads
                 )

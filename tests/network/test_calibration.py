@@ -15,6 +15,7 @@ from sklsh.network.calibration import (
 )
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
+from sklsh.network.topk import exact_topk
 from tests.network.problems import labels_of, random_labels, random_network, random_rows
 
 seeds = st.integers(0, 2**32 - 1)

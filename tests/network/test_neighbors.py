@@ -163,7 +163,7 @@ def test_merged_ties_go_to_the_smaller_label():
     network.head_weights[...] = 0
     X = SparseRows.from_matrix(sp.csr_array(np.eye(2, dtype=np.float32)))
     for voted in (0, 3):
-        memory = NeighborMemory.build(X, SparseRows.from_classes(np.full(2, voted)), 2, 1, None)
+        memory = NeighborMemory.build(X, SparseRows.from_classes(np.full(2, voted)), 2, 1)
         memory.weight = 1.0
         bonus = np.log1p(SHARPNESS)
         network.head_bias[...] = bonus
