@@ -68,8 +68,7 @@ def load_xc(path, subset="train"):
         --------
         >>> import tempfile
         >>> from pathlib import Path
-    from typing import Any
-        >>> from sklsh.datasets import load_xc
+            >>> from sklsh.datasets import load_xc
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "tiny.txt")
         ...     _ = path.write_text("2 4 3\\n0,2 1:0.5 3:1\\n 0:2\\n")
