@@ -19,10 +19,15 @@ a wide head carries no information on how many labels a row has."""
 
 def hits(labels: np.ndarray, Y: SparseRows, rows) -> np.ndarray:
     """Whether ``labels[i, j]`` is a label of row ``rows[i]``: bool, shape of `labels`."""
-    out = np.zeros(labels.shape, dtype=bool)
-    for i, row in enumerate(rows):
-        out[i] = np.isin(labels[i], Y.indices[Y.indptr[row] : Y.indptr[row + 1]])
-    return out
+    counts = Y.counts()[rows]
+    owner = np.repeat(np.arange(counts.shape[0]), counts)
+    positions = np.arange(owner.shape[0]) + np.repeat(
+        Y.indptr[rows] - np.cumsum(counts) + counts, counts
+    )
+    true = Y.indices[positions].astype(np.int64)
+    # One number for each (row, label); padding, -1, falls on a number that no label has.
+    stride = max(int(true.max(initial=0)), int(labels.max(initial=0))) + 2
+    return np.isin(np.arange(labels.shape[0])[:, None] * stride + labels, owner * stride + true)
 
 
 def fit_vote_weight(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
