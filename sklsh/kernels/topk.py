@@ -23,21 +23,38 @@ def push_topk(score, label, scores, labels):
     labels[i] = label
 
 
-@nb.njit(nogil=True, cache=True)
-def select_topk_rows(values, bias, first_label, n_columns, scores, labels, start, stop):
-    """Merge ``values[i, :n_columns] + bias`` into the running top k of rows ``start:stop``.
+GROUP = 32
+"""Columns whose largest score is looked at before each of them."""
 
-    Column `c` is label ``first_label + c``. Called for blocks of labels in ascending order,
-    so that the strict comparison keeps the smaller label on a tie.
+
+@nb.njit(nogil=True, cache=True, fastmath=True)
+def _largest(values, bias):
+    largest = np.float32(-np.inf)
+    for column in range(values.shape[0]):
+        largest = max(largest, values[column] + bias[column])
+    return largest
+
+
+@nb.njit(nogil=True, cache=True)
+def select_topk_rows(values, bias, ids, scores, labels, start, stop):
+    """Merge ``values[i, c] + bias[c]``, the score of ``ids[c]``, into the top k of row `i`.
+
+    For rows ``start:stop`` and columns ``c < len(ids)``. Called for blocks of ascending ids,
+    so that the strict comparison keeps the smaller label on a tie. Most columns fall short
+    of the k-th best: a vectorised maximum passes over them group by group.
     """
-    k = scores.shape[1]
+    k, n_columns = scores.shape[1], ids.shape[0]
     for i in range(start, stop):
         worst = scores[i, k - 1]
-        for column in range(n_columns):
-            score = values[i, column] + bias[first_label + column]
-            if score > worst:
-                push_topk(score, first_label + column, scores[i], labels[i])
-                worst = scores[i, k - 1]
+        for first in range(0, n_columns, GROUP):
+            last = min(first + GROUP, n_columns)
+            if _largest(values[i, first:last], bias[first:last]) <= worst:
+                continue
+            for column in range(first, last):
+                score = values[i, column] + bias[column]
+                if score > worst:
+                    push_topk(score, ids[column], scores[i], labels[i])
+                    worst = scores[i, k - 1]
 
 
 @nb.njit(nogil=True, cache=True, fastmath=True)

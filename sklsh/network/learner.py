@@ -107,6 +107,7 @@ class Learner:
         judges = held_out if held_out.size else order[:MAX_JUDGES]
         # BLAS runs on one thread: the parallel level is ours.
         with threadpool_limits(1, user_api="blas"):
+            self.network.see(Y.take(train).indices, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
             set_prototypes(
                 self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
@@ -136,6 +137,7 @@ class Learner:
         rng = np.random.default_rng([self.seed, self.n_steps])
         rows = np.arange(X.n_rows, dtype=np.int32)
         with threadpool_limits(1, user_api="blas"):
+            self.network.see(Y.indices, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
             set_prototypes(
                 self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads

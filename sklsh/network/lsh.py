@@ -28,11 +28,14 @@ class InnerProductMap:
     """
 
     def __init__(self, network: WideNetwork, hidden: np.ndarray):
-        weights = network.head_weights[:: max(1, network.n_labels // ROWS)]
+        sample = slice(None, None, max(1, network.n_seen // ROWS))
+        if network.seen_ids is not None:
+            sample = network.seen_ids[sample]
+        weights = network.head_weights[sample]
         self.row_mean = weights.mean(axis=0)
         self.hidden_mean = hidden.mean(axis=0)
         centred = weights - self.row_mean
-        bias = network.head_bias[:: max(1, network.n_labels // ROWS)]
+        bias = network.head_bias[sample]
         bias = bias + centred @ self.hidden_mean
         lengths = [
             float(np.sqrt(np.mean(np.square(a)) * (a.shape[1] if a.ndim > 1 else 1)))
@@ -86,6 +89,7 @@ class LSHCandidates:
         self.tables: HashTables | None = None
         self._seed = seed
         self._functions = None
+        self._ids: np.ndarray | None = None
         self._next_rehash = 0
 
     def build(self, network: WideNetwork, hidden, step: int = 0, n_threads: int = 1) -> None:
@@ -93,12 +97,12 @@ class LSHCandidates:
         self.map = InnerProductMap(network, hidden)
         seed = self._seed + 7919 * step
         self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
-        sketch = np.concatenate(
-            [
-                self._functions.sketch(self.map.neurons(network, slice(*span)), n_threads)
-                for span in blocks(network.n_labels, ROWS)
-            ]
-        )
+        self._ids = network.seen_ids
+        sketch = np.empty((network.n_seen, self._functions.projection.sketch_dim), np.float32)
+        for start, stop in blocks(network.n_seen, ROWS):
+            ids = slice(start, stop) if self._ids is None else self._ids[start:stop]
+            vectors = self.map.neurons(network, ids)
+            sketch[start:stop] = self._functions.sketch(vectors, n_threads)
         self.tables = HashTables.from_sketch(self._functions, sketch, n_jobs=n_threads)
         self._next_rehash = step + self.rehash_interval
 
@@ -106,7 +110,8 @@ class LSHCandidates:
         """``(indptr, ids, counts)`` of hidden rows, from the tables as they are."""
         sketch = self._functions.sketch(self.map.queries(hidden), n_threads)
         codes = self._functions.codes(sketch, n_jobs=n_threads)
-        return self.tables.query(codes, self.n_candidates, n_jobs=n_threads)
+        indptr, ids, counts = self.tables.query(codes, self.n_candidates, n_jobs=n_threads)
+        return indptr, ids if self._ids is None else self._ids[ids], counts
 
     def find(self, network, hidden, n_probes, step, n_threads):
         if self.tables is None or step >= self._next_rehash:

@@ -32,6 +32,10 @@ class WideNetwork:
     head_bias : ndarray (n_labels,), float32
     activation : {"relu", "identity", "tanh"}
         Of every hidden layer.
+    seen_ids : ndarray of int32 or None
+        Neurons in play, ascending: those of labels that training has seen. The others are
+        neither sampled nor hashed nor predicted, and their rows of zeros are never touched.
+        None: every neuron.
     """
 
     body_weights: list[np.ndarray]
@@ -39,6 +43,7 @@ class WideNetwork:
     head_weights: np.ndarray
     head_bias: np.ndarray
     activation: str = "relu"
+    seen_ids: np.ndarray | None = None
 
     @classmethod
     def initialise(
@@ -80,6 +85,19 @@ class WideNetwork:
     @property
     def n_labels(self) -> int:
         return self.head_weights.shape[0]
+
+    @property
+    def n_seen(self) -> int:
+        """Number of neurons in play."""
+        return self.n_labels if self.seen_ids is None else self.seen_ids.shape[0]
+
+    def see(self, labels: np.ndarray, *, only: bool = False) -> None:
+        """Put the neurons of `labels` in play, beside (or instead of) those that are."""
+        seen = np.zeros(self.n_labels, dtype=bool)
+        seen[labels] = True
+        if not only:
+            seen[slice(None) if self.seen_ids is None else self.seen_ids] = True
+        self.seen_ids = None if seen.all() else np.flatnonzero(seen).astype(np.int32)
 
     @property
     def nbytes(self) -> int:

@@ -15,6 +15,9 @@ from sklsh.network.topk import exact_topk
 ROWS = 4096
 """Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
 
+UNSEEN = np.float32(-1e9)
+"""Score of a label that training has not seen: finite, and below any other."""
+
 
 @dataclass
 class Predictor:
@@ -59,13 +62,20 @@ class Predictor:
         return labels, scores
 
     def logits(self, X: SparseRows) -> np.ndarray:
-        """Scores of every label, dense (n_rows, n_labels) float32: for small heads."""
+        """Scores of every label, dense (n_rows, n_labels) float32: for small heads.
+
+        Labels that training has not seen score `UNSEEN`.
+        """
         out = np.empty((X.n_rows, self.network.n_labels), dtype=np.float32)
         for start, stop in blocks(X.n_rows, ROWS):
             part = np.arange(start, stop, dtype=np.int32)
             hidden = self.network.hidden(X, part, self.n_threads)
             np.matmul(hidden, self.network.head_weights.T, out=out[start:stop])
             out[start:stop] += self.network.head_bias
+            if self.network.seen_ids is not None:
+                unseen = np.ones(self.network.n_labels, dtype=bool)
+                unseen[self.network.seen_ids] = False
+                out[start:stop, unseen] = UNSEEN
             if self._votes:
                 neighbors = self.memory.nearest(X, part, self.n_threads)
                 self.memory.add_to(out[start:stop], neighbors)

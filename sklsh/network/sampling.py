@@ -53,6 +53,13 @@ class Sampler(Protocol):
         """
 
 
+def draw_neurons(network: WideNetwork, seed: int, step: int, out: np.ndarray) -> None:
+    """Fill `out` (int32) with uniform neurons in play, with replacement."""
+    draw_integers(seed, step, network.n_seen, out)
+    if network.seen_ids is not None:
+        np.take(network.seen_ids, out, out=out)
+
+
 class LabelsOnly:
     """Nothing beside the batch's own labels, which serve one another as negatives."""
 
@@ -70,7 +77,7 @@ class All:
         self._ids = np.arange(n_labels, dtype=np.int32)
 
     def propose(self, network, hidden, slots, step, n_threads):
-        return [(self._ids, 0.0)]
+        return [(self._ids if network.seen_ids is None else network.seen_ids, 0.0)]
 
 
 class Uniform:
@@ -91,8 +98,8 @@ class Uniform:
         self._ids = np.empty(n_active, dtype=np.int32)
 
     def propose(self, network, hidden, slots, step, n_threads):
-        draw_integers(self._seed, step, network.n_labels, self._ids)
-        offset = np.log(network.n_labels / self.n_active) if self.n_active else 0.0
+        draw_neurons(network, self._seed, step, self._ids)
+        offset = np.log(network.n_seen / self.n_active) if self.n_active else 0.0
         return [(self._ids, self.log_q * float(offset))]
 
 
@@ -154,7 +161,7 @@ class RandomCandidates:
 
     def find(self, network, hidden, n_probes, step, n_threads):
         ids = np.empty(n_probes * self.n_candidates, dtype=np.int32)
-        draw_integers(self._seed, step, network.n_labels, ids)
+        draw_neurons(network, self._seed, step, ids)
         return np.arange(0, ids.shape[0] + 1, self.n_candidates), ids
 
 
@@ -162,9 +169,11 @@ class AllCandidates:
     """Every neuron: with it, `Probe` is the oracle."""
 
     def find(self, network, hidden, n_probes, step, n_threads):
-        n_labels = network.n_labels
-        ids = np.tile(np.arange(n_labels, dtype=np.int32), n_probes)
-        return np.arange(0, ids.shape[0] + 1, n_labels), ids
+        every = network.seen_ids
+        if every is None:
+            every = np.arange(network.n_labels, dtype=np.int32)
+        ids = np.tile(every, n_probes)
+        return np.arange(0, ids.shape[0] + 1, every.shape[0]), ids
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:

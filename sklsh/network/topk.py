@@ -13,14 +13,14 @@ ROWS, LABELS = 256, 2048
 
 
 def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int = 1):
-    """The `k` best labels of each row, best first.
+    """The `k` best labels in play of each row, best first.
 
     Parameters
     ----------
     hidden : ndarray (n_samples, n_hidden), float32
         Last hidden layer.
     k : int
-        More than there are labels: padded with -1 and -inf.
+        More than there are labels in play: padded with -1 and -inf.
 
     Returns
     -------
@@ -34,15 +34,24 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
     n_samples = hidden.shape[0]
     labels = np.full((n_samples, k), -1, dtype=np.int64)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
-    spans = blocks(network.n_labels, LABELS)
+    seen = network.seen_ids
+    if seen is None:
+        seen = np.arange(network.n_labels, dtype=np.int32)
 
     def task(start, stop):
         logits = np.empty((stop - start, LABELS), dtype=np.float32)
-        for first, last in spans:
-            part = logits[:, : last - first]
-            np.matmul(hidden[start:stop], network.head_weights[first:last].T, out=part)
+        gathered = np.empty((LABELS, network.n_hidden), dtype=np.float32)
+        for first, last in blocks(seen.shape[0], LABELS):
+            ids, part = seen[first:last], logits[:, : last - first]
+            if network.seen_ids is None:
+                weights = network.head_weights[first:last]
+            else:
+                # Rows of a block are copied once for all its queries: a few per cent.
+                weights = gathered[: last - first]
+                np.take(network.head_weights, ids, axis=0, out=weights, mode="clip")
+            np.matmul(hidden[start:stop], weights.T, out=part)
             select_topk_rows(
-                part, network.head_bias, first, last - first,
+                part, network.head_bias[ids], ids,
                 scores[start:stop], labels[start:stop], 0, stop - start,
             )  # fmt: skip
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.kernels.topk import probe_topk_rows, push_topk, select_topk_rows
+from sklsh.network.model import WideNetwork
 from sklsh.network.topk import LABELS, ROWS, exact_topk
 from tests import reference
 from tests.network.problems import random_network
@@ -33,7 +34,7 @@ def test_push_in_any_order(seed, n, k):
     assert scores[0].tolist() == expected_scores
 
 
-@given(seeds, st.integers(1, 5), st.integers(1, 30), ks, st.integers(1, 10))
+@given(seeds, st.integers(1, 5), st.integers(1, 90), ks, st.integers(1, 70))
 def test_select_topk_rows_in_blocks(seed, n_rows, n_labels, k, block):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 5, (n_rows, n_labels)).astype(np.float32)
@@ -43,7 +44,8 @@ def test_select_topk_rows_in_blocks(seed, n_rows, n_labels, k, block):
         part = np.full((n_rows, block), 99, dtype=np.float32)
         n_columns = min(block, n_labels - first)
         part[:, :n_columns] = values[:, first : first + n_columns]
-        select_topk_rows(part, bias, first, n_columns, scores, labels, 0, n_rows)
+        ids = np.arange(first, first + n_columns, dtype=np.int32)
+        select_topk_rows(part, bias[ids], ids, scores, labels, 0, n_rows)
     for i in range(n_rows):
         expected = reference.top_k((values[i] + bias).tolist(), k)
         assert (labels[i].tolist(), scores[i].tolist()) == expected
@@ -83,6 +85,22 @@ def test_exact_topk(seed, n_rows, n_labels, k):
     for i in range(n_rows):
         logits = network.head_weights @ hidden[i] + network.head_bias
         assert (labels[i].tolist(), scores[i].tolist()) == reference.top_k(logits.tolist(), k)
+
+
+@given(seeds, st.integers(1, 5), st.integers(2, 40), ks)
+def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k):
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, n_labels=n_labels)
+    network.see(rng.integers(0, n_labels, 3), only=True)
+    hidden = rng.random((n_rows, network.n_hidden)).astype(np.float32)
+    seen = np.arange(n_labels) if network.seen_ids is None else network.seen_ids
+    rest = WideNetwork([], [], network.head_weights[seen], network.head_bias[seen])
+    labels, scores = exact_topk(network, hidden, k)
+    expected_labels, expected = exact_topk(rest, hidden, k)
+    np.testing.assert_array_equal(scores, expected)
+    np.testing.assert_array_equal(
+        labels, np.where(expected_labels >= 0, seen[expected_labels], -1)
+    )
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
