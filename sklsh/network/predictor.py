@@ -64,7 +64,8 @@ class Predictor:
     def logits(self, X: SparseRows) -> np.ndarray:
         """Scores of every label, dense (n_rows, n_labels) float32: for small heads.
 
-        Labels that training has not seen score `UNSEEN`.
+        Labels that training has not seen score `UNSEEN`, unless rows vote for them: of a
+        label that only held-out rows have, the votes are the score, in `topk` as well.
         """
         out = np.empty((X.n_rows, self.network.n_labels), dtype=np.float32)
         for start, stop in blocks(X.n_rows, ROWS):
@@ -72,11 +73,12 @@ class Predictor:
             hidden = self.network.hidden(X, part, self.n_threads)
             np.matmul(hidden, self.network.head_weights.T, out=out[start:stop])
             out[start:stop] += self.network.head_bias
-            if self.network.seen_ids is not None:
-                unseen = np.ones(self.network.n_labels, dtype=bool)
-                unseen[self.network.seen_ids] = False
-                out[start:stop, unseen] = UNSEEN
             if self._votes:
                 neighbors = self.memory.nearest(X, part, self.n_threads)
                 self.memory.add_to(out[start:stop], neighbors)
+            if self.network.seen_ids is not None:
+                unseen = np.ones(self.network.n_labels, dtype=bool)
+                unseen[self.network.seen_ids] = False
+                votes = out[start:stop, unseen]
+                out[start:stop, unseen] = np.where(votes > 0, votes, UNSEEN)
         return out

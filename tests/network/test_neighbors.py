@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sklsh.kernels.neighbors import nearest_rows_csr
 from sklsh.network.neighbors import QUERIES, SHARPNESS, NeighborMemory
-from sklsh.network.predictor import Predictor
+from sklsh.network.predictor import UNSEEN, Predictor
 from sklsh.network.rows import SparseRows
 from sklsh.network.topk import exact_topk
 from tests import reference
@@ -204,3 +204,29 @@ def test_predictor_scores_are_its_logits():
         assert (labels[:, N_LABELS:] == -1).all() and np.isneginf(scores[:, N_LABELS:]).all()
     without = Predictor(network, None).logits(queries)
     assert np.abs(without - logits).max() > 0.1
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.5])
+def test_labels_not_in_play_have_votes_only(weight):
+    """Top k and dense logits agree on labels that the network does not know."""
+    _, _, queries, memory, rng = problem(3)
+    memory.weight = weight
+    network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
+    network.see(np.array([1, 4, 5, 9, 13]), only=True)
+    unseen = np.delete(np.arange(N_LABELS), network.seen_ids)
+    network.head_weights[unseen] = 0
+    network.head_bias[unseen] = 0
+    predictor = Predictor(network, memory)
+    logits = predictor.logits(queries)
+    expected = with_votes(
+        memory, network, network.hidden(queries), memory.nearest(queries, everything(queries))
+    )
+    voted = expected[:, unseen] > 0
+    assert voted.any() == (weight > 0) and not voted.all()
+    expected[:, unseen] = np.where(voted, expected[:, unseen], UNSEEN)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+    labels, scores = predictor.topk(queries, N_LABELS)
+    for i in range(queries.n_rows):
+        named = labels[i][labels[i] >= 0]
+        assert sorted(named) == np.flatnonzero(expected[i] > UNSEEN).tolist()
+        np.testing.assert_allclose(scores[i, : len(named)], logits[i, named], rtol=1e-4, atol=1e-4)
