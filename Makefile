@@ -61,4 +61,4 @@ doc: $(VENV)/.with-doc
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
 
 clean:
-	rm -rf $(VENV) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build dist
+	rm -rf $(VENV) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated dist
