@@ -32,7 +32,7 @@ from sklsh.network.learner import Learner
 from sklsh.network.model import ACTIVATIONS
 from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.sampling import SAMPLERS
-from sklsh.network.settings import Settings
+from sklsh.network.settings import STREAM_ROWS, Settings
 
 AUTO = StrOptions({"auto"})
 
@@ -56,27 +56,29 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         neurons up in hash tables, score them exactly and keep the best. "random": the same
         among random neurons. "exact": the same among all neurons. "uniform": random
         neurons. "labels": none. "all": every neuron, the dense layer. "auto": "all" up to
-        1,024 labels, "random" above.
+        1,024 labels, "uniform" up to 32,768, "lsh" beyond, where hard negatives pay.
     n_active : int, default="auto"
         Neurons that the sampler proposes a batch. "auto": 256.
     family, fold, n_tables, hash_length, sketch_dim
         Of the hash tables, as in `CompressedLSHHasher`; for ``sampler="lsh"``. An automatic
         `hash_length` leaves some 256 neurons a bucket.
     rehash_interval : int, default="auto"
-        Steps before neurons that changed are hashed again; it grows by a quarter each time.
+        Steps before the tables are thrown away and new hash functions drawn. "auto": 100,
+        or as many as make hashing a small part of the work on a very wide head.
     n_neighbors : int, default="auto"
         Training rows that vote at prediction; 0 keeps none (and no copy of the training
         rows in the model). "auto": 30.
     dropout : float in [0, 1), default="auto"
-        Of the last hidden layer.
+        Of the last hidden layer. "auto": 0.1.
     alpha : float, default=0.0
         L2 penalty; a weight row pays when it is touched.
     batch_size : int, default="auto"
-        "auto": 128, or a tenth of the rows if that is less.
+        "auto": the square root of the number of rows, at most 512; 128 in `partial_fit`.
     learning_rate_init : float, default="auto"
-        Initial rate of row-wise Adagrad; it falls linearly over `max_iter` epochs.
+        Initial rate of row-wise Adagrad; it falls linearly over `max_iter` epochs. "auto":
+        0.03 for batches of 128, with the square root of the batch.
     max_iter : int, default="auto"
-        Epochs. "auto": 4, and more for small data.
+        Epochs. "auto": 3, and more for small data: at least 600 steps.
     tol, n_iter_no_change : float, int, default=1e-4, 3
         Early stopping ends a fit whose validation P@1 has not improved by `tol` for so many
         epochs.
@@ -268,7 +270,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         else:
             learner = None
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
-        settings, n_threads = self._settings(rows, targets), effective_n_threads(self.n_jobs)
+        settings, n_threads = self._settings(rows.n_rows, targets), effective_n_threads(self.n_jobs)
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
@@ -327,7 +329,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
-        settings = self._settings(rows, targets)
+        settings = self._settings(STREAM_ROWS, targets)
         learner = self._start(rows, X, targets, settings) if first else self.learner_
         learner.partial_fit(
             rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
@@ -339,9 +341,9 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self
 
-    def _settings(self, rows, targets) -> Settings:
+    def _settings(self, n_samples, targets) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        settings = Settings.resolve(params, rows.n_rows, targets.classes.shape[0])
+        settings = Settings.resolve(params, n_samples, targets.classes.shape[0])
         if settings.sampler == "lsh" and self.sketch_dim is not None:
             width = settings.hidden_layer_sizes[-1]
             check_int(self.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
 
-BATCH_SIZE = 128
-MIN_STEPS = 1_000
-"""Small data sees about as many steps as this, in more epochs."""
+MAX_BATCH_SIZE = 512
+"""An automatic batch has the square root of the number of rows, up to this."""
+
+LEARNING_RATE = 0.03
+"""For batches of 128; it grows with the square root of the batch."""
+
+STREAM_ROWS = 1 << 14
+"""A stream's parts are trained on as if they were of a data set of so many rows."""
+
+MIN_STEPS = 600
+"""Small data sees about as many steps as this, in more epochs than the usual 3."""
 
 DENSE_LABELS = 1_024
 """Heads up to this wide are computed whole: sampling would save nothing."""
+
+UNIFORM_LABELS = 1 << 15
+"""Up to this many labels hard negatives gain nothing over uniform ones; beyond, they do."""
 
 BUCKET = 256
 """Neurons that an automatic hash length leaves in a bucket, on average."""
@@ -60,22 +72,34 @@ class Settings:
         if n_validation < MIN_VALIDATION:
             n_validation = 0
         n_train = n_samples - n_validation
-        batch_size = min(n_train, given("batch_size", max(1, min(BATCH_SIZE, n_train // 10))))
-        n_steps = int(np.ceil(n_train / batch_size))
+        batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
+        n_steps = math.ceil(n_train / batch_size)
         resolved = {
             "hidden_layer_sizes": tuple(np.atleast_1d(params["hidden_layer_sizes"]).tolist()),
-            "sampler": given("sampler", "all" if n_labels <= DENSE_LABELS else "random"),
+            "sampler": given("sampler", _sampler(n_labels)),
             "n_active": min(n_labels, given("n_active", 256)),
-            "hash_length": given(
-                "hash_length", int(np.clip(np.log2(n_labels / BUCKET), 4, 20))
-            ),
-            "rehash_interval": given("rehash_interval", 100),
+            "hash_length": given("hash_length", _hash_length(params["family"], n_labels)),
+            "rehash_interval": given("rehash_interval", max(100, n_labels // 2_000)),
             "n_neighbors": given("n_neighbors", 30),
-            "dropout": given("dropout", 0.3),
+            "dropout": given("dropout", 0.1),
             "batch_size": batch_size,
-            "learning_rate_init": given("learning_rate_init", 0.02),
-            "max_iter": given("max_iter", max(4, int(np.ceil(MIN_STEPS / n_steps)))),
+            "learning_rate_init": given(
+                "learning_rate_init", LEARNING_RATE * math.sqrt(batch_size / 128)
+            ),
+            "max_iter": given("max_iter", max(3, math.ceil(MIN_STEPS / n_steps))),
             "n_validation": n_validation,
         }
         as_given = {f.name: params[f.name] for f in fields(cls) if f.name not in resolved}
         return cls(**resolved, **as_given)
+
+
+def _sampler(n_labels: int) -> str:
+    if n_labels <= DENSE_LABELS:
+        return "all"
+    return "uniform" if n_labels <= UNIFORM_LABELS else "lsh"
+
+
+def _hash_length(family: str, n_labels: int) -> int:
+    """Bits that leave `BUCKET` neurons a bucket; a winner of eight coordinates is three."""
+    bits = float(np.clip(np.log2(n_labels / BUCKET), 4, 20))
+    return round(bits / 3) if family in ("dwta", "pghash_d") else int(bits)
