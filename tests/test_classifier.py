@@ -42,13 +42,17 @@ def multiclass(n_samples=600, names=(5, -3, 40, 7)):
     return X.astype(np.float32), np.asarray(names)[codes]
 
 
-@pytest.fixture(scope="module")
-def wide():
+def wide_problem():
     """A few hundred labels, 1,000 rows to learn from and 400 to judge by."""
     X, Y = make_extreme_classification(
         1400, 1500, 300, features_per_row=25, labels_per_row=2.5, random_state=0
     )
     return X[:1000], Y[:1000], X[1000:], Y[1000:]
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return wide_problem()
 
 
 def small(**params):

@@ -1,0 +1,295 @@
+"""SparseLSHMLPClassifier in use: streams, warm starts, early stopping, weights, searches."""
+
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from joblib import Parallel, delayed
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
+
+from sklsh.network.trainer import Trainer
+from tests.test_classifier import (
+    assert_same_model,
+    multiclass,
+    precision_at_1,
+    small,
+    wide_problem,
+)
+
+
+@pytest.fixture(scope="module")
+def wide():
+    return wide_problem()
+
+
+# Streams ----------------------------------------------------------------------------------
+
+
+def stream(model, X, y, size=100, n_passes=3, **first):
+    for at_pass in range(n_passes):
+        for start in range(0, X.shape[0], size):
+            options = first if at_pass == start == 0 else {}
+            model.partial_fit(X[start : start + size], y[start : start + size], **options)
+    return model
+
+
+def test_a_stream_learns_as_fit_does(wide):
+    X, Y, X_test, Y_test = wide
+    params = {"batch_size": 50, "hidden_layer_sizes": (64,)}
+    streamed = stream(small(**params), X, Y)
+    assert streamed.n_iter_ == len(streamed.loss_curve_) == 30
+    fitted = small(n_neighbors=0, **params).fit(X, Y)
+    scores = [precision_at_1(model, X_test, Y_test) for model in (streamed, fitted)]
+    assert scores[0] > scores[1] - 0.05 and scores[1] > 0.4
+    # Half a row's even share of the first part.
+    assert streamed.threshold_ == pytest.approx(0.5 * 100 / Y[:100].nnz)
+    assert streamed.predict(X_test).nnz > 50
+
+
+def test_classes_that_come_late():
+    X, y = multiclass()
+    late = y == 40
+    model = small(batch_size=20)
+    model.partial_fit(X[~late], y[~late], classes=[40, 7, 5, -3])
+    assert model.classes_.tolist() == [-3, 5, 7, 40]
+    assert not (model.predict(X) == 40).any()
+    # A part of a stream need not have every class, and may have only the new one: one step
+    # on 20 rows is enough to know most of its rows.
+    model.partial_fit(X[late][:20], y[late][:20])
+    assert (model.predict(X[late][20:]) == 40).mean() > 0.5
+    stream(model, X, y, n_passes=1)
+    assert model.score(X, y) > 0.9
+
+
+def test_labels_that_come_late(wide):
+    X, Y, X_test, Y_test = wide
+    half = np.arange(300) < 150
+    early, late, late_test = Y.toarray(), Y.toarray(), Y_test.toarray()
+    early[:, ~half], late[:, half], late_test[:, half] = 0, 0, 0
+    rows = late_test.any(axis=1)
+
+    def judge(model):
+        return precision_at_1(model, X_test[rows], sp.csr_matrix(late_test[rows]))
+
+    model = small(sampler="random", n_active=50, batch_size=50, hidden_layer_sizes=(64,))
+    stream(model, X, sp.csr_matrix(early), n_passes=1)
+    assert judge(model) == 0 and not model.network_.head_weights[~half].any()
+    assert half[model.predict_topk(X_test, 5)[0]].all()
+    stream(model, X, sp.csr_matrix(late), n_passes=2)
+    # The commonest of the late labels would be right for a tenth of the rows.
+    assert judge(model) > 0.25 > 2 * late_test[rows].mean(axis=0).max()
+
+
+def test_a_part_without_labels_changes_nothing(wide):
+    X, Y, *_ = wide
+    model = small(sampler="labels").partial_fit(X[:100], Y[:100])
+    before = [a.copy() for a in model.coefs_]
+    model.partial_fit(X[100:200], 0 * Y[100:200])
+    for ours, theirs in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_fit_then_stream_keeps_threshold_and_votes(wide):
+    X, Y, *_ = wide
+    model = small().fit(X[:800], Y[:800])
+    threshold, memory = model.threshold_, model.learner_.memory
+    model.partial_fit(X[800:], Y[800:])
+    assert model.threshold_ == threshold and model.learner_.memory is memory
+    assert_same_model(small().fit(X, Y), model.fit(X, Y))
+
+
+# Warm starts and early stopping -----------------------------------------------------------
+
+
+def test_warm_start(wide):
+    X, Y, *_ = wide
+    model = small(warm_start=True).fit(X, Y)
+    first = model.loss_curve_
+    model.fit(X, Y)
+    assert model.n_iter_ == 3 and model.loss_curve_[0] < first[0] - 0.2
+    cold = small(warm_start=False).fit(X, Y)
+    assert_same_model(cold, small().fit(X, Y).fit(X, Y))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden_layer_sizes": (8,)}, "warm_start needs the hidden_layer_sizes"),
+        ({"activation": "tanh"}, "warm_start needs the hidden_layer_sizes and activation"),
+        ({"n_features": 20}, "24 features and 4 classes, got 20 and 4"),
+        ({"names": (1, 2, 3)}, "24 features and 4 classes, got 24 and 3"),
+        ({"names": (1, 2, 3, 4)}, "24 features and 4 classes, got 24 and 4 others"),
+    ],
+)
+def test_warm_start_needs_the_same_shape(change, message):
+    X, y = multiclass()
+    model = small(warm_start=True).fit(X, y)
+    expected = model.predict(X)
+    if "names" in change:
+        y = multiclass(names=change["names"])[1]
+    elif "n_features" in change:
+        X = X[:, :20]
+    else:
+        model.set_params(**change)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y)
+    np.testing.assert_array_equal(model.predict(multiclass()[0]), expected)
+
+
+def test_early_stopping_stops_before_max_iter():
+    X, y = multiclass()
+    model = small(max_iter=100, early_stopping=True, n_iter_no_change=2).fit(X, y)
+    assert model.n_iter_ == len(model.validation_scores_) < 50
+    assert max(model.validation_scores_) > 0.9 and model.score(X, y) > 0.9
+
+
+@pytest.mark.parametrize("when", ["epoch", "step"])
+def test_interrupt_keeps_a_usable_model(wide, monkeypatch, when):
+    """Ctrl-C between epochs or in the midst of one: a warning, and a model of so far."""
+    X, Y, X_test, Y_test = wide
+    step, count = Trainer.step, [0]
+
+    def interrupted(self, *args):
+        count[0] += 1
+        loss = step(self, *args)
+        if count[0] == (10 if when == "epoch" else 14):
+            raise KeyboardInterrupt
+        return loss
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    with pytest.warns(UserWarning, match="interrupted by the user after . whole epochs"):
+        model = small(max_iter=50, batch_size=90).fit(X, Y)
+    assert count[0] < 20 and model.n_iter_ <= 2
+    assert precision_at_1(model, X_test, Y_test) > 0.2
+    model.predict(X_test)
+    model.partial_fit(X, Y)
+
+
+def test_interrupt_in_the_first_step_of_all(monkeypatch):
+    """No epoch is whole, but prototypes are something: the model answers."""
+    X, y = multiclass()
+
+    def interrupted(self, *args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    with pytest.warns(UserWarning, match="after 0 whole epochs"):
+        model = small().fit(X, y)
+    assert model.n_iter_ == 0 and model.score(X, y) > 0.8
+
+
+# Progress ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_rich", [True, False])
+def test_verbose(capsys, monkeypatch, with_rich):
+    X, y = multiclass()
+    if not with_rich:
+        monkeypatch.setitem(sys.modules, "rich.progress", None)
+    else:
+        pytest.importorskip("rich")
+    small(verbose=True, early_stopping=True).fit(X, y)
+    printed = capsys.readouterr().out
+    assert "loss" in printed and "validation P@1" in printed
+    if not with_rich:
+        lines = printed.splitlines()
+        assert [line.split(":")[0] for line in lines] == [f"epoch {i}/3" for i in (1, 2, 3)]
+    small().fit(X, y)
+    assert capsys.readouterr().out == ""
+
+
+# Sample weights ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_sample_weight_zero_is_a_row_removed(method):
+    X, y = multiclass()
+    weights = np.tile([0.0, 1.0, 2.0], 200)
+    options = {} if method == "fit" else {"classes": np.unique(y)}
+    kept = weights > 0
+    one = getattr(small(), method)(X, y, sample_weight=weights, **options)
+    two = getattr(small(), method)(X[kept], y[kept], sample_weight=weights[kept], **options)
+    assert_same_model(one, two)
+
+
+def test_sample_weight_of_ones_is_none():
+    X, y = multiclass()
+    for ones in (np.ones(600), [1] * 600, 1.0):
+        assert_same_model(small().fit(X, y), small().fit(X, y, sample_weight=ones))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_sample_weight_pulls_to_the_heavy_rows(method):
+    """The same rows with two answers: the heavier answer is given."""
+    rng = np.random.default_rng(0)
+    X = rng.random((400, 10)).astype(np.float32)
+    X, y = np.concatenate([X, X]), np.repeat(["left", "right"], 400)
+    for heavy in ("left", "right"):
+        weights = np.where(y == heavy, 4.0, 1.0)
+        options = {} if method == "fit" else {"classes": ["left", "right"]}
+        model = small(n_neighbors=0)
+        for _ in range(1 if method == "fit" else 5):
+            getattr(model, method)(X, y, sample_weight=weights, **options)
+        assert (model.predict(X) == heavy).mean() > 0.9
+
+
+def test_sample_weight_2_is_like_a_row_twice():
+    """Not bit by bit, but as good: both favour the classes that count twice as much."""
+    rng = np.random.default_rng(0)
+    X, y = multiclass(1000)
+    X = (X + 0.5 * rng.random(X.shape)).astype(np.float32)
+    blurred = np.where(rng.random(1000) < 0.25, rng.permutation(y), y)
+    train, test = np.arange(600), np.arange(600, 1000)
+    heavy = np.isin(blurred[train], (5, 40))
+    weighted = small(max_iter=10).fit(X[train], blurred[train], np.where(heavy, 2.0, 1.0))
+    twice = np.concatenate([train, train[heavy]])
+    repeated = small(max_iter=10).fit(X[twice], blurred[twice])
+    assert abs(weighted.score(X[test], y[test]) - repeated.score(X[test], y[test])) < 0.06
+    assert (weighted.predict(X[test]) == repeated.predict(X[test])).mean() > 0.85
+
+
+# Beside other tools -----------------------------------------------------------------------
+
+
+def test_pipeline_and_grid_over_hash_length(wide):
+    X, Y, X_test, _ = wide
+    pipe = make_pipeline(MaxAbsScaler(), small(sampler="lsh", n_active=16, max_iter=2))
+    grid = GridSearchCV(
+        pipe,
+        {"sparselshmlpclassifier__hash_length": [2, 5]},
+        scoring=lambda model, X, Y: precision_at_1(model[-1], model[:-1].transform(X), Y),
+        cv=2,
+        error_score="raise",
+    ).fit(X, Y)
+    scores = grid.cv_results_["mean_test_score"]
+    assert (scores > 0.2).all() and scores[0] != scores[1]
+    assert grid.predict(X_test).shape == (400, 300)
+
+
+def test_parallel_grid_is_the_sequential_one():
+    X, y = multiclass()
+    results = []
+    for n_jobs in (1, 2):
+        grid = GridSearchCV(small(max_iter=1), {"dropout": [0.0, 0.5]}, cv=2, n_jobs=n_jobs)
+        grid.fit(X, y)
+        results.append(grid)
+    np.testing.assert_array_equal(*[g.cv_results_["mean_test_score"] for g in results])
+    assert_same_model(*[g.best_estimator_ for g in results])
+
+
+def test_two_fits_at_once_in_threads(wide):
+    """No abort, no mixing of states: each is the model that it is alone."""
+    X, Y, X_test, _ = wide
+    models = [small(sampler=name, n_jobs=2) for name in ("random", "lsh", "all", "random")]
+    alone = [model.fit(X, Y).predict_topk(X_test) for model in models]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = Parallel(2, backend="threading")(delayed(m.fit)(X, Y) for m in models)
+        answers = Parallel(2, backend="threading")(delayed(m.predict_topk)(X_test) for m in fitted)
+    for ours, theirs in zip(alone, answers, strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
