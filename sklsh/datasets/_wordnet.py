@@ -42,17 +42,18 @@ def load_wordnet(*, return_X_y=False):
 
     Returns
     -------
-    Bunch
-        X_train : csr_matrix (18820, 14531) of float32
-        X_test : csr_matrix (4781, 14531) of float32
-        Y_train : csr_matrix (18820, 12607) of float32, 0 and 1
-        Y_test : csr_matrix (4781, 12607) of float32
-        feature_names : ndarray (14531,) of str
-        label_names : ndarray (12607,) of str
-        DESCR : str
-            What the rows and labels are, and the licence.
+    data : Bunch
+        With the attributes
 
-        or, with `return_X_y`, ``(X_train, X_test, Y_train, Y_test)`` in the order of
+        - ``X_train`` csr_matrix (18820, 14531) of float32
+        - ``X_test`` csr_matrix (4781, 14531) of float32
+        - ``Y_train`` csr_matrix (18820, 12607) of float32, 0 and 1
+        - ``Y_test`` csr_matrix (4781, 12607) of float32
+        - ``feature_names`` ndarray (14531,) of str
+        - ``label_names`` ndarray (12607,) of str
+        - ``DESCR`` what the rows and labels are, and the licence.
+
+        With `return_X_y` ``(X_train, X_test, Y_train, Y_test)`` instead, in the order of
         `sklearn.model_selection.train_test_split`.
 
     Notes
