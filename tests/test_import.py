@@ -10,11 +10,12 @@ OPTIONAL = ["matplotlib", "rich", "typer", "flwr", "dask", "pandas", "torch"]
 # What scikit-learn and numba themselves load does not count (scikit-learn looks for pandas).
 CODE = f"""
 import json, sys, time
-import numba, scipy.sparse, sklearn.base, sklearn.preprocessing, sklearn.metrics
+import numba, scipy.sparse, sklearn.base, sklearn.datasets, sklearn.metrics, sklearn.pipeline
 before = set(sys.modules)
 start = time.perf_counter()
 import sklsh
 seconds = time.perf_counter() - start
+import sklsh.cli, sklsh.datasets, sklsh.metrics, sklsh.persistence
 new = sorted(set({OPTIONAL}) & (set(sys.modules) - before))
 print(json.dumps([new, seconds]))
 """

@@ -27,58 +27,58 @@ BLOCK_ROWS = 4096
 def load_xc(path, subset="train"):
     """Read a data set of the extreme classification repository.
 
-        Parameters
-        ----------
-        path : str or path-like
-            - A text file, ``.gz`` and ``.bz2`` being unpacked on the way: a header line
-              ``n_samples n_features n_labels``, then a line a row, ``label,label
-              feature:value feature:value``, numbered from 0. A line of a row without labels
-              starts with a space, that of a row with nothing at all is empty.
-            - A folder with ``X_train.npz`` and ``Y_train.npz`` (`scipy.sparse.save_npz`), or
-              with ``train.txt``, possibly compressed; the same for "test".
-        subset : {"train", "test"}, default="train"
-            Which of a folder. A text file is one subset already, and read whatever this says.
+    Parameters
+    ----------
+    path : str or path-like
+        - A text file, ``.gz`` and ``.bz2`` being unpacked on the way: a header line
+          ``n_samples n_features n_labels``, then a line a row, ``label,label
+          feature:value feature:value``, numbered from 0. A line of a row without labels
+          starts with a space, that of a row with nothing at all is empty.
+        - A folder with ``X_train.npz`` and ``Y_train.npz`` (`scipy.sparse.save_npz`), or
+          with ``train.txt``, possibly compressed; the same for "test".
+    subset : {"train", "test"}, default="train"
+        Which of a folder. A text file is one subset already, and read whatever this says.
 
-        Returns
-        -------
-        X : csr_matrix (n_samples, n_features) of float32
-        Y : csr_matrix (n_samples, n_labels) of float32
-            0 and 1.
+    Returns
+    -------
+    X : csr_matrix (n_samples, n_features) of float32
+    Y : csr_matrix (n_samples, n_labels) of float32
+        0 and 1.
 
-        Raises
-        ------
-        FileNotFoundError
-            No such file, or nothing of `subset` in the folder.
-        ValueError
-            An empty file, no header, a header that disagrees with the body, a feature or label
-            that is negative or too large, values that are no finite numbers, a compressed file
-            that is cut off or damaged, X and Y of different lengths. The message names the
-            file.
+    Raises
+    ------
+    FileNotFoundError
+        No such file, or nothing of `subset` in the folder.
+    ValueError
+        An empty file, no header, a header that disagrees with the body, a feature or label
+        that is negative or too large, values that are no finite numbers, a compressed file
+        that is cut off or damaged, X and Y of different lengths. The message names the
+        file.
 
-        Notes
-        -----
-        O(nnz) time and memory; the body is read by `sklearn.datasets.load_svmlight_file`.
+    Notes
+    -----
+    O(nnz) time and memory; the body is read by `sklearn.datasets.load_svmlight_file`.
 
-        References
-        ----------
-        K. Bhatia et al. "The extreme classification repository: Multi-label datasets and code",
-        2016.
+    References
+    ----------
+    K. Bhatia et al. "The extreme classification repository: Multi-label datasets and code",
+    2016.
 
-        Examples
-        --------
-        >>> import tempfile
-        >>> from pathlib import Path
-            >>> from sklsh.datasets import load_xc
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = Path(folder, "tiny.txt")
-        ...     _ = path.write_text("2 4 3\\n0,2 1:0.5 3:1\\n 0:2\\n")
-        ...     X, Y = load_xc(path)
-        >>> X.toarray()
-        array([[0. , 0.5, 0. , 1. ],
-               [2. , 0. , 0. , 0. ]], dtype=float32)
-        >>> Y.toarray()
-        array([[1., 0., 1.],
-               [0., 0., 0.]], dtype=float32)
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklsh.datasets import load_xc
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "tiny.txt")
+    ...     _ = path.write_text("2 4 3\\n0,2 1:0.5 3:1\\n 0:2\\n")
+    ...     X, Y = load_xc(path)
+    >>> X.toarray()
+    array([[0. , 0.5, 0. , 1. ],
+           [2. , 0. , 0. , 0. ]], dtype=float32)
+    >>> Y.toarray()
+    array([[1., 0., 1.],
+           [0., 0., 0.]], dtype=float32)
     """
     check_choice(subset, "subset", SUBSETS)
     path = Path(path)
