@@ -1,6 +1,7 @@
 """Large-output learning on small machines, in the manner of scikit-learn."""
 
 from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._federated import FederatedLSHClassifier
 from sklsh._hasher import CompressedLSHHasher
 
-__all__ = ["CompressedLSHHasher", "SparseLSHMLPClassifier"]
+__all__ = ["CompressedLSHHasher", "FederatedLSHClassifier", "SparseLSHMLPClassifier"]

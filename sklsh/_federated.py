@@ -1,0 +1,453 @@
+"""`FederatedLSHClassifier`: trains a classifier on devices whose rows do not leave them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._targets import Targets
+from sklsh._threads import effective_n_threads
+from sklsh._validation import check_hidden_layer_sizes, check_same_length, check_X
+from sklsh.federated.aggregation import AGGREGATIONS
+from sklsh.federated.device import Device
+from sklsh.federated.ledger import Ledger
+from sklsh.federated.rounds import run_round, set_prototypes, take_census
+from sklsh.federated.server import Plan, Server
+from sklsh.federated.settings import BODY_EXCHANGES, PAYLOADS, DeviceSettings, resolve_device
+from sklsh.federated.transports import JoblibTransport
+from sklsh.hashing._random import child_seed
+from sklsh.network.learner import PROTOTYPE_SCALE, Learner
+from sklsh.network.model import WideNetwork
+from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.rows import SparseRows
+from sklsh.network.settings import Settings
+
+POSITIVE = Interval(Integral, 1, None, closed="left")
+
+
+def _has(name):
+    def check(self):
+        getattr(self._wrapped(), name)
+        return True
+
+    return available_if(check)
+
+
+class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Trains a `SparseLSHMLPClassifier` over devices that keep their rows to themselves.
+
+    The server holds the model, devices hold rows. In a round a device gets a sketch of the
+    head, hashes it with functions and tables of its own, asks for the neurons it needs,
+    trains them on its rows and sends what changed; the server averages, neuron by neuron,
+    over the devices that had it. Here all devices run on this machine; `sklsh.federated`
+    has the parts to run them elsewhere.
+
+    Parameters
+    ----------
+    estimator : SparseLSHMLPClassifier, default=None
+        What is trained, and predicts; None: one with default settings. Its `sampler` says
+        how a device picks neurons beside its labels: "lsh" with hash tables over the
+        sketch; "random" or "uniform" at random, without a sketch; "labels" none; "all" the
+        whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "random" above.
+        `n_active` is the number of these neurons a round ("auto": 1,024). `max_iter`,
+        early stopping and the neighbours' votes are not used.
+    n_rounds : int, default=20
+    local_steps : int or None, default=None
+        Batches that a device trains on in a round. None: one pass over its rows.
+    device_params : dict, list of dict or dict of dicts, default=None
+        Settings of devices that differ from the estimator's: one dict for all, a list in
+        the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
+        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`,
+        `local_sampler` (see `sklsh.federated.DeviceSettings`). They never leave the device.
+    aggregation : {"mean", "trimmed_mean", "median"}, default="mean"
+        Over the devices that had a neuron; "mean" weighs by rows trained on.
+    transport : {"joblib"} or object, default="joblib"
+        "joblib" runs devices as joblib tasks: in threads, or as `joblib.parallel_config`
+        says. An object of `sklsh.federated.Transport` brings its own devices.
+    include_labels : bool, default=True
+        Whether a request has the labels of the device's rows in it. False is the paper's.
+    n_decoys : float, default=0
+        Random ids in a request, as a multiple of the others, so that it does not list the
+        device's labels and features in clear.
+    body_exchange : {"touched", "full", "local"}, default="touched"
+        First-layer rows that travel: of features in the round's rows, all, or none (each
+        device keeps a first layer of its own: see Notes).
+    payload : {"float32", "float16"}, default="float32"
+        Type of weights and changes on the wire.
+    prototypes : bool, default=True
+        Start neurons as the mean hidden vector of their label's rows, from sums that
+        devices send; costs about a round's traffic.
+    fraction : float in (0, 1], default=1.0
+        Share of the devices invited to a round.
+    server_learning_rate : float, default=1.5
+        Factor of the averaged change.
+    n_jobs : int, default=None
+        Devices at a time. Never changes a result.
+    random_state : int, RandomState instance or None, default=None
+    verbose : bool, default=False
+        Print a line a round.
+
+    Attributes
+    ----------
+    estimator_ : SparseLSHMLPClassifier
+        Holds the trained network; `predict`, `predict_proba`, `predict_topk` ... are its.
+    classes_, n_features_in_, feature_names_in_
+        As the estimator has them.
+    device_ids_ : ndarray
+        Different values of `groups`, sorted: device i of the ledger is ``device_ids_[i]``.
+    history_ : list of dict
+        A round each: loss, devices invited and used, share of the head sent, faults, bytes
+        up and down, seconds.
+    ledger_ : Ledger
+        Bytes by round, device, message and direction.
+    n_rounds_ : int
+        Rounds run.
+
+    Notes
+    -----
+    The multilabel threshold is half a row's even share (1 / (2 x mean labels a row)): no
+    device holds the whole model that a better one would need.
+
+    See Also
+    --------
+    sklsh.datasets.split_devices : makes `groups`.
+
+    References
+    ----------
+    T. Rabbani, M. Bornstein, F. Huang. "Large-Scale Distributed Learning via Private
+    On-Device Locality-Sensitive Hashing", NeurIPS 2023, arXiv 2306.02563, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from sklsh import FederatedLSHClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> device_ids = np.arange(1000) % 4
+    >>> model = FederatedLSHClassifier(random_state=0).fit(X[:1000], y[:1000], groups=device_ids)
+    >>> model.score(X[1000:], y[1000:]) > 0.9
+    True
+    >>> model.ledger_.total(direction="up") > 0
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": [None, HasMethods(["fit", "predict"])],
+        "n_rounds": [POSITIVE],
+        "local_steps": [None, POSITIVE],
+        "device_params": [None, dict, list],
+        "aggregation": [StrOptions(set(AGGREGATIONS))],
+        "transport": [StrOptions({"joblib"}), HasMethods(["ask"])],
+        "include_labels": ["boolean"],
+        "n_decoys": [Interval(Real, 0, None, closed="left")],
+        "body_exchange": [StrOptions(set(BODY_EXCHANGES))],
+        "payload": [StrOptions(set(PAYLOADS))],
+        "prototypes": ["boolean"],
+        "fraction": [Interval(Real, 0, 1, closed="right")],
+        "server_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "n_jobs": [None, Interval(Integral, None, -1, closed="right"), POSITIVE],
+        "random_state": ["random_state"],
+        "verbose": ["boolean"],
+    }
+
+    __metadata_request__fit: ClassVar[dict] = {"groups": True}
+    __metadata_request__partial_fit: ClassVar[dict] = {"groups": True}
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        n_rounds=20,
+        local_steps=None,
+        device_params=None,
+        aggregation="mean",
+        transport="joblib",
+        include_labels=True,
+        n_decoys=0.0,
+        body_exchange="touched",
+        payload="float32",
+        prototypes=True,
+        fraction=1.0,
+        server_learning_rate=1.5,
+        n_jobs=None,
+        random_state=None,
+        verbose=False,
+    ):
+        self.estimator = estimator
+        self.n_rounds = n_rounds
+        self.local_steps = local_steps
+        self.device_params = device_params
+        self.aggregation = aggregation
+        self.transport = transport
+        self.include_labels = include_labels
+        self.n_decoys = n_decoys
+        self.body_exchange = body_exchange
+        self.payload = payload
+        self.prototypes = prototypes
+        self.fraction = fraction
+        self.server_learning_rate = server_learning_rate
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, groups=None):
+        """Train from scratch for `n_rounds` rounds.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
+        groups : array-like (n_samples,), default=None
+            Which device holds a row. None: one device holds them all.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As `SparseLSHMLPClassifier.fit`; `groups` of another length; `device_params`
+            that name no device, no setting, or one that must be the same everywhere.
+        """
+        estimator = self._new_estimator()
+        X = check_X(estimator, X, reset=True)
+        targets, Y = Targets.learn(y)
+        return self._train(estimator, X, targets, Y, groups, first=True)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, groups=None):
+        """`n_rounds` more rounds, from the model there is; the rate falls anew over them.
+
+        Parameters
+        ----------
+        X, y, groups
+            As in `fit`: the devices of these rounds, the old ones or others.
+        classes : array-like (n_classes,), default=None
+            All classes; needed in the first call for 1-d y.
+
+        Returns
+        -------
+        self
+        """
+        first = not hasattr(self, "server_")
+        if not first:
+            X = check_X(self.estimator_, X, reset=False)
+            targets = self.estimator_.targets_
+            return self._train(self.estimator_, X, targets, targets.encode(y), groups, first=False)
+        estimator = self._new_estimator()
+        X = check_X(estimator, X, reset=True)
+        targets, Y = Targets.learn(y, classes)
+        return self._train(estimator, X, targets, Y, groups, first=True)
+
+    # Training ---------------------------------------------------------------------------------
+
+    def _wrapped(self):
+        if hasattr(self, "estimator_"):
+            return self.estimator_
+        return SparseLSHMLPClassifier() if self.estimator is None else self.estimator
+
+    def _new_estimator(self):
+        if self.estimator is None:
+            return SparseLSHMLPClassifier()
+        if not isinstance(self.estimator, SparseLSHMLPClassifier):
+            raise TypeError(
+                "estimator must be a SparseLSHMLPClassifier or None, got "
+                f"{type(self.estimator).__name__}"
+            )
+        estimator = clone(self.estimator)
+        estimator._validate_params()
+        check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+        return estimator
+
+    def _train(self, estimator, X, targets, Y, groups, *, first):
+        check_same_length(X, Y)
+        device_ids, places = _check_groups(groups, X.shape[0])
+        rows, n_labels = SparseRows.from_matrix(X), targets.classes.shape[0]
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        params = estimator.get_params()
+        n_done = 0 if first else self.n_rounds_
+        settings = Settings.resolve(params, X.shape[0], n_labels)
+        plan = Plan(
+            n_rounds=self.n_rounds, local_steps=self.local_steps or 0,
+            learning_rate=settings.learning_rate_init, body_exchange=self.body_exchange,
+            payload=self.payload, **_fold_of(settings),
+            aggregation=self.aggregation, server_learning_rate=self.server_learning_rate,
+        )  # fmt: skip
+        ledger = Ledger() if first else self.ledger_
+        history = [] if first else self.history_
+        transport = self.transport
+        if isinstance(transport, str):
+            devices = self._devices(
+                params, device_ids, places, rows, Y, X.shape[1], n_labels, settings, seed + n_done
+            )
+            transport = JoblibTransport(devices, effective_n_threads(self.n_jobs))
+        census = take_census(transport, ledger)
+        if not census:
+            raise ValueError("transport must reach at least one device, got no usable answer")
+        if first:
+            row_norm = float(np.median([c.row_norm for c in census.values()]))
+            network = WideNetwork.initialise(
+                X.shape[1], settings.hidden_layer_sizes, n_labels,
+                activation=settings.activation, row_norm=row_norm or 1.0,
+                rng=np.random.default_rng(seed),
+            )  # fmt: skip
+            server = Server(network, RowwiseAdagrad.for_network(network), plan, seed)
+            if self.prototypes:
+                set_prototypes(server, transport, ledger, PROTOTYPE_SCALE)
+        else:
+            server = self.server_.resume(plan)
+        rng = np.random.default_rng([seed, n_done])
+        for _ in range(self.n_rounds):
+            began = time.perf_counter()
+            report = run_round(server, transport, rng, ledger=ledger, fraction=self.fraction)
+            entry = {
+                **asdict(report),
+                "bytes_up": ledger.total(round=report.round, direction="up"),
+                "bytes_down": ledger.total(round=report.round, direction="down"),
+                "seconds": time.perf_counter() - began,
+            }
+            history.append(entry)
+            if self.verbose:
+                traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
+                print(
+                    f"round {report.round + 1}: loss {report.loss:.4f}, {report.n_used} of "
+                    f"{report.n_invited} devices, {traffic:.1f} MB"
+                )
+        self._keep(estimator, server, targets, census, device_ids, ledger, history, first)
+        return self
+
+    def _devices(self, params, device_ids, places, X, Y, n_features, n_labels, settings, seed):
+        own = _own_params(self.device_params, device_ids)
+        defaults = {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)}
+        order = np.argsort(places, kind="stable")
+        parts = np.split(order, np.cumsum(np.bincount(places))[:-1])
+        devices = []
+        for i, part in enumerate(parts):
+            device_settings: DeviceSettings = resolve_device(
+                params, own[i], part.shape[0], n_labels, defaults
+            )
+            devices.append(
+                Device(
+                    i,
+                    X.take(part),
+                    Y.take(part),
+                    n_features,
+                    n_labels,
+                    settings.activation,
+                    device_settings,
+                    child_seed(seed, i),
+                    self.body_exchange == "touched",
+                    self.payload,
+                )
+            )
+        return devices
+
+    def _keep(self, estimator, server, targets, census, device_ids, ledger, history, first):
+        learner = Learner(server.network, server.optimizer, server.seed)
+        learner.history.losses.extend(entry["loss"] for entry in history)
+        threshold = None
+        if targets.multilabel:
+            labels = np.array([c.labels_per_row for c in census.values()])
+            rows = np.array([c.n_samples for c in census.values()])
+            threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
+            threshold = threshold if first else estimator.threshold_
+        estimator._keep(learner, targets, threshold)
+        self.estimator_, self.server_ = estimator, server
+        self.device_ids_, self.ledger_, self.history_ = device_ids, ledger, history
+        self.n_rounds_ = len(history)
+        self.classes_, self.n_features_in_ = estimator.classes_, estimator.n_features_in_
+        if hasattr(estimator, "feature_names_in_"):
+            self.feature_names_in_ = estimator.feature_names_in_
+
+    # Prediction -------------------------------------------------------------------------------
+
+    @_has("predict")
+    def predict(self, X):
+        """As the estimator's `predict`."""
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @_has("predict_proba")
+    def predict_proba(self, X):
+        """As the estimator's `predict_proba`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @_has("decision_function")
+    def decision_function(self, X):
+        """As the estimator's `decision_function`."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    @_has("predict_topk")
+    def predict_topk(self, X, k=5):
+        """As the estimator's `predict_topk`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_topk(X, k)
+
+    @property
+    def network_(self):
+        """The server's model."""
+        return self.server_.network
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+def _fold_of(settings: Settings) -> dict:
+    """The sketch that all devices get: families without a fold hash the whole head."""
+    if settings.family in ("simhash", "dwta"):
+        return {"fold": "identity", "sketch_dim": None}
+    return {"fold": settings.fold, "sketch_dim": settings.sketch_dim}
+
+
+def _check_groups(groups, n_samples):
+    """Sorted device ids, and the position of each row's."""
+    if groups is None:
+        return np.zeros(1, dtype=np.int64), np.zeros(n_samples, dtype=np.int64)
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"groups must have one device id for each of the {n_samples} rows, got shape "
+            f"{groups.shape}"
+        )
+    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
+        raise ValueError("groups must be device ids, got NaN or inf")
+    return np.unique(groups, return_inverse=True)
+
+
+def _own_params(device_params, device_ids) -> list[dict]:
+    """One dict a device, from any of the three forms of `device_params`."""
+    n_devices = device_ids.shape[0]
+    if device_params is None:
+        return [{}] * n_devices
+    if isinstance(device_params, list):
+        if len(device_params) != n_devices:
+            raise ValueError(
+                f"device_params must be one dict for each of {n_devices} devices, "
+                f"got {len(device_params)}"
+            )
+        return device_params
+    values = list(device_params.values())
+    if values and all(isinstance(value, Mapping) for value in values):
+        unknown = set(device_params) - set(device_ids.tolist())
+        if unknown:
+            raise ValueError(f"device_params names devices that are not in groups: {unknown}")
+        return [device_params.get(device, {}) for device in device_ids.tolist()]
+    return [device_params] * n_devices

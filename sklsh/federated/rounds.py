@@ -1,0 +1,189 @@
+"""The protocol: what is asked of devices, in which order; the start and one round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sklsh.federated.ledger import DOWN, UP, Ledger
+from sklsh.federated.messages import (
+    Census,
+    Centre,
+    HiddenMean,
+    Prototypes,
+    Rejected,
+    Request,
+    Select,
+    SubModel,
+    Update,
+)
+from sklsh.federated.server import Server
+from sklsh.federated.transports.base import Transport
+
+START = -1
+"""Number of the exchange before the first round."""
+
+
+@dataclass
+class RoundReport:
+    """What happened in a round.
+
+    Attributes
+    ----------
+    round : int
+    n_invited, n_used : int
+        Devices asked, and updates that went into the model.
+    loss : float
+        Mean of the devices', weighted by rows; NaN without updates.
+    active_share : float
+        Mean share of the head that a device was sent.
+    faults : dict
+        Reason -> number of replies dropped (or missing).
+    """
+
+    round: int
+    n_invited: int
+    n_used: int = 0
+    loss: float = float("nan")
+    active_share: float = 0.0
+    faults: dict = field(default_factory=dict)
+
+
+class Exchange:
+    """Questions and answers of one round, counted and checked."""
+
+    def __init__(self, server: Server, transport: Transport, ledger: Ledger, number: int):
+        self.server, self.transport, self.ledger = server, transport, ledger
+        self.number = number
+        self.faults: dict = {}
+
+    def ask(self, question: str, kind: type, messages: dict, new: slice = slice(0, None)) -> dict:
+        """Good replies by device. `new`: those of the messages that travel now; the device
+        has had the others in this round."""
+        for device, parts in messages.items():
+            for message in parts[new]:
+                self.ledger.add(self.number, device, message, DOWN)
+        good: dict = {}
+        n_bad = 0
+        for reply in self.transport.ask(question, messages):
+            try:
+                self.server.accept(reply, kind, self.number)
+            except Rejected as error:
+                self._count(error.reason)
+                n_bad += 1
+                continue
+            self.ledger.add(self.number, reply.device, reply, UP)
+            good[reply.device] = reply
+        for _ in range(len(messages) - len(good) - n_bad):
+            self._count("missing")
+        return {device: good[device] for device in messages if device in good}
+
+    def _count(self, reason: str) -> None:
+        self.faults[reason] = self.faults.get(reason, 0) + 1
+
+
+def take_census(transport: Transport, ledger: Ledger) -> dict[int, Census]:
+    """Sizes that the model's start hangs on, by device; replies that make no sense left out."""
+    good: dict = {}
+    for reply in transport.ask("census", dict.fromkeys(transport.devices, ())):
+        try:
+            if not isinstance(reply, Census):
+                raise Rejected("type", f"expected a Census, got {type(reply).__name__}")
+            reply.validate(None)
+        except Rejected:
+            continue
+        ledger.add(START, reply.device, reply, UP)
+        good.setdefault(reply.device, reply)
+    return good
+
+
+def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: float) -> None:
+    """Start neurons as `scale` x the direction of their rows' mean hidden vector.
+
+    As `sklsh.network.prototypes`, from sums that devices send for their own labels: the
+    head start costs about one round's traffic.
+    """
+    devices = transport.devices
+    exchange = Exchange(server, transport, ledger, START)
+    server.open(devices)
+    requests = exchange.ask("request_all", Request, dict.fromkeys(devices, ()))
+    bodies = {device: server.body(request.features) for device, request in requests.items()}
+    means = exchange.ask("hidden_mean", HiddenMean, {d: (body,) for d, body in bodies.items()})
+    if not means:
+        return
+    counts = np.array([mean.n_samples for mean in means.values()], dtype=np.float64)
+    centre = np.average([mean.mean for mean in means.values()], axis=0, weights=counts)
+    centre = centre.astype(np.float32)
+    replies = exchange.ask(
+        "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}, slice(1, None)
+    )
+    head, bias = server.network.head_weights, server.network.head_bias
+    for reply in replies.values():
+        head[reply.ids] += reply.sums
+    lengths = np.sqrt(np.einsum("ij,ij->i", head, head))
+    head *= (scale / np.where(lengths > 0, lengths, 1.0))[:, None].astype(np.float32)
+    bias[:] = -(head @ centre)
+
+
+def run_round(
+    server: Server, transport: Transport, rng: np.random.Generator, *,
+    ledger: Ledger, fraction: float = 1.0,
+) -> RoundReport:  # fmt: skip
+    """One round: invite, request, sketch, select, sub-model, update, aggregate.
+
+    Parameters
+    ----------
+    server : Server
+    transport : Transport
+    rng : numpy.random.Generator
+        Picks the devices.
+    ledger : Ledger
+    fraction : float in (0, 1]
+        Share of the devices that are invited.
+
+    Returns
+    -------
+    RoundReport
+        A reply that is missing, late, repeated or wrong is counted here and costs the
+        round no more than that reply.
+    """
+    devices = sorted(transport.devices)
+    n_invited = max(1, round(fraction * len(devices)))
+    if n_invited < len(devices):
+        devices = sorted(rng.choice(devices, n_invited, replace=False).tolist())
+    server.open(devices)
+    exchange = Exchange(server, transport, ledger, server.round)
+    invite = server.invite()
+    requests = exchange.ask("request", Request, dict.fromkeys(devices, (invite,)))
+    bodies = {device: server.body(request.features) for device, request in requests.items()}
+
+    ids = {device: r.ids for device, r in requests.items() if r.ids is not None}
+    hashing = [device for device in requests if device not in ids]
+    if hashing:
+        sketch = server.sketch()
+        selects = exchange.ask(
+            "select", Select, {d: (invite, bodies[d], sketch) for d in hashing}, slice(1, None)
+        )
+        ids.update({device: select.ids for device, select in selects.items()})
+
+    questions = {}
+    for device in sorted(ids):
+        had_body = device in hashing
+        model = SubModel(server.round, server.head(ids[device]))
+        server.sent(device, model, bodies[device])
+        questions[device] = (invite, model, bodies[device])
+        if not had_body:
+            ledger.add(server.round, device, bodies[device], DOWN)
+    updates = exchange.ask("train", Update, questions, slice(1, 2))
+    server.apply(list(updates.values()))
+
+    report = RoundReport(server.round, n_invited, len(updates), faults=exchange.faults)
+    if updates:
+        rows = [update.n_samples for update in updates.values()]
+        report.loss = float(np.average([u.loss for u in updates.values()], weights=rows))
+    if ids:
+        n_labels = server.network.n_labels
+        report.active_share = float(np.mean([i.shape[0] for i in ids.values()]) / n_labels)
+    server.round += 1
+    return report

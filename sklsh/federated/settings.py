@@ -1,0 +1,90 @@
+"""Who decides what: settings of the server, announced to all, and a device's private ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sklsh._validation import check_choice, check_int
+from sklsh.network.settings import Settings
+
+BODY_EXCHANGES = ("full", "touched", "local")
+PAYLOADS = ("float32", "float16")
+
+SHARED = (
+    "hidden_layer_sizes", "activation", "fold", "sketch_dim", "learning_rate_init", "max_iter",
+    "random_state", "n_jobs",
+)  # fmt: skip
+"""Estimator parameters that the server decides: a device may not have its own."""
+
+LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
+DEVICE_OPTIONS = ("local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler")
+"""What a device may set beside the estimator's parameters."""
+
+
+@dataclass(frozen=True)
+class DeviceSettings:
+    """A device's own settings; they never leave it.
+
+    Attributes
+    ----------
+    training : Settings
+        The estimator's, resolved for this device: sampler, tables, batch size, dropout ...
+    n_active : int
+        Neurons asked for a round beside the labels.
+    local_steps : int or None
+        Most steps a round; None: as many as the server says.
+    n_decoys : float
+        Random ids added to a request, as a multiple of the labels (and features) in it.
+    include_labels : bool
+        Ask for the labels of the round's rows; False: the paper's, only what collides.
+    n_probes : int
+        Rows that look up their neurons, most.
+    local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
+        Which neurons of the sub-model a batch computes beside its labels. "auto": as
+        `sampler` says, "random" for "lsh". "all": the whole sub-model, the paper's.
+    """
+
+    training: Settings
+    n_active: int
+    local_steps: int | None = None
+    n_decoys: float = 0.0
+    include_labels: bool = True
+    n_probes: int = 256
+    local_sampler: str = "auto"
+
+
+def resolve_device(
+    params: Mapping, own: Mapping, n_samples: int, n_labels: int, defaults: Mapping
+) -> DeviceSettings:
+    """Settings of one device: the estimator's `params` with its `own` on top.
+
+    Raises
+    ------
+    ValueError
+        A setting that only the server may decide, or that nobody knows.
+    """
+    for name in own:
+        if name in SHARED:
+            raise ValueError(f"device_params must not set {name!r}: it is the same on all devices")
+        if name not in params and name not in DEVICE_OPTIONS:
+            raise ValueError(
+                f"device_params has an unknown setting {name!r}; allowed are "
+                f"{sorted({*params, *DEVICE_OPTIONS} - set(SHARED))}"
+            )
+    merged = {**params, **{k: v for k, v in own.items() if k in params}}
+    options = {**defaults, **{k: v for k, v in own.items() if k in DEVICE_OPTIONS}}
+    if options.get("local_steps") is not None:
+        check_int(options["local_steps"], "local_steps", 1)
+    if "local_sampler" in options:
+        check_choice(options["local_sampler"], "local_sampler", LOCAL_SAMPLERS)
+    training = Settings.resolve(merged, n_samples, n_labels)
+    n_active = merged["n_active"]
+    if isinstance(n_active, str):
+        n_active = automatic_budget(n_labels)
+    return DeviceSettings(training, min(n_labels, n_active), **options)
+
+
+def automatic_budget(n_labels: int) -> int:
+    """Neurons a round beside the labels: 1,024 or all there are."""
+    return min(n_labels, 1_024)

@@ -1,0 +1,156 @@
+"""FederatedLSHClassifier as a user and as scikit-learn meet it."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from joblib import parallel_config
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh.datasets import make_extreme_classification, split_devices
+
+
+@parametrize_with_checks([FederatedLSHClassifier()])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:1200], y[:1200], X[1200:], y[1200:]
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """A multilabel set with more labels than a dense head is used for."""
+    X, Y = make_extreme_classification(
+        n_samples=1500, n_features=300, n_labels=1200, random_state=0
+    )
+    return X, Y, split_devices(Y, 4, random_state=0)
+
+
+def same_model(a, b):
+    for ours, theirs in zip(a.network_.parameters(), b.network_.parameters(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_four_devices_learn_what_one_machine_learns(digits):
+    X, y, X_test, y_test = digits
+    central = SparseLSHMLPClassifier(n_neighbors=0, random_state=0).fit(X, y)
+    model = FederatedLSHClassifier(random_state=0).fit(X, y, groups=np.arange(1200) % 4)
+    assert model.score(X_test, y_test) > central.score(X_test, y_test) - 0.03
+    assert model.ledger_.by("device").keys() == {0, 1, 2, 3}
+
+
+def test_labels_may_be_text_and_devices_too(digits):
+    X, y, X_test, y_test = digits
+    names = np.array([f"digit {i}" for i in range(10)])
+    groups = np.array(["b", "a", "c"])[np.arange(1200) % 3]
+    text = FederatedLSHClassifier(n_rounds=3, random_state=0).fit(X, names[y], groups=groups)
+    numbers = FederatedLSHClassifier(n_rounds=3, random_state=0).fit(X, y, groups=groups)
+    np.testing.assert_array_equal(text.predict(X_test), names[numbers.predict(X_test)])
+    assert text.device_ids_.tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("sampler", ["lsh", "random", "uniform", "labels", "all"])
+def test_backend_and_n_jobs_change_nothing(wide, sampler):
+    X, Y, groups = wide
+    estimator = SparseLSHMLPClassifier((16,), sampler=sampler, n_active=50)
+    model = FederatedLSHClassifier(estimator, n_rounds=2, random_state=3)
+    one = clone(model).set_params(n_jobs=1).fit(X, Y, groups=groups)
+    two = clone(model).set_params(n_jobs=2).fit(X, Y, groups=groups)
+    same_model(one, two)
+    assert one.ledger_ == two.ledger_
+    if sampler == "lsh":
+        with parallel_config(backend="loky", n_jobs=2):
+            same_model(one, clone(model).fit(X, Y, groups=groups))
+
+
+@pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array, lambda Y: Y.toarray()])
+def test_answers_come_in_the_container_of_y(wide, container):
+    X, Y, groups = wide
+    given = container(Y)
+    model = FederatedLSHClassifier(SparseLSHMLPClassifier((16,)), n_rounds=2, random_state=0).fit(
+        X, given, groups=groups
+    )
+    answer = model.predict(X[:5])
+    assert type(answer) is type(given) and answer.shape == (5, 1200)
+    labels, scores = model.predict_topk(X[:5], k=3)
+    assert labels.shape == scores.shape == (5, 3)
+
+
+def test_partial_fit_goes_on(wide):
+    X, Y, groups = wide
+    model = FederatedLSHClassifier(
+        SparseLSHMLPClassifier((16,)), n_rounds=3, random_state=0
+    ).partial_fit(X, Y, groups=groups)
+    first = model.history_[-1]["loss"]
+    model.partial_fit(X, Y, groups=groups)
+    assert model.n_rounds_ == 6
+    assert [entry["round"] for entry in model.history_] == list(range(6))
+    assert model.history_[-1]["loss"] < first
+    assert {key[0] for key in model.ledger_.traffic} == {-1, *range(6)}
+
+
+def test_groups_are_routed(digits):
+    X, y, *_ = digits
+    groups = np.arange(1200) % 6
+    with config_context(enable_metadata_routing=True):
+        result = cross_validate(
+            FederatedLSHClassifier(n_rounds=2, random_state=0), X, y,
+            cv=GroupKFold(3), params={"groups": groups}, return_estimator=True,
+        )  # fmt: skip
+    assert [len(model.device_ids_) for model in result["estimator"]] == [4, 4, 4]
+
+
+def test_devices_may_differ(wide):
+    X, Y, groups = wide
+    estimator = SparseLSHMLPClassifier((16,), sampler="lsh", n_active=100)
+    own = {
+        0: {"n_tables": 4, "hash_length": 6},
+        1: {"family": "dwta", "hash_length": 2},
+        2: {"sampler": "uniform", "n_active": 10},
+    }
+    model = FederatedLSHClassifier(estimator, n_rounds=2, device_params=own, random_state=0)
+    model.fit(X, Y, groups=groups)
+    sketches = [model.ledger_.total(device=d, kind="sketch") for d in range(4)]
+    assert sketches[2] == 0 and min(sketches[0], sketches[1], sketches[3]) > 0
+    down = [model.ledger_.total(device=d, kind="head", direction="down") for d in range(4)]
+    assert down[2] < min(down[0], down[1], down[3])
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"activation": "tanh"}, "same on all devices"),
+        ({"tables": 3}, "unknown setting 'tables'"),
+        ([{}], "one dict for each of 4 devices, got 1"),
+        ({9: {}}, "not in groups"),
+        ({"local_sampler": "lsh"}, "local_sampler must be one of"),
+        ({"local_steps": 0}, "local_steps must be at least 1"),
+    ],
+)
+def test_bad_device_params(wide, params, message):
+    X, Y, groups = wide
+    with pytest.raises(ValueError, match=message):
+        FederatedLSHClassifier(device_params=params).fit(X, Y, groups=groups)
+
+
+def test_bad_groups(wide):
+    X, Y, groups = wide
+    with pytest.raises(ValueError, match="groups must have one device id for each of the 1500"):
+        FederatedLSHClassifier().fit(X, Y, groups=groups[1:])
+    with pytest.raises(ValueError, match="got NaN or inf"):
+        FederatedLSHClassifier().fit(X, Y, groups=np.where(groups == 1, np.nan, groups))
+
+
+def test_estimator_must_be_one_that_can_be_trained_so(digits):
+    from sklearn.linear_model import LogisticRegression
+
+    with pytest.raises(TypeError, match="estimator must be a SparseLSHMLPClassifier"):
+        FederatedLSHClassifier(LogisticRegression()).fit(*digits[:2])
