@@ -9,14 +9,16 @@ from sklsh.kernels.topk import beats, push_topk
 @nb.njit(nogil=True, cache=True)
 def nearest_rows_csr(
     postings_indptr, postings_rows, postings_data, indptr, indices, data, rows,
-    excluded, sums, touched, ids, similarities, start, stop,
+    excluded, max_postings, sums, touched, ids, similarities, start, stop,
 ):  # fmt: skip
     """The training rows most similar (inner product) to each query, if they share a feature.
 
     `postings_*` is the feature-major (CSC) training matrix with rows of unit norm. ``ids``
     (n, k) int32 and ``similarities`` (n, k) float32 are filled best first, padded with -1
     and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way.
-    Training row ``excluded[i]`` is left out for query `i` (-1: none). `sums` (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
+    Training row ``excluded[i]`` is left out for query `i` (-1: none). A query's features are
+    read from the rarest on; once `max_postings` entries have been read, the more common ones
+    only add to rows found before. `sums` (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
     """
     for i in range(start, stop):
         square = np.float32(0.0)
@@ -28,13 +30,23 @@ def nearest_rows_csr(
         if square == np.float32(0.0):
             continue
         scale = np.float32(1.0) / np.sqrt(square)
+        first = indptr[query]
+        found_in = np.empty(indptr[query + 1] - first, dtype=np.int64)
+        for j in range(found_in.shape[0]):
+            feature = indices[first + j]
+            found_in[j] = postings_indptr[feature + 1] - postings_indptr[feature]
         n_touched = 0
-        for position in range(indptr[query], indptr[query + 1]):
-            value = data[position] * scale
-            feature = indices[position]
+        n_read = 0
+        for j in np.argsort(found_in):
+            value = data[first + j] * scale
+            feature = indices[first + j]
+            fresh = n_read < max_postings
+            n_read += found_in[j]
             for posting in range(postings_indptr[feature], postings_indptr[feature + 1]):
                 row = postings_rows[posting]
                 if sums[row] == np.float32(0.0):
+                    if not fresh:
+                        continue
                     touched[n_touched] = row
                     n_touched += 1
                 sums[row] += value * postings_data[posting]

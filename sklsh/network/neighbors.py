@@ -27,6 +27,10 @@ from sklsh.network.rows import SparseRows
 QUERIES = 256
 """Queries of one task; each task has its own scratch of one float a training row."""
 
+MAX_POSTINGS = 10_000
+"""Index entries through which a query finds rows, rarest features first. A row that shares
+only commoner features is not among the nearest, and to list it costs most of the time."""
+
 SHARPNESS = np.float32(10.0)
 """Votes are similarities: of the order of 1. Ranking hardly changes between 3 and 30."""
 
@@ -84,7 +88,7 @@ class NeighborMemory:
             sums = np.zeros(n_train, dtype=np.float32)
             touched = np.empty(n_train, dtype=np.int32)
             nearest_rows_csr(
-                *self.postings, *X, rows, excluded, sums, touched, ids, similarities, start, stop
+                *self.postings, *X, rows, excluded, MAX_POSTINGS, sums, touched, ids, similarities, start, stop
             )
 
         run_blocks(task, blocks(n_rows, QUERIES), n_threads)

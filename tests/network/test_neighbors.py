@@ -78,8 +78,8 @@ def test_terms_that_cancel_list_a_row_once():
     guarded = np.full(1000, -7, dtype=np.int32)
     ids, similarities = np.empty((1, 3), np.int32), np.empty((1, 3), np.float32)
     nearest_rows_csr(
-        *memory.postings, *Q, everything(Q), np.full(1, -1, np.int32), np.zeros(3, np.float32),
-        guarded[:3], ids, similarities, 0, 1,
+        *memory.postings, *Q, everything(Q), np.full(1, -1, np.int32), 10**6,
+        np.zeros(3, np.float32), guarded[:3], ids, similarities, 0, 1,
     )  # fmt: skip
     assert (guarded[3:] == -7).all()
     assert ids.tolist() == [[0, 1, 2]]
@@ -89,6 +89,18 @@ def test_terms_that_cancel_list_a_row_once():
     ids, similarities = memory.nearest(again, everything(again))
     assert ids.tolist() == [[0, 1, 2], [-1, -1, -1], [0, 1, 2]]
     np.testing.assert_allclose(similarities[2], 1.0, rtol=1e-5)
+
+
+def test_common_features_only_add_to_rows_found_by_rare_ones(monkeypatch):
+    monkeypatch.setattr("sklsh.network.neighbors.MAX_POSTINGS", 2)
+    rows = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [0, 1, 1]], dtype=np.float32)
+    X = SparseRows.from_matrix(sp.csr_array(rows))
+    memory = NeighborMemory.build(X, SparseRows.from_classes(np.arange(4)), 3, 4)
+    query = SparseRows.from_matrix(sp.csr_array(np.array([[1, 0, 1]], dtype=np.float32)))
+    ids, similarities = memory.nearest(query, everything(query))
+    # Feature 0 finds rows 0 and 2; feature 2, in three rows, adds to row 0 alone.
+    assert ids.tolist() == [[0, 2, -1, -1]]
+    np.testing.assert_allclose(similarities[0], [1, 0.5**0.5, 0, 0], rtol=1e-6)
 
 
 @given(seeds)
