@@ -34,7 +34,11 @@ def problem(n_rows=600):
 
 
 def settings_of(n_samples=600, n_labels=N_LABELS, **params):
-    params = {"max_iter": 3, "hidden_layer_sizes": (16,), "batch_size": 40, **params}
+    # Nothing that counts is left to "auto": these tests are not about the recipe.
+    params = {
+        "max_iter": 3, "hidden_layer_sizes": (16,), "batch_size": 40,
+        "learning_rate_init": 0.02, "dropout": 0.1, **params,
+    }  # fmt: skip
     params = SparseLSHMLPClassifier(**params).get_params()
     return Settings.resolve(params, n_samples, n_labels)
 
@@ -143,7 +147,7 @@ def test_early_stopping_stops_and_puts_the_best_weights_back():
     learner, history, after = run_epochs(settings)
     scores = history.validation_scores
     n_best = int(np.argmax(scores))
-    assert n_best in (0, 1) and scores[n_best] > 0.9 > scores[-1]
+    assert n_best in (0, 1) and scores[n_best] > 0.8 > 0.5 > scores[-1]
     assert len(scores) == len(history.losses) < 30
     assert_same_bits(arrays_of(learner.network), after[n_best])
 
