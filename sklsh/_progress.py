@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class EpochProgress:
     """Context manager that is called after each epoch; silent unless `verbose`."""
 
     def __init__(self, verbose: bool, n_epochs: int):
         self._verbose, self._n_epochs = verbose, n_epochs
-        self._bar = self._task = None
+        self._bar: Any = None
+        self._task: Any = None
 
     def __enter__(self):
         if self._verbose:

@@ -18,7 +18,8 @@ def nearest_rows_csr(
     and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way.
     Training row ``excluded[i]`` is left out for query `i` (-1: none). A query's features are
     read from the rarest on; once `max_postings` entries have been read, the more common ones
-    only add to rows found before. `sums` (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
+    only add to rows found before. `sums` (n_train,) float32 must be 0 and is so again on
+    return, `touched` (n_train,) is scratch.
     """
     for i in range(start, stop):
         square = np.float32(0.0)

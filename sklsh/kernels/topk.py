@@ -58,9 +58,7 @@ def select_topk_rows(values, bias, ids, scores, labels, start, stop):
 
 
 @nb.njit(nogil=True, cache=True, fastmath=True)
-def probe_topk_rows(
-    hidden, weights, bias, indptr, candidates, slots, scores, ids, start, stop
-):
+def probe_topk_rows(hidden, weights, bias, indptr, candidates, slots, scores, ids, start, stop):
     """Best candidates that are not active yet, by exact logit, of hidden rows ``start:stop``.
 
     Row `i` has the candidates ``candidates[indptr[i]:indptr[i + 1]]``, which may repeat.

@@ -6,6 +6,7 @@ import numpy as np
 
 from sklsh._threads import blocks
 from sklsh.hashing import HashTables
+from sklsh.hashing.base import HashFunctions
 from sklsh.network.model import WideNetwork
 
 ROWS = 8192
@@ -28,9 +29,11 @@ class InnerProductMap:
     """
 
     def __init__(self, network: WideNetwork, hidden: np.ndarray):
-        sample = slice(None, None, max(1, network.n_seen // ROWS))
-        if network.seen_ids is not None:
-            sample = network.seen_ids[sample]
+        every = max(1, network.n_seen // ROWS)
+        if network.seen_ids is None:
+            sample = np.arange(0, network.n_labels, every)
+        else:
+            sample = network.seen_ids[::every]
         weights = network.head_weights[sample]
         self.row_mean = weights.mean(axis=0)
         self.hidden_mean = hidden.mean(axis=0)
@@ -85,10 +88,10 @@ class LSHCandidates:
         self.family = family
         self.n_candidates = n_candidates
         self.rehash_interval = rehash_interval
-        self.map: InnerProductMap | None = None
+        self.map: InnerProductMap
         self.tables: HashTables | None = None
         self._seed = seed
-        self._functions = None
+        self._functions: HashFunctions
         self._ids: np.ndarray | None = None
         self._next_rehash = 0
 

@@ -88,7 +88,17 @@ class NeighborMemory:
             sums = np.zeros(n_train, dtype=np.float32)
             touched = np.empty(n_train, dtype=np.int32)
             nearest_rows_csr(
-                *self.postings, *X, rows, excluded, MAX_POSTINGS, sums, touched, ids, similarities, start, stop
+                *self.postings,
+                *X,
+                rows,
+                excluded,
+                MAX_POSTINGS,
+                sums,
+                touched,
+                ids,
+                similarities,
+                start,
+                stop,
             )
 
         run_blocks(task, blocks(n_rows, QUERIES), n_threads)

@@ -126,9 +126,7 @@ class Probe:
     def propose(self, network, hidden, slots, step, n_threads):
         probes = hidden[: self.n_probes]
         n_best = self.n_active // self.n_probes
-        indptr, found = self.candidates.find(
-            network, hidden, probes.shape[0], step, n_threads
-        )
+        indptr, found = self.candidates.find(network, hidden, probes.shape[0], step, n_threads)
         ids = np.empty((probes.shape[0], n_best), dtype=np.int32)
         scores = np.empty((probes.shape[0], n_best), dtype=np.float32)
 

@@ -23,8 +23,8 @@ MIN_STEPS = 600
 DENSE_LABELS = 1_024
 """Heads up to this wide are computed whole: sampling would save nothing."""
 
-UNIFORM_LABELS = 1 << 15
-"""Up to this many labels hard negatives gain nothing over uniform ones; beyond, they do."""
+UNIFORM_LABELS = 1 << 13
+"""Up to this many labels a batch's own and some uniform ones are negatives enough."""
 
 BUCKET = 256
 """Neurons that an automatic hash length leaves in a bucket, on average."""

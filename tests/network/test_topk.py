@@ -98,9 +98,7 @@ def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k):
     labels, scores = exact_topk(network, hidden, k)
     expected_labels, expected = exact_topk(rest, hidden, k)
     np.testing.assert_array_equal(scores, expected)
-    np.testing.assert_array_equal(
-        labels, np.where(expected_labels >= 0, seen[expected_labels], -1)
-    )
+    np.testing.assert_array_equal(labels, np.where(expected_labels >= 0, seen[expected_labels], -1))
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])

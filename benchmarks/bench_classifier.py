@@ -1,0 +1,249 @@
+"""Is SparseLSHMLPClassifier better, faster and smaller than what people use? Side by side.
+
+    python benchmarks/bench_classifier.py --data FOLDER [--sets a,b] [--systems x,y] [--repeats 3]
+
+FOLDER holds data sets as `sklsh.datasets.load_xc` reads them (X_train.npz, ...); without it
+the bundled WordNet subset is used, and `--synthetic` adds a set of the shape of Amazon-670K.
+Each system runs in a process of its own on two threads, in turn, so that the machine's moods
+strike all alike; medians are printed and every run is written to `results/classifier.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+THREADS = 2
+TEST_ROWS = 5_000
+SYNTHETIC = "amazon-shaped"
+
+
+def load(name: str, folder: str | None):
+    """X_train, X_test, Y_train, Y_test; rows of unit length, rows without labels left out."""
+    from sklearn.preprocessing import normalize
+
+    from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification
+
+    if name == "bundled":
+        data = load_wordnet()
+        parts = data.X_train, data.X_test, data.Y_train, data.Y_test
+    elif name == SYNTHETIC:
+        X, Y = make_extreme_classification(105_000, 135_909, 670_091, random_state=0)
+        parts = X[:100_000], X[100_000:], Y[:100_000], Y[100_000:]
+    else:
+        (X, Y), (X_test, Y_test) = (
+            load_xc(Path(folder) / name, subset) for subset in ("train", "test")
+        )
+        parts = X, X_test, Y, Y_test
+    X, X_test, Y, Y_test = parts
+    kept, kept_test = (np.flatnonzero(np.diff(y.indptr)) for y in (Y, Y_test))
+    kept_test = kept_test[:TEST_ROWS]
+    return (
+        normalize(X[kept]).astype(np.float32), normalize(X_test[kept_test]).astype(np.float32),
+        Y[kept].astype(np.float32), Y_test[kept_test].astype(np.float32),
+    )  # fmt: skip
+
+
+def sklsh_default(X, Y, X_test):
+    from sklsh import SparseLSHMLPClassifier
+
+    yield
+    model = SparseLSHMLPClassifier(random_state=0, n_jobs=THREADS).fit(X, Y)
+    yield
+    yield model.predict_topk(X_test, 5)[0]
+
+
+def libpecos(X, Y, X_test):
+    from pecos.xmc import Indexer, LabelEmbeddingFactory
+    from pecos.xmc.xlinear.model import XLinearModel
+
+    yield
+    chain = Indexer.gen(LabelEmbeddingFactory.create(Y, X), threads=THREADS)
+    model = XLinearModel.train(X, Y, C=chain, threads=THREADS)
+    yield
+    yield ranked(model.predict(X_test, only_topk=5, threads=THREADS))
+
+
+def napkinxc(X, Y, X_test):
+    from napkinxc.models import PLT
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield
+        model = PLT(folder, threads=THREADS)
+        model.fit(X, Y)
+        yield
+        found = model.predict(X_test, top_k=5)
+        yield np.array([(list(row) + [-1] * 5)[:5] for row in found])
+
+
+def omikuji(X, Y, X_test):
+    import omikuji as package
+
+    from sklsh.datasets import save_xc
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "train.txt")
+        save_xc(path, X, Y)
+        yield
+        model = package.Model.train_on_data(path, n_threads=THREADS)
+        yield
+        rows = [list(zip(row.indices.tolist(), row.data.tolist(), strict=True)) for row in X_test]
+        found = [[label for label, _ in model.predict(row, top_k=5)] for row in rows]
+        yield np.array([(row + [-1] * 5)[:5] for row in found])
+
+
+def torch_sampled(X, Y, X_test):
+    """Embedding bag, one hidden layer of 256, 1,000 shared negatives, SparseAdam; 3 epochs."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    yield
+    body = nn.EmbeddingBag(X.shape[1], 256, mode="sum", sparse=True)
+    head = nn.Embedding(Y.shape[1], 256, sparse=True)
+    nn.init.normal_(body.weight, std=0.05)
+    nn.init.normal_(head.weight, std=0.05)
+    optimizer = torch.optim.SparseAdam([*body.parameters(), *head.parameters()], lr=1e-3)
+
+    def hidden(rows):
+        return torch.relu(
+            body(
+                torch.from_numpy(rows.indices.astype(np.int64)),
+                torch.from_numpy(rows.indptr[:-1].astype(np.int64)),
+                per_sample_weights=torch.from_numpy(rows.data),
+            )
+        )
+
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        order = rng.permutation(X.shape[0])
+        for start in range(0, order.shape[0], 128):
+            rows = order[start : start + 128]
+            y = Y[rows]
+            negatives = rng.integers(0, Y.shape[1], 1000)
+            active, places = np.unique(np.concatenate([y.indices, negatives]), return_inverse=True)
+            target = np.zeros((rows.shape[0], active.shape[0]), dtype=np.float32)
+            owner = np.repeat(np.arange(rows.shape[0]), np.diff(y.indptr))
+            target[owner, places[: y.nnz]] = 1
+            target /= target.sum(axis=1, keepdims=True)
+            logits = hidden(X[rows]) @ head(torch.from_numpy(active.astype(np.int64))).T
+            loss = nn.functional.cross_entropy(logits, torch.from_numpy(target))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    yield
+    with torch.no_grad():
+        found = [
+            torch.topk(hidden(X_test[i : i + 256]) @ head.weight.T, 5).indices.numpy()
+            for i in range(0, X_test.shape[0], 256)
+        ]
+    yield np.concatenate(found)
+
+
+SYSTEMS = {
+    "sklsh": sklsh_default,
+    "libpecos": libpecos,
+    "napkinxc": napkinxc,
+    "omikuji": omikuji,
+    "torch": torch_sampled,
+}
+
+
+def ranked(scores) -> np.ndarray:
+    """Columns of a CSR matrix by descending score, padded with -1."""
+    out = np.full((scores.shape[0], 5), -1)
+    for i in range(scores.shape[0]):
+        row = slice(scores.indptr[i], scores.indptr[i + 1])
+        best = np.argsort(-scores.data[row], kind="stable")[:5]
+        out[i, : best.shape[0]] = scores.indices[row][best]
+    return out
+
+
+def run(system: str, name: str, folder: str | None) -> dict:
+    """One system on one set, in this process."""
+    from sklsh.metrics import inverse_propensity, precision_at_k, psp_at_k
+
+    X, X_test, Y, Y_test = load(name, folder)
+    if system == "sklsh":  # compile, as an installed package has long done
+        for _ in SYSTEMS[system](X[:600], Y[:600], X_test[:10]):
+            pass
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    stages = SYSTEMS[system](X, Y, X_test)
+    next(stages)
+    start = time.perf_counter()
+    next(stages)
+    trained = time.perf_counter()
+    labels = next(stages).astype(np.int64)
+    predicted = time.perf_counter()
+    weights = inverse_propensity(Y)
+    return {
+        "system": system,
+        "set": name,
+        "train_s": trained - start,
+        "predict_ms": 1e3 * (predicted - trained) / X_test.shape[0],
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "data_mb": before / 1024,
+        **{f"P@{k}": precision_at_k(Y_test, labels, k) for k in (1, 3, 5)},
+        **{
+            f"PSP@{k}": psp_at_k(Y_test, labels, k, inverse_propensities=weights) for k in (1, 3, 5)
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data")
+    parser.add_argument("--sets", default="bundled")
+    parser.add_argument("--systems", default=",".join(SYSTEMS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--synthetic", action="store_true")
+    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run:
+        print(json.dumps(run(*args.run, args.data)))
+        return
+    sets = args.sets.split(",") + [SYNTHETIC] * args.synthetic
+    environment = {
+        **os.environ, "OMP_NUM_THREADS": str(THREADS), "OPENBLAS_NUM_THREADS": str(THREADS),
+        "NUMBA_CACHE_DIR": str(Path(__file__).parent.parent / ".numba_cache"),
+    }  # fmt: skip
+    runs = []
+    for name in sets:
+        for _ in range(args.repeats):
+            for system in args.systems.split(","):
+                command = [sys.executable, __file__, "--run", system, name]
+                command += ["--data", args.data] if args.data else []
+                done = subprocess.run(command, env=environment, capture_output=True, text=True)
+                if done.returncode:
+                    print(f"{system} on {name} failed: {done.stderr.strip().splitlines()[-1:]}")
+                    continue
+                runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
+        report(runs, name)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "classifier.json").write_text(json.dumps(runs, indent=1))
+
+
+def report(runs, name) -> None:
+    columns = ["train_s", "predict_ms", "peak_mb", "P@1", "P@3", "P@5", "PSP@1", "PSP@5"]
+    print(f"\n{name}\n{'system':10s}" + "".join(f"{c:>12s}" for c in columns))
+    for system in SYSTEMS:
+        of_system = [r for r in runs if (r["system"], r["set"]) == (system, name)]
+        if of_system:
+            medians = [statistics.median(r[c] for r in of_system) for c in columns]
+            print(f"{system:10s}" + "".join(f"{m:12.3f}" for m in medians), flush=True)
+
+
+if __name__ == "__main__":
+    main()
