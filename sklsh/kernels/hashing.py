@@ -100,7 +100,7 @@ def borrow(row, coordinates, seed, bin_id):
         coordinates.shape[0] * coordinates.shape[1],
         coordinates.shape[1],
     )
-    other = 0
+    other = np.int64(0)
     for attempt in range(64):
         bits = mix(seed, bin_id, attempt) >> np.uint64(32)
         other = np.int64((bits * np.uint64(n_bins)) >> np.uint64(32))
