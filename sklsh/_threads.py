@@ -9,12 +9,15 @@ workqueue layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 
 import joblib
 from joblib.parallel import get_active_backend
+from threadpoolctl import ThreadpoolController
 
 
 def effective_n_threads(n_jobs: int | None = None) -> int:
@@ -63,3 +66,49 @@ def run_blocks(
     if n_threads <= 1 or len(spans) <= 1:
         return [task(start, stop) for start, stop in spans]
     return list(_pool(n_threads, os.getpid()).map(lambda span: task(*span), spans))
+
+
+@lru_cache(maxsize=1)
+def _blas() -> ThreadpoolController:
+    # Looking for the libraries takes milliseconds: once. Ours are loaded with numpy and scipy.
+    return ThreadpoolController().select(user_api="blas")
+
+
+class _BlasLimit:
+    """How many bodies of `one_blas_thread` are running, and what to restore after the last."""
+
+    lock = Lock()
+    n_users = 0
+    limiter = None
+
+
+def _release_blas() -> None:
+    # From threadpoolctl 3.8 on, only the thread that has set a limit may set another one.
+    for library in _blas().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Run the body with BLAS on one thread; the parallel level is `run_blocks`.
+
+    Twice the threads that there are cores make a prediction two to four times slower, and
+    sums that BLAS splits differ in their last bits from those that it does not: without
+    this, results would depend on how many threads BLAS happens to have. Bodies may nest and
+    overlap in several threads, where threadpoolctl's own limits would end too early for one
+    and stay in force after all: the last to leave restores what the first one found.
+    """
+    with _BlasLimit.lock:
+        if _BlasLimit.n_users == 0:
+            _BlasLimit.limiter = _blas().limit(limits=1)
+        _BlasLimit.n_users += 1
+    try:
+        yield
+    finally:
+        with _BlasLimit.lock:
+            _BlasLimit.n_users -= 1
+            if _BlasLimit.n_users == 0:
+                _release_blas()
+                _BlasLimit.limiter.restore_original_limits()
+                _release_blas()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
 from sklsh.network.calibration import fit_vote_weight
 from sklsh.network.fitting import History, fit_epochs
@@ -105,8 +105,7 @@ class Learner:
         held_out, train = np.split(order, [settings.n_validation])
         train = np.sort(train)
         judges = held_out if held_out.size else order[:MAX_JUDGES]
-        # BLAS runs on one thread: the parallel level is ours.
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             self.network.see(Y.take(train).indices, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
             set_prototypes(
@@ -136,7 +135,7 @@ class Learner:
         """One pass over the rows; neurons of labels not seen before start as prototypes."""
         rng = np.random.default_rng([self.seed, self.n_steps])
         rows = np.arange(X.n_rows, dtype=np.int32)
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             self.network.see(Y.indices, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
             set_prototypes(

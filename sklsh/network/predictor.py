@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks
+from sklsh._threads import blocks, one_blas_thread
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
@@ -38,6 +38,7 @@ class Predictor:
     def _votes(self) -> bool:
         return self.memory is not None and self.memory.weight > 0
 
+    @one_blas_thread()
     def topk(self, X: SparseRows, k: int, rows=None, *, in_memory: bool = False):
         """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
 
@@ -61,6 +62,7 @@ class Predictor:
             labels[start:stop], scores[start:stop] = found
         return labels, scores
 
+    @one_blas_thread()
     def logits(self, X: SparseRows) -> np.ndarray:
         """Scores of every label, dense (n_rows, n_labels) float32: for small heads.
 

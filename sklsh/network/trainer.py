@@ -45,7 +45,7 @@ class Trainer:
     -----
     A step costs O(nnz * n_hidden + n_rows * n_active * n_hidden) and allocates only when a
     batch is larger than all before it. BLAS runs on one thread in each of our tasks; the
-    caller limits it (threadpoolctl).
+    caller limits it (`one_blas_thread`).
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Trainer:
 
     def _forward(self, X, rows):
         """Activations of every hidden layer, in buffers."""
-        layers = []
+        layers: list[np.ndarray] = []
         for layer, weights in enumerate(self.network.body_weights):
             out = self._buffer(f"layer{layer}", (rows.shape[0], weights.shape[1]))
             if layer == 0:

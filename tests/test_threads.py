@@ -1,0 +1,98 @@
+"""BLAS is limited while we compute, and only then."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from sklsh._threads import blocks, effective_n_threads, one_blas_thread, run_blocks
+
+
+def blas_threads():
+    return {
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    }
+
+
+@pytest.fixture
+def two_threads():
+    """BLAS has two threads, also where the machine has one core."""
+    with threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("BLAS cannot be given two threads")
+        yield
+
+
+def test_nested(two_threads):
+    with one_blas_thread():
+        assert blas_threads() == {1}
+        with one_blas_thread():
+            assert blas_threads() == {1}
+        assert blas_threads() == {1}
+    assert blas_threads() == {2}
+
+
+def test_an_error_restores(two_threads):
+    with pytest.raises(KeyError), one_blas_thread():
+        raise KeyError
+    assert blas_threads() == {2}
+
+
+def test_decorator(two_threads):
+    limited = one_blas_thread()(blas_threads)
+    assert [limited(), limited()] == [{1}, {1}]
+    assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("first_leaves_first", [True, False])
+def test_overlap_in_two_threads(first_leaves_first):
+    """Whoever leaves first, the other one stays limited, and then nobody is."""
+    before = blas_threads()
+    steps = [Barrier(2, timeout=20) for _ in range(4)]
+
+    def body(is_first):
+        if not is_first:
+            steps[0].wait()
+        with one_blas_thread():
+            if is_first:
+                steps[0].wait()
+            steps[1].wait()
+            if is_first != first_leaves_first:
+                steps[2].wait()
+                assert blas_threads() == {1}
+        if is_first == first_leaves_first:
+            steps[2].wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(body, [True, False])) == [None, None]
+    assert blas_threads() == before
+    # And nobody owns the setting: it can be changed again.
+    with threadpool_limits(1, user_api="blas"):
+        assert blas_threads() == {1}
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_run_blocks_keeps_the_order(n_threads):
+    spans = blocks(10, 3)
+    assert spans == [(0, 3), (3, 6), (6, 9), (9, 10)]
+    assert run_blocks(lambda start, stop: (start, stop), spans, n_threads) == spans
+    assert run_blocks(lambda start, stop: 1 / 0, [], n_threads) == []
+    with pytest.raises(ZeroDivisionError):
+        run_blocks(lambda start, stop: 1 / (start - 3), spans, n_threads)
+    total = np.zeros(10)
+
+    def fill(start, stop):
+        total[start:stop] += np.arange(start, stop)
+
+    run_blocks(fill, spans, n_threads)
+    assert total.tolist() == list(range(10))
+
+
+def test_effective_n_threads():
+    n_cores = effective_n_threads(-1)
+    assert n_cores >= 1
+    assert [effective_n_threads(n) for n in (1, 2, 5)] == [1, 2, 5]
+    assert effective_n_threads(-n_cores - 5) == 1
