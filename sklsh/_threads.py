@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
+from typing import Any
 
 import joblib
 from joblib.parallel import get_active_backend
@@ -79,7 +80,7 @@ class _BlasLimit:
 
     lock = Lock()
     n_users = 0
-    limiter = None
+    limiter: Any = None
 
 
 def _release_blas() -> None:
