@@ -1,0 +1,102 @@
+"""User-item interactions: co-occurrences of items, their votes, and entries drawn by a hash."""
+
+import numba as nb
+import numpy as np
+
+from sklsh.kernels.counter import mix
+from sklsh.kernels.topk import beats, push_topk
+
+
+@nb.njit(nogil=True, cache=True)
+def draw_entries_csr(indptr, indices, seed, rate, drawn):
+    """``drawn[p]`` (bool): whether entry `p` of a CSR matrix is among a share `rate`.
+
+    A function of (seed, row, column) alone: the same entry of a larger matrix fares alike.
+    """
+    threshold = np.uint64(rate * 4294967296.0)
+    for row in range(indptr.shape[0] - 1):
+        for position in range(indptr[row], indptr[row + 1]):
+            drawn[position] = (mix(seed, row, indices[position]) >> np.uint64(32)) < threshold
+
+
+@nb.njit(nogil=True, cache=True)
+def add_cooccurrences(
+    items, users_indptr, users, user_data, indptr, indices, data, shares, damping,
+    sums, touched, ids, values, start, stop,
+):  # fmt: skip
+    """Add new users' co-occurrences to the stored neighbours of ``items[start:stop]``.
+
+    The co-occurrence of i and j is the sum over users v of ``x_vi * x_vj * shares[v]``.
+    `users_*` lists the users of each item (CSC), the CSR matrix the items of each user.
+    ``ids`` (n_items, k) int32 and ``values`` (n_items, k) float32 hold an item's neighbours,
+    padded with -1; of old and new ones those with the largest ``value * damping[j]`` stay,
+    best first. `sums` (n_items,) float32 must be 0 and is so again on return, `touched`
+    (n_items,) int32 is scratch. Entries must be positive.
+    """
+    k = ids.shape[1]
+    best = np.empty(k, dtype=np.float32)
+    best_ids = np.empty(k, dtype=np.int32)
+    for t in range(start, stop):
+        item = items[t]
+        n_touched = 0
+        for slot in range(k):
+            other = ids[item, slot]
+            if other < 0:
+                break
+            sums[other] = values[item, slot]
+            touched[n_touched] = other
+            n_touched += 1
+        for p in range(users_indptr[item], users_indptr[item + 1]):
+            user = users[p]
+            share = user_data[p] * shares[user]
+            for q in range(indptr[user], indptr[user + 1]):
+                other = indices[q]
+                if other == item:
+                    continue
+                if sums[other] == np.float32(0.0):
+                    touched[n_touched] = other
+                    n_touched += 1
+                # A tiny term must not leave the sum at 0: it would be listed twice.
+                sums[other] += max(share * data[q], np.float32(1e-30))
+        best[:] = np.float32(0.0)
+        best_ids[:] = -1
+        for u in range(n_touched):
+            other = touched[u]
+            score = sums[other] * damping[other]
+            if beats(score, other, best[k - 1], best_ids[k - 1]):
+                push_topk(score, other, best, best_ids)
+        for slot in range(k):
+            ids[item, slot] = best_ids[slot]
+            values[item, slot] = sums[best_ids[slot]] if best_ids[slot] >= 0 else 0.0
+        for u in range(n_touched):
+            sums[touched[u]] = np.float32(0.0)
+
+
+@nb.njit(nogil=True, cache=True)
+def vote_items(
+    row, indptr, indices, data, ids, values, source_scale, target_scale, votes, voted
+):  # fmt: skip
+    """Votes of a row's items for their neighbours, largest 1; number of items voted for.
+
+    ``votes[j] = target_scale[j] * sum over items i of x_i * source_scale[i] * value_ij``,
+    over the row's largest. `votes` must be 0; the caller clears ``votes[voted[:n]]``.
+    """
+    n_voted = 0
+    for position in range(indptr[row], indptr[row + 1]):
+        item = indices[position]
+        factor = data[position] * source_scale[item]
+        for slot in range(ids.shape[1]):
+            other = ids[item, slot]
+            if other < 0:
+                break
+            if votes[other] == np.float32(0.0):
+                voted[n_voted] = other
+                n_voted += 1
+            votes[other] += max(factor * values[item, slot], np.float32(1e-30))
+    largest = np.float32(0.0)
+    for v in range(n_voted):
+        votes[voted[v]] *= target_scale[voted[v]]
+        largest = max(largest, votes[voted[v]])
+    for v in range(n_voted):
+        votes[voted[v]] = max(votes[voted[v]] / largest, np.float32(1e-30))
+    return n_voted

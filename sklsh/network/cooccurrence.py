@@ -1,0 +1,94 @@
+"""`ItemMemory`: each item's nearest items by co-occurrence; a user's items vote for theirs.
+
+The vote of user u for item j is that of a three-step random walk user -> item -> user ->
+item, with the popularity of the items at both ends discounted::
+
+    votes(u, j) = sum over items i of u, users v:  x_ui / n_i^a * x_vi x_vj / s_v / n_j^b
+
+with n_i the sum of item i's column and s_v that of user v's row (P. Cooper et al. "Random
+walks in recommender systems: exact computation and simulations", WWW 2014; RP3-beta of
+F. Christoffel et al., RecSys 2015, has a = 1). Only the sums over v are stored, the largest
+`n_neighbors` an item: they add up over a stream of users, and n enters at prediction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._threads import blocks, run_blocks
+from sklsh.kernels.interactions import add_cooccurrences
+from sklsh.network.rows import SparseRows
+
+SOURCE_POWER, TARGET_POWER = 0.8, 0.15
+"""a and b."""
+
+ITEMS = 256
+"""Items of one task; each task has its own scratch of two numbers an item."""
+
+
+@dataclass
+class ItemMemory:
+    """Neighbours of each item, best first.
+
+    Attributes
+    ----------
+    ids : ndarray (n_items, n_neighbors), int32
+        Padded with -1.
+    values : ndarray (n_items, n_neighbors), float32
+        Co-occurrences.
+    counts : ndarray (n_items,), float64
+        Sum of each item's column.
+    weight : float
+        Of the votes in the final score.
+    """
+
+    ids: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+    weight: float = 0.0
+
+    @classmethod
+    def empty(cls, n_items: int, n_neighbors: int) -> ItemMemory:
+        shape = (n_items, n_neighbors)
+        return cls(
+            np.full(shape, -1, dtype=np.int32),
+            np.zeros(shape, dtype=np.float32),
+            np.zeros(n_items),
+        )
+
+    def grow(self, n_items: int) -> ItemMemory:
+        """The same with more items, whose neighbours are still to come."""
+        larger = ItemMemory.empty(n_items, self.ids.shape[1])
+        n_old = self.counts.shape[0]
+        larger.ids[:n_old], larger.values[:n_old] = self.ids, self.values
+        larger.counts[:n_old], larger.weight = self.counts, self.weight
+        return larger
+
+    def update(self, R: SparseRows, n_threads: int = 1) -> None:
+        """Add users. O(sum of squared row lengths), whatever came before."""
+        n_items = self.counts.shape[0]
+        self.counts += np.bincount(R.indices, R.data, minlength=n_items)
+        matrix = R.to_matrix(n_items)
+        totals = matrix.sum(axis=1)
+        shares = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+        users = SparseRows.from_matrix(matrix.T)
+        items = np.flatnonzero(users.counts()).astype(np.int32)
+        damping = self._scale(TARGET_POWER)
+
+        def task(start, stop):
+            add_cooccurrences(
+                items, *users, *R, shares.astype(np.float32), damping,
+                np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
+                self.ids, self.values, start, stop,
+            )  # fmt: skip
+
+        run_blocks(task, blocks(items.shape[0], ITEMS), n_threads)
+
+    def _scale(self, power: float) -> np.ndarray:
+        return (np.maximum(self.counts, 1e-12) ** -power).astype(np.float32)
+
+    def scales(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factors of the items that vote and of those voted for."""
+        return self._scale(SOURCE_POWER), self._scale(TARGET_POWER)

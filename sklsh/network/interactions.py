@@ -1,0 +1,45 @@
+"""Rows of user-item interactions: as network input, thinned, and split by entries."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklsh.kernels.interactions import draw_entries_csr
+from sklsh.kernels.neighbors import inverse_norms_csr
+from sklsh.network.rows import SparseRows
+
+
+def drawn_entries(R: SparseRows, rate: float, seed: int) -> np.ndarray:
+    """Which entries are among a share `rate`, by a hash of (seed, row, item): bool (nnz,)."""
+    drawn = np.empty(R.indices.shape[0], dtype=bool)
+    draw_entries_csr(R.indptr, R.indices, seed, float(rate), drawn)
+    return drawn
+
+
+def keep_entries(R: SparseRows, kept: np.ndarray) -> SparseRows:
+    """Rows of the entries where `kept` is true, copied."""
+    before = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])
+    return SparseRows(before[R.indptr], R.indices[kept], R.data[kept])
+
+
+def unit_rows(R: SparseRows) -> SparseRows:
+    """Rows scaled to unit norm; empty ones stay empty."""
+    scales = np.empty(R.n_rows, dtype=np.float32)
+    inverse_norms_csr(R.indptr, R.data, scales)
+    return R._replace(data=R.data * np.repeat(scales, R.counts()))
+
+
+def leave_some_out(R: SparseRows, rate: float, seed: int) -> tuple[SparseRows, SparseRows]:
+    """Rows with a share `rate` of the entries hidden, and the hidden ones."""
+    hidden = drawn_entries(R, rate, seed)
+    return keep_entries(R, ~hidden), keep_entries(R, hidden)
+
+
+def item_weights(n_users_of: np.ndarray, n_users: int) -> np.ndarray:
+    """Inverse document frequencies, ``1 + log((1 + n_users) / (1 + n_users_of))``, float32."""
+    return (1.0 + np.log((1.0 + n_users) / (1.0 + n_users_of))).astype(np.float32)
+
+
+def network_rows(R: SparseRows, weights: np.ndarray) -> SparseRows:
+    """What the network reads: entries times their items' weights, rows of unit norm."""
+    return unit_rows(R._replace(data=R.data * weights[R.indices]))
