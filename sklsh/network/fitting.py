@@ -42,12 +42,15 @@ def fit_epochs(
     validation: np.ndarray,
     sample_weight: np.ndarray | None = None,
     rng: np.random.Generator,
+    corrupt: Callable[[int], SparseRows] | None = None,
+    judge: Callable[[], float] | None = None,
     on_epoch: Callable[[int, History], None] = lambda epoch, history: None,
 ) -> History:
     """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
 
-    With early stopping, P@1 on the rows `validation` decides, and the best weights are put
-    back at the end (they cost a copy of the parameters meanwhile).
+    With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
+    best weights are put back at the end (they cost a copy of the parameters meanwhile).
+    ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`.
     """
     history = History()
     best_score, best_weights, n_worse = -np.inf, None, 0
@@ -61,10 +64,11 @@ def fit_epochs(
                 left = 1.0 - (epoch + position) / settings.max_iter
                 return settings.learning_rate_init * max(FINAL_RATE, left)
 
-            loss = trainer.epoch(X, Y, order, settings.batch_size, rate, sample_weight)
+            seen = X if corrupt is None else corrupt(epoch)
+            loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
             history.losses.append(loss)
             if settings.early_stopping:
-                score = precision_at_1(predictor, X, Y, validation)
+                score = judge() if judge else precision_at_1(predictor, X, Y, validation)
                 history.validation_scores.append(score)
                 n_worse = 0 if score > best_score + settings.tol else n_worse + 1
                 if score > best_score:
