@@ -39,6 +39,7 @@ CHANGES = {
     "sketch_dim": ([4, 8], LSH),
     "rehash_interval": ([5, 1000], LSH),
     "n_neighbors": ([0, 3, 30], {}),
+    "prediction": (["exact", "lsh"], {"n_tables": 6, "hash_length": 6, "n_neighbors": 0}),
     "dropout": ([0.0, 0.2, 0.6], {}),
     "alpha": ([0.0, 0.01], {}),
     "batch_size": ([50, 70], {}),

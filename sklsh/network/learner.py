@@ -8,7 +8,7 @@ import numpy as np
 
 from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
-from sklsh.network.calibration import fit_vote_weight
+from sklsh.network.calibration import fit_vote_weight, hits
 from sklsh.network.fitting import History, fit_epochs
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
@@ -23,6 +23,12 @@ from sklsh.network.trainer import Trainer
 
 PROTOTYPE_SCALE = 5.0
 """Length of a fresh neuron's row."""
+
+WIDE_HEAD = 100_000
+"""Neurons in play beyond which ``prediction="auto"`` tries hash tables."""
+
+KEPT = 0.99
+"""Share of exact P@1 and P@5 that tables must keep to be used."""
 
 MAX_JUDGES = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
@@ -39,6 +45,10 @@ class Learner:
     seed : int
         Source of all randomness, with the number of steps taken.
     memory : NeighborMemory or None
+    index : LSHCandidates or None
+        Hash tables over the trained head, for prediction.
+    table_stats : dict
+        Of the index: its tables, and how well it finds what exact prediction finds.
     n_steps : int
     history : History
     """
@@ -47,6 +57,8 @@ class Learner:
     optimizer: RowwiseAdagrad
     seed: int
     memory: NeighborMemory | None = None
+    index: LSHCandidates | None = None
+    table_stats: dict = field(default_factory=dict)
     n_steps: int = 0
     history: History = field(default_factory=History)
     sampler: Sampler | None = None
@@ -64,20 +76,21 @@ class Learner:
         return cls(network, RowwiseAdagrad.for_network(network), seed)
 
     def predictor(self, n_threads: int = 1) -> Predictor:
-        return Predictor(self.network, self.memory, n_threads)
+        return Predictor(self.network, self.memory, n_threads, self.index)
+
+    def _candidates(self, settings: Settings) -> LSHCandidates:
+        family = make_family(
+            settings.family, n_tables=settings.n_tables, fold=settings.fold,
+            hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
+        )  # fmt: skip
+        return LSHCandidates(family, N_CANDIDATES, settings.rehash_interval, self.seed)
 
     def _trainer(self, settings: Settings, n_threads: int) -> Trainer:
         if self.sampler is None:
-            lsh = LSHCandidates(
-                make_family(
-                    settings.family, n_tables=settings.n_tables, fold=settings.fold,
-                    hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
-                ),
-                N_CANDIDATES, settings.rehash_interval, self.seed,
-            )  # fmt: skip
             self.sampler = make_sampler(
-                settings.sampler, settings.n_active, self.network.n_labels, self.seed, lsh
-            )
+                settings.sampler, settings.n_active, self.network.n_labels, self.seed,
+                self._candidates(settings),
+            )  # fmt: skip
         return Trainer(
             self.network, self.sampler, self.optimizer, dropout=settings.dropout,
             alpha=settings.alpha, seed=self.seed, step_count=self.n_steps, n_threads=n_threads,
@@ -121,13 +134,49 @@ class Learner:
             self.memory = None
             if settings.n_neighbors and held_out.size:
                 self._fit_memory(X, Y, settings, held_out, n_threads)
+            self._fit_index(X, Y, settings, judges, n_threads)
         return judges
 
     def _fit_memory(self, X, Y, settings, held_out, n_threads) -> None:
         """Let all rows vote, with the weight that is best on rows held out of training."""
         memory = NeighborMemory.build(X, Y, self.network.n_features, settings.n_neighbors)
-        if fit_vote_weight(Predictor(self.network, memory, n_threads), X, Y, held_out) > 0:
+        if (
+            fit_vote_weight(Predictor(self.network, memory, n_threads=n_threads), X, Y, held_out)
+            > 0
+        ):
             self.memory = memory
+
+    def _fit_index(self, X, Y, settings, judges, n_threads) -> None:
+        """Hash the trained head, if prediction is to look there, and say how much it finds.
+
+        With ``prediction="auto"`` only a wide head is hashed, and only if the tables keep
+        `KEPT` of the exact P@1 and P@5 on the rows `judges`.
+        """
+        self.index, self.table_stats = None, {}
+        wide = self.network.n_seen > WIDE_HEAD
+        if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
+            return
+        index = self._candidates(settings)
+        index.build(self.network, self.network.hidden(X, judges, n_threads), 0, n_threads)
+        k = min(5, self.network.n_labels)
+        answers = {}
+        for name, tables in (("exact", None), ("lsh", index)):
+            self.index = tables
+            answers[name] = self.predictor(n_threads).topk(X, k, judges, in_memory=True)[0]
+        right = {name: hits(labels, Y, judges) for name, labels in answers.items()}
+        found = (answers["lsh"][:, :, None] == answers["exact"][:, None, :]).any(axis=1)
+        self.table_stats = {
+            "recall@1": float(found[:, 0].mean()),
+            "recall@5": float(found.mean()),
+            **{f"{name}_P@1": float(right[name][:, 0].mean()) for name in right},
+            **{f"{name}_P@5": float(right[name].mean()) for name in right},
+            **index.tables.stats(),
+        }
+        kept = all(
+            self.table_stats[f"lsh_{p}"] >= KEPT * self.table_stats[f"exact_{p}"]
+            for p in ("P@1", "P@5")
+        )
+        self.index = index if kept or settings.prediction == "lsh" else None
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1
@@ -147,4 +196,6 @@ class Learner:
                 settings.batch_size, settings.learning_rate_init, sample_weight,
             )  # fmt: skip
         self.n_steps = trainer.step_count
+        # Tables over a head that has moved on would miss what it learns.
+        self.index, self.table_stats = None, {}
         self.history.losses.append(loss)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._threads import blocks, one_blas_thread
+from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
-from sklsh.network.topk import exact_topk
+from sklsh.network.topk import exact_topk, lsh_topk
 
 ROWS = 4096
 """Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
@@ -28,11 +29,14 @@ class Predictor:
     network : WideNetwork
     memory : NeighborMemory or None
     n_threads : int
+    index : LSHCandidates or None
+        Hash tables over the head: where to look for the best neurons. None: at all of them.
     """
 
     network: WideNetwork
     memory: NeighborMemory | None = None
     n_threads: int = 1
+    index: LSHCandidates | None = None
 
     @property
     def _votes(self) -> bool:
@@ -43,7 +47,8 @@ class Predictor:
         """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
 
         With `in_memory`, `X` is what the memory was built from: a row does not vote for
-        itself. Exact: O(n_rows * n_labels * n_hidden), in blocks.
+        itself. Without an index exact, O(n_rows * n_labels * n_hidden) in blocks; with one,
+        candidates by collision rank are scored exactly.
         """
         if rows is None:
             rows = np.arange(X.n_rows, dtype=np.int32)
@@ -52,7 +57,10 @@ class Predictor:
         for start, stop in blocks(rows.shape[0], ROWS):
             part = rows[start:stop]
             hidden = self.network.hidden(X, part, self.n_threads)
-            found = exact_topk(self.network, hidden, k, self.n_threads)
+            if self.index is None:
+                found = exact_topk(self.network, hidden, k, self.n_threads)
+            else:
+                found = lsh_topk(self.network, self.index, hidden, k, self.n_threads)
             if self._votes:
                 own = part if in_memory else None
                 neighbors = self.memory.nearest(X, part, self.n_threads, own)

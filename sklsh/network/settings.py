@@ -48,6 +48,7 @@ class Settings:
     sketch_dim: int | None
     rehash_interval: int
     n_neighbors: int
+    prediction: str
     dropout: float
     alpha: float
     batch_size: int

@@ -1,15 +1,19 @@
-"""Exact prediction over the whole head in blocks: no n_samples x n_labels array."""
+"""The best labels of rows: exactly, over the head in blocks, or among what hash tables name."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from sklsh._threads import blocks, run_blocks
-from sklsh.kernels.topk import select_topk_rows
+from sklsh.kernels.topk import probe_topk_rows, select_topk_rows
+from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 
 ROWS, LABELS = 256, 2048
 """A block's logits, 2 MB, stay in a core's share of the cache."""
+
+QUERIES = 16
+"""Rows of one task of re-ranking."""
 
 
 def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int = 1):
@@ -56,4 +60,28 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
             )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, ROWS), n_threads)
+    return labels, scores
+
+
+def lsh_topk(
+    network: WideNetwork, index: LSHCandidates, hidden: np.ndarray, k: int, n_threads: int = 1
+):
+    """The `k` best labels of each row among the candidates of `index`, scored exactly.
+
+    Shapes, padding and order are those of `exact_topk`; a row with fewer than `k`
+    candidates is padded. O(n_samples * (collisions + n_candidates * n_hidden)) time.
+    """
+    n_samples = hidden.shape[0]
+    indptr, ids, _ = index.query(hidden, n_threads)
+    labels = np.empty((n_samples, k), dtype=np.int64)
+    scores = np.empty((n_samples, k), dtype=np.float32)
+    nobody = np.full(network.n_labels, -1, dtype=np.int32)
+
+    def task(start, stop):
+        probe_topk_rows(
+            hidden, network.head_weights, network.head_bias, indptr, ids, nobody,
+            scores, labels, start, stop,
+        )  # fmt: skip
+
+    run_blocks(task, blocks(n_samples, QUERIES), n_threads)
     return labels, scores

@@ -1,0 +1,148 @@
+"""When does hashing help training? Samplers at equal budgets: quality, cost, recall.
+
+    python benchmarks/bench_sampling.py [--data FOLDER --sets a,b] [--synthetic 300000]
+        [--seeds 3] [--samplers uniform,random,pghash/8] [--recall]
+
+For each sampler and seed: P@1 and P@5 of the network alone (no neighbours' votes) on test
+rows after the default epochs, and the processor seconds of the fit. With `--recall`: of each
+source of candidates, how many of the oracle's choice (a row's true best neurons) are among
+1,000 candidates, and milliseconds a row. Writes `results/sampling.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+from bench_classifier import load
+from sklearn.preprocessing import normalize
+
+from sklsh import SparseLSHMLPClassifier
+from sklsh.datasets import make_extreme_classification
+from sklsh.hashing import make_family
+from sklsh.metrics import precision_at_k
+from sklsh.network.lsh import LSHCandidates
+from sklsh.network.rows import SparseRows
+from sklsh.network.sampling import N_CANDIDATES, Candidates, RandomCandidates
+
+RESULTS = Path(__file__).parent / "results"
+WIDTH = 256
+N_BEST = 32
+"""Neurons of a probed row's share of the default budget."""
+
+SAMPLERS: dict[str, dict] = {
+    "labels": {"sampler": "labels"},
+    "uniform": {"sampler": "uniform"},
+    "random": {"sampler": "random"},
+    "pghash/8": {"sampler": "lsh", "sketch_dim": WIDTH // 8},
+    "pghash/32": {"sampler": "lsh", "sketch_dim": WIDTH // 32},
+    "periodic/8": {"sampler": "lsh", "sketch_dim": WIDTH // 8, "fold": "periodic"},
+    "simhash": {"sampler": "lsh", "family": "simhash"},
+    "dwta": {"sampler": "lsh", "family": "dwta"},
+    "exact": {"sampler": "exact"},
+}
+
+
+def synthetic(n_labels: int):
+    """Rows of about as many labels a row and rows a label as wordnet-related's."""
+    n_samples = n_labels + 5_000
+    X, Y = make_extreme_classification(
+        n_samples, n_labels, n_labels, features_per_row=10, labels_per_row=3,
+        top_label_share=0.01, random_state=0,
+    )  # fmt: skip
+    X = normalize(X)
+    return X[:-5_000], X[-5_000:], Y[:-5_000], Y[-5_000:]
+
+
+def quality(name: str, parts, n_seeds: int) -> dict:
+    """Medians and ranges over seeds of one sampler on one set."""
+    X, X_test, Y, Y_test = parts
+    runs = []
+    for seed in range(n_seeds):
+        model = SparseLSHMLPClassifier(
+            hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed, **SAMPLERS[name]
+        )
+        start, processor = time.perf_counter(), time.process_time()
+        model.fit(X, Y)
+        seconds, processor = time.perf_counter() - start, time.process_time() - processor
+        labels, _ = model.predict_topk(X_test, 5)
+        runs.append(
+            {"P@1": precision_at_k(Y_test, labels, 1), "P@5": precision_at_k(Y_test, labels, 5),
+             "seconds": seconds, "processor_s": processor}
+        )  # fmt: skip
+    return {"sampler": name, "runs": runs}
+
+
+def recall(parts) -> list[dict]:
+    """Recall of the true best neurons among each source's candidates, on a trained head."""
+    X, _, Y, _ = parts
+    model = SparseLSHMLPClassifier(
+        hidden_layer_sizes=(WIDTH,), n_neighbors=0, sampler="random", random_state=0
+    ).fit(X, Y)
+    network = model.network_
+    rows = np.random.default_rng(0).permutation(X.shape[0])[:256].astype(np.int32)
+    hidden = network.hidden(SparseRows.from_matrix(X), rows)
+    seen = np.arange(network.n_labels) if network.seen_ids is None else network.seen_ids
+    logits = hidden @ network.head_weights[seen].T + network.head_bias[seen]
+    best = seen[np.argpartition(-logits, N_BEST, axis=1)[:, :N_BEST]]
+    sources: dict[str, Candidates] = {"random": RandomCandidates(N_CANDIDATES, 0)}
+    for name, n_tables in (("pghash", 16), ("pghash", 64), ("simhash", 64), ("dwta", 16)):
+        for share in (8, 32) if name == "pghash" else (1,):
+            bits = int(np.log2(seen.shape[0] / 256))
+            family = make_family(
+                name, n_tables=n_tables, sketch_dim=WIDTH // share,
+                hash_length=round(bits / 3) if name == "dwta" else bits,
+            )  # fmt: skip
+            label = f"{name}/{share} L={n_tables}"
+            sources[label] = LSHCandidates(family, N_CANDIDATES, 10**9, 0)
+    found = []
+    for label, source in sources.items():
+        source.find(network, hidden, 8, 0, 2)  # builds tables, compiles
+        start = time.perf_counter()
+        indptr, ids = source.find(network, hidden, hidden.shape[0], 0, 2)
+        ms = 1e3 * (time.perf_counter() - start) / hidden.shape[0]
+        share = np.mean(
+            [np.isin(best[i], ids[indptr[i] : indptr[i + 1]]).mean() for i in range(len(rows))]
+        )
+        found.append({"source": label, "recall": float(share), "ms_a_row": ms})
+        print(f"{label:20s} recall {share:.3f}, {ms:.3f} ms a row", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data")
+    parser.add_argument("--sets", default="bundled")
+    parser.add_argument("--synthetic", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--samplers", default=",".join(SAMPLERS))
+    parser.add_argument("--recall", action="store_true")
+    args = parser.parse_args()
+    sets = {name: load(name, args.data) for name in args.sets.split(",") if name}
+    if args.synthetic:
+        sets[f"synthetic-{args.synthetic}"] = synthetic(args.synthetic)
+    results: dict[str, dict] = {}
+    for name, parts in sets.items():
+        print(f"\n{name}: {parts[0].shape[0]} rows, {parts[2].shape[1]} labels")
+        results[name] = {"quality": [], "recall": recall(parts) if args.recall else []}
+        quality("uniform", tuple(part[:2_000] for part in parts), 1)  # compile
+        for sampler in args.samplers.split(","):
+            entry = quality(sampler, parts, args.seeds)
+            results[name]["quality"].append(entry)
+            columns = []
+            for key in ("P@1", "P@5", "processor_s"):
+                values = [run[key] for run in entry["runs"]]
+                columns.append(
+                    f"{key} {statistics.median(values):.4f} ({min(values):.4f}-{max(values):.4f})"
+                )
+            print(f"{sampler:12s} " + "  ".join(columns), flush=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "sampling.json").write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
