@@ -3,5 +3,11 @@
 from sklsh._classifier import SparseLSHMLPClassifier
 from sklsh._federated import FederatedLSHClassifier
 from sklsh._hasher import CompressedLSHHasher
+from sklsh._recommender import LSHRecommender
 
-__all__ = ["CompressedLSHHasher", "FederatedLSHClassifier", "SparseLSHMLPClassifier"]
+__all__ = [
+    "CompressedLSHHasher",
+    "FederatedLSHClassifier",
+    "LSHRecommender",
+    "SparseLSHMLPClassifier",
+]

@@ -1,0 +1,100 @@
+"""What items are called outside: column numbers, integers or text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ItemIds:
+    """Names of the columns, and where each is.
+
+    Attributes
+    ----------
+    names : ndarray (n_items,)
+    given : bool
+        False: the names are the column numbers.
+    """
+
+    names: np.ndarray
+    given: bool
+
+    @classmethod
+    def learn(cls, item_ids, n_items: int) -> ItemIds:
+        """Names as given, or column numbers.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Not 1-d, not one an item, repeated, neither integers nor text.
+        """
+        if item_ids is None:
+            return cls(np.arange(n_items), False)
+        names = np.asarray(item_ids)
+        if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel()):
+            names = names.astype(str)
+        if names.shape != (n_items,):
+            raise ValueError(
+                f"item_ids must be 1-d, one for each of the {n_items} items, "
+                f"got shape {names.shape}"
+            )
+        if names.dtype.kind not in "iuU":
+            raise TypeError(f"item_ids must be integers or text, got dtype {names.dtype}")
+        if names.dtype.kind == "u":
+            names = names.astype(np.int64)
+        unique, counts = np.unique(names, return_counts=True)
+        if unique.shape[0] < n_items:
+            raise ValueError(f"item_ids must differ, got {unique[counts > 1][0]!r} twice")
+        return cls(names, True)
+
+    def extend(self, item_ids, n_items: int) -> ItemIds:
+        """Names of as many or more columns; those known must be the same."""
+        n_old = self.names.shape[0]
+        if item_ids is None:
+            if n_items == n_old:
+                return self
+            if self.given:
+                raise ValueError(
+                    f"item_ids must name the {n_items - n_old} new items, got None: "
+                    "the items of fit have names"
+                )
+            return ItemIds.learn(None, n_items)
+        names = ItemIds.learn(item_ids, n_items)
+        if not np.array_equal(names.names[:n_old], self.names):
+            raise ValueError(f"item_ids must begin with the {n_old} known ones, got others")
+        return names
+
+    def columns(self, ids, argument: str) -> np.ndarray:
+        """Columns of items, in the shape of `ids` (a scalar or 1-d).
+
+        Raises
+        ------
+        ValueError, TypeError
+            An id that no item has; ids of another kind; more dimensions.
+        """
+        ids = np.asarray(ids)
+        if ids.ndim > 1:
+            raise ValueError(f"{argument} must be a scalar or 1-d, got shape {ids.shape}")
+        if not ids.size:
+            return np.empty(ids.shape, dtype=np.int64)
+        kind = "text" if self.names.dtype.kind == "U" else "integers"
+        if ids.dtype.kind not in ("U" if kind == "text" else "iu"):
+            raise TypeError(f"{argument} must be item ids ({kind}), got dtype {ids.dtype}")
+        order = np.argsort(self.names) if self.given else self.names
+        at = np.minimum(np.searchsorted(self.names[order], ids), self.names.shape[0] - 1)
+        columns = order[at]
+        unknown = self.names[columns] != ids
+        if np.any(unknown):
+            allowed = "" if self.given else f" in [0, {self.names.shape[0]})"
+            first = np.atleast_1d(ids)[np.atleast_1d(unknown)][0]
+            raise ValueError(f"{argument} must be ids of items{allowed}, got {first!r}")
+        return columns
+
+    def names_of(self, columns: np.ndarray) -> np.ndarray:
+        """Names of columns; of -1 it is -1, or "" among text."""
+        if not self.given:
+            return columns
+        padding = self.names.dtype.type("" if self.names.dtype.kind == "U" else -1)
+        return np.where(columns >= 0, self.names[columns], padding)

@@ -1,0 +1,190 @@
+"""`Autoencoder`: a learner that reads a user's items and names them, and the items' votes.
+
+Part of the input is dropped in training, so that the network learns to name items that it
+does not see (S. Sedhain et al., "AutoRec", WWW 2015; D. Liang et al., "Variational
+autoencoders for collaborative filtering", WWW 2018).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._threads import one_blas_thread
+from sklsh.network.calibration import hits
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.fitting import fit_epochs
+from sklsh.network.growth import grow_items
+from sklsh.network.interactions import (
+    drawn_entries,
+    item_weights,
+    keep_entries,
+    leave_some_out,
+    network_rows,
+)
+from sklsh.network.learner import PROTOTYPE_SCALE, Learner
+from sklsh.network.prototypes import set_prototypes
+from sklsh.network.retrieval import best_items, popular_items
+from sklsh.network.rows import SparseRows
+from sklsh.network.settings import Settings
+
+HIDDEN_SHARE = 0.2
+"""Share of a held-out user's items that are hidden, to be found from the others."""
+
+WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
+DEFAULT_WEIGHT = 4.0
+"""Of the votes, where no user was held out to fit it on."""
+
+DEPTH = 20
+"""The weight is the one with the best nDCG at so many items."""
+
+
+@dataclass
+class Autoencoder:
+    """What a fitted recommender keeps.
+
+    Attributes
+    ----------
+    learner : Learner
+        Features and labels of its network are the items.
+    counts : ndarray (n_items,), int64
+        Users that have each item.
+    n_users : int
+    memory : ItemMemory or None
+    """
+
+    learner: Learner
+    counts: np.ndarray
+    n_users: int = 0
+    memory: ItemMemory | None = None
+
+    @classmethod
+    def start(cls, n_items: int, settings: Settings, seed: int) -> Autoencoder:
+        unit = SparseRows.from_classes(np.zeros(1, dtype=np.int32))
+        learner = Learner.start(unit, n_items, n_items, settings, seed)
+        memory = None
+        if settings.n_neighbors:
+            memory = ItemMemory.empty(n_items, min(settings.n_neighbors, max(1, n_items - 1)))
+        return cls(learner, np.zeros(n_items, dtype=np.int64), memory=memory)
+
+    @property
+    def n_items(self) -> int:
+        return self.counts.shape[0]
+
+    def _count(self, R: SparseRows) -> None:
+        self.counts += np.bincount(R.indices, minlength=self.n_items)
+        self.n_users += R.n_rows
+
+    def inputs(self, R: SparseRows) -> SparseRows:
+        """Rows that the network reads: idf-weighted, of unit norm."""
+        return network_rows(R, item_weights(self.counts, self.n_users))
+
+    def _thinned(self, R: SparseRows, rate: float, pass_number: int) -> SparseRows:
+        """Input rows without a share `rate` of the entries, others in each pass."""
+        if not rate:
+            return self.inputs(R)
+        return self.inputs(keep_entries(R, ~drawn_entries(R, rate, self._seed(pass_number))))
+
+    def _seed(self, number: int) -> int:
+        return self.learner.seed * 1_000_003 + number
+
+    def fit(
+        self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1, on_epoch=None
+    ) -> None:
+        """Train on all users but a few, fit the votes' weight on these, let all vote."""
+        learner = self.learner
+        self._count(R)
+        rng = np.random.default_rng([learner.seed, learner.n_steps])
+        order = rng.permutation(R.n_rows).astype(np.int32)
+        held_out, train = order[: settings.n_validation], np.sort(order[settings.n_validation :])
+        tests = leave_some_out(R.take(held_out), HIDDEN_SHARE, learner.seed)
+        with one_blas_thread():
+            learner.network.see(R.indices, only=learner.n_steps == 0)
+            set_prototypes(
+                learner.network, self.inputs(R), R, train, learner.optimizer.untouched_neurons(),
+                PROTOTYPE_SCALE, None, n_threads,
+            )  # fmt: skip
+            learner.sampler = None
+            trainer = learner._trainer(settings, n_threads)
+            first = learner.n_steps
+            learner.history = fit_epochs(
+                trainer, R, R, train, settings, validation=held_out, rng=rng,
+                corrupt=lambda epoch: self._thinned(R, input_dropout, first + epoch),
+                judge=lambda: self.ndcg(*tests, n_threads, votes=False),
+                on_epoch=on_epoch or (lambda epoch, history: None),
+            )  # fmt: skip
+            learner.n_steps, learner.sampler = trainer.step_count, None
+        if self.memory is not None:
+            self.memory.update(R.take(train), n_threads)
+            self._fit_weight(*tests, n_threads)
+            self.memory.update(R.take(held_out), n_threads)
+
+    def _fit_weight(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
+        """The weight of the votes with the best nDCG on hidden items of held-out users."""
+        self.memory.weight = DEFAULT_WEIGHT
+        if not hidden.indices.size:
+            return
+        scores = []
+        for weight in WEIGHTS:
+            self.memory.weight = weight
+            scores.append(self.ndcg(visible, hidden, n_threads))
+        self.memory.weight = WEIGHTS[int(np.argmax(scores))]
+
+    def partial_fit(
+        self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1
+    ) -> None:
+        """One pass over new users. Costs what their rows cost, whatever came before."""
+        self._count(R)
+        learner = self.learner
+        inputs = self._thinned(R, input_dropout, learner.n_steps)
+        learner.partial_fit(inputs, R, settings, n_threads=n_threads)
+        if self.memory is not None:
+            self.memory.weight = self.memory.weight or DEFAULT_WEIGHT
+            self.memory.update(R, n_threads)
+
+    def grow(self, n_items: int) -> None:
+        """Make room for items that come with the next rows."""
+        grow_items(self.learner, n_items)
+        tail = np.zeros(n_items - self.n_items, dtype=np.int64)
+        self.counts = np.concatenate([self.counts, tail])
+        if self.memory is not None:
+            self.memory = self.memory.grow(n_items)
+
+    def known_items(self) -> np.ndarray:
+        """Items that anybody has had, ascending int32."""
+        return np.flatnonzero(self.counts).astype(np.int32)
+
+    def topk(
+        self, R: SparseRows, k: int, pool=None, *, exclude: bool, n_threads: int = 1,
+        votes: bool = True,
+    ):  # fmt: skip
+        """Best items of each row, ``(n_rows, k)`` ids and scores; empty rows get popular ones.
+
+        `pool`: items that may be named, ascending; None: all. Those that nobody has had
+        never are.
+        """
+        known = self.known_items()
+        pool = known if pool is None else np.intersect1d(pool, known)
+        items, scores = best_items(
+            self.learner.network, self.memory if votes else None, R, self.inputs(R), k, pool,
+            exclude=exclude, n_threads=n_threads,
+        )  # fmt: skip
+        empty = R.counts() == 0
+        if empty.any():
+            items[empty], scores[empty] = popular_items(self.counts, k, pool)
+        return items, scores
+
+    def ndcg(
+        self, visible: SparseRows, hidden: SparseRows, n_threads: int, *, votes=True, depth=DEPTH
+    ) -> float:
+        """Mean nDCG of the hidden items, given the visible ones, over rows that have some."""
+        rows = np.flatnonzero(hidden.counts()).astype(np.int32)
+        if not rows.size:
+            return 0.0
+        found, _ = self.topk(
+            visible.take(rows), depth, exclude=True, n_threads=n_threads, votes=votes
+        )
+        gains = 1 / np.log2(np.arange(2, depth + 2))
+        best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
+        return float((hits(found, hidden, rows) @ gains / best).mean())

@@ -1,0 +1,157 @@
+"""The best items of users: logits of the network plus votes of items, some items left out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklsh._threads import blocks, one_blas_thread, run_blocks
+from sklsh.kernels.interactions import mask_columns_csr, merge_item_votes_topk
+from sklsh.kernels.topk import select_topk_rows
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.model import WideNetwork
+from sklsh.network.rows import SparseRows
+
+ROWS, ITEMS = 256, 2048
+"""A block's logits, 2 MB, stay in a core's share of the cache."""
+
+QUERIES = 64
+"""Rows of one task of votes; each task has scratch of two numbers an item."""
+
+USERS = 4096
+"""Rows whose hidden vectors are held at once."""
+
+SHARPNESS = np.float32(100.0)
+"""A row's largest vote is 1; ranking hardly changes between 100 and 1000."""
+
+MASKED = np.float32(-1e30)
+"""A logit below any other, and finite: kernels in fast arithmetic must meet no infinity."""
+
+
+@one_blas_thread()
+def best_items(
+    network: WideNetwork,
+    memory: ItemMemory | None,
+    R: SparseRows,
+    inputs: SparseRows,
+    k: int,
+    pool: np.ndarray,
+    *,
+    exclude: bool,
+    n_threads: int = 1,
+):
+    """The `k` best of the items `pool` for each row.
+
+    Parameters
+    ----------
+    R, inputs : SparseRows
+        Users' items, and the rows that the network reads.
+    pool : ndarray of int32
+        Items that may be named, ascending.
+    exclude : bool
+        Leave out a row's own items.
+
+    Returns
+    -------
+    items : ndarray (n_rows, k), int64
+        Best first, padded with -1.
+    scores : ndarray (n_rows, k), float32
+        Padded with -inf.
+
+    Notes
+    -----
+    O(n_rows * len(pool) * n_hidden) in blocks. Exact.
+    """
+    items = np.full((R.n_rows, k), -1, dtype=np.int64)
+    scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
+    if not pool.size:
+        return items, scores
+    position_of = np.full(network.n_labels, -1, dtype=np.int32)
+    position_of[pool] = np.arange(pool.shape[0], dtype=np.int32)
+    for start, stop in blocks(R.n_rows, USERS):
+        rows = np.arange(start, stop, dtype=np.int32)
+        hidden = network.hidden(inputs, rows, n_threads)
+        found = _network_topk(network, hidden, R, rows, k, pool, position_of, exclude, n_threads)
+        if memory is not None and memory.weight > 0:
+            found = _with_votes(
+                network, memory, hidden, R, rows, found, position_of, exclude, n_threads
+            )
+        items[start:stop], scores[start:stop] = found
+    return items, scores
+
+
+def _network_topk(network, hidden, R, rows, k, pool, position_of, exclude, n_threads):
+    items = np.full((rows.shape[0], k), -1, dtype=np.int64)
+    scores = np.full((rows.shape[0], k), -np.inf, dtype=np.float32)
+    whole = pool.shape[0] == network.n_labels
+
+    def task(start, stop):
+        logits = np.empty((stop - start, ITEMS), dtype=np.float32)
+        for first, last in blocks(pool.shape[0], ITEMS):
+            ids, part = pool[first:last], logits[:, : last - first]
+            weights = network.head_weights[first:last] if whole else network.head_weights[ids]
+            np.matmul(hidden[start:stop], weights.T, out=part)
+            if exclude:
+                mask_columns_csr(
+                    R.indptr, R.indices, rows, position_of, first, MASKED, part, start, stop
+                )
+            select_topk_rows(
+                part, network.head_bias[ids], ids,
+                scores[start:stop], items[start:stop], 0, stop - start,
+            )  # fmt: skip
+
+    run_blocks(task, blocks(rows.shape[0], ROWS), n_threads)
+    masked = scores < MASKED / 2
+    items[masked], scores[masked] = -1, -np.inf
+    return items, scores
+
+
+def _with_votes(network, memory, hidden, R, rows, found, position_of, exclude, n_threads):
+    items = np.full(found[0].shape, -1, dtype=np.int64)
+    scores = np.full(found[0].shape, -np.inf, dtype=np.float32)
+    scales = memory.scales()
+
+    def task(start, stop):
+        merge_item_votes_topk(
+            hidden, network.head_weights, network.head_bias, rows, *R,
+            memory.ids, memory.values, *scales, np.float32(memory.weight), SHARPNESS,
+            position_of, exclude, np.zeros(network.n_labels, dtype=np.float32),
+            np.empty(network.n_labels, dtype=np.int32), *found, items, scores, start, stop,
+        )  # fmt: skip
+
+    run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)
+    return items, scores
+
+
+def popular_items(counts: np.ndarray, k: int, pool: np.ndarray):
+    """The `k` items of `pool` with the most users, ``(k,)`` ids and log shares, padded."""
+    items = np.full(k, -1, dtype=np.int64)
+    scores = np.full(k, -np.inf, dtype=np.float32)
+    best = pool[np.argsort(-counts[pool], kind="stable")[:k]]
+    items[: best.shape[0]] = best
+    scores[: best.shape[0]] = np.log(counts[best] / counts.sum())
+    return items, scores
+
+
+def similar_rows(network: WideNetwork, items: np.ndarray, k: int, pool: np.ndarray):
+    """The items of `pool` whose head rows have the largest cosines with those of `items`.
+
+    ``(n, k)`` ids and cosines, best first, padded with -1 and -inf; a row of zeros is like
+    none. O(n * len(pool) * n_hidden).
+    """
+    found = np.full((items.shape[0], k), -1, dtype=np.int64)
+    scores = np.full((items.shape[0], k), -np.inf, dtype=np.float32)
+    head = network.head_weights[pool]
+    norms = np.sqrt(np.einsum("ij,ij->i", head, head))
+    pool, head, norms = pool[norms > 0], head[norms > 0], norms[norms > 0]
+    bias = np.zeros(pool.shape[0], dtype=np.float32)
+    for start, stop in blocks(items.shape[0], ROWS):
+        queries = network.head_weights[items[start:stop]]
+        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
+        cosines = (queries / np.where(lengths > 0, lengths, 1.0)[:, None]) @ head.T / norms
+        select_topk_rows(
+            cosines.astype(np.float32), bias, pool, scores[start:stop], found[start:stop],
+            0, stop - start,
+        )  # fmt: skip
+        nothing = np.flatnonzero(lengths == 0) + start
+        found[nothing], scores[nothing] = -1, -np.inf
+    return found, scores
