@@ -109,9 +109,7 @@ class Trainer:
         for ids, offset in self.sampler.propose(
             network, hidden, self._slots, self.step_count, n_threads
         ):
-            n_active = stamp_ids(
-                ids, np.float32(offset), self._slots, active, offsets, n_active
-            )
+            n_active = stamp_ids(ids, np.float32(offset), self._slots, active, offsets, n_active)
         offsets[:n_active] += network.head_bias[active[:n_active]]
         if self.dropout:
             dropout_rows(
@@ -224,9 +222,7 @@ class Trainer:
         starts = self._buffer("starts", (n_entries + 1,), np.int64)
         columns = self._buffer("columns", (n_entries,), np.int32)
         values = self._buffer("values", (n_entries,))
-        n_found = transpose_batch(
-            *X, rows, self._feature_slots, features, starts, columns, values
-        )
+        n_found = transpose_batch(*X, rows, self._feature_slots, features, starts, columns, values)
         spans = blocks(n_found, FEATURES)
         scratch = self._buffer("scratch", (max(1, len(spans)), gradient.shape[1]))
 
