@@ -103,59 +103,31 @@ def vote_items(
 
 
 @nb.njit(nogil=True, cache=True)
-def mask_columns_csr(indptr, indices, rows, position_of, first, mask, scores, start, stop):
-    """``scores[i - start, c - first] = mask`` for the entries' columns c of ``rows[start:stop]``.
-
-    ``position_of[j]`` is item j's column, -1 for none; columns outside the block are skipped.
-    """
-    last = first + scores.shape[1]
-    for i in range(start, stop):
-        for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            column = position_of[indices[position]]
-            if first <= column < last:
-                scores[i - start, column - first] = mask
-
-
-@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
-def merge_item_votes_topk(
-    hidden, weights, bias, rows, indptr, indices, data, ids, values, source_scale, target_scale,
-    weight, sharpness, position_of, exclude, votes, voted, net_items, net_scores, items, scores,
-    start, stop,
+def offset_rows(
+    rows, indptr, indices, data, ids, values, source_scale, target_scale, weight, sharpness,
+    position_of, exclude, mask, votes, voted, out, start, stop,
 ):  # fmt: skip
-    """Top k of ``logit + weight * log1p(sharpness * votes)`` of hidden rows ``start:stop``.
+    """What is added to the logits of ``rows[start:stop]``: bonuses of votes, `mask` to exclude.
 
-    From the network's own top k and the items voted for: exact when ``net_items`` is, as
-    votes only add. Items with ``position_of[j] < 0`` and, if `exclude`, those of the row
-    itself are left out. ``items`` must hold -1 and ``scores`` -inf, `votes` (n_items,) 0.
+    Row i's offsets, ``weight * log1p(sharpness * votes)``, go to ``out[i - start]`` at the
+    columns that `position_of` gives the items (-1: none); the rest is 0. With `exclude`, a
+    row's own items get `mask`. `votes` (n_items,) float32 must be 0, `voted` is scratch.
     """
-    last = items.shape[1] - 1
     for i in range(start, stop):
-        n_voted = vote_items(
-            rows[i], indptr, indices, data, ids, values, source_scale, target_scale, votes, voted
-        )
-        for j in range(net_items.shape[1]):
-            item = net_items[i, j]
-            if item < 0:
-                break
-            if votes[item] == np.float32(0.0) and beats(
-                net_scores[i, j], item, scores[i, last], items[i, last]
-            ):
-                push_topk(net_scores[i, j], item, scores[i], items[i])
+        target = out[i - start]
+        target[:] = np.float32(0.0)
+        if weight > np.float32(0.0):
+            n_voted = vote_items(
+                rows[i], indptr, indices, data, ids, values, source_scale, target_scale,
+                votes, voted,
+            )  # fmt: skip
+            for v in range(n_voted):
+                column = position_of[voted[v]]
+                if column >= 0:
+                    target[column] = weight * np.log1p(sharpness * votes[voted[v]])
+                votes[voted[v]] = np.float32(0.0)
         if exclude:
             for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                # Not 0: the item keeps its place in `voted`, to be cleared.
-                votes[indices[position]] = np.float32(-1.0)
-        for v in range(n_voted):
-            item = voted[v]
-            if votes[item] > np.float32(0.0) and position_of[item] >= 0:
-                source = weights[item]
-                total = np.float32(0.0)
-                for column in range(source.shape[0]):
-                    total += source[column] * hidden[i, column]
-                total += bias[item] + weight * np.log1p(sharpness * votes[item])
-                if beats(total, item, scores[i, last], items[i, last]):
-                    push_topk(total, item, scores[i], items[i])
-            votes[item] = np.float32(0.0)
-        if exclude:
-            for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
-                votes[indices[position]] = np.float32(0.0)
+                column = position_of[indices[position]]
+                if column >= 0:
+                    target[column] = mask

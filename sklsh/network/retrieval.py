@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from sklsh._threads import blocks, one_blas_thread, run_blocks
-from sklsh.kernels.interactions import mask_columns_csr, merge_item_votes_topk
+from sklsh.kernels.interactions import offset_rows
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
-ROWS, ITEMS = 256, 2048
-"""A block's logits, 2 MB, stay in a core's share of the cache."""
+ITEMS = 2048
+"""Items of a block of logits, which stays in a core's share of the cache."""
 
-QUERIES = 64
-"""Rows of one task of votes; each task has scratch of two numbers an item."""
+ROWS, OFFSETS = (16, 256), 1 << 22
+"""A task has so many rows, as keeps its rows' offsets - one an item - to 16 MB if it can."""
 
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
@@ -65,60 +65,40 @@ def best_items(
     scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
     if not pool.size:
         return items, scores
+    if memory is None:
+        memory = ItemMemory.empty(network.n_labels, 0)
+    scales, n_items = memory.scales(), pool.shape[0]
     position_of = np.full(network.n_labels, -1, dtype=np.int32)
-    position_of[pool] = np.arange(pool.shape[0], dtype=np.int32)
-    for start, stop in blocks(R.n_rows, USERS):
-        rows = np.arange(start, stop, dtype=np.int32)
+    position_of[pool] = np.arange(n_items, dtype=np.int32)
+    whole = n_items == network.n_labels
+    row_block = int(np.clip(OFFSETS // n_items, *ROWS))
+
+    for begin, end in blocks(R.n_rows, USERS):
+        rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
-        found = _network_topk(network, hidden, R, rows, k, pool, position_of, exclude, n_threads)
-        if memory is not None and memory.weight > 0:
-            found = _with_votes(
-                network, memory, hidden, R, rows, found, position_of, exclude, n_threads
-            )
-        items[start:stop], scores[start:stop] = found
-    return items, scores
 
-
-def _network_topk(network, hidden, R, rows, k, pool, position_of, exclude, n_threads):
-    items = np.full((rows.shape[0], k), -1, dtype=np.int64)
-    scores = np.full((rows.shape[0], k), -np.inf, dtype=np.float32)
-    whole = pool.shape[0] == network.n_labels
-
-    def task(start, stop):
-        logits = np.empty((stop - start, ITEMS), dtype=np.float32)
-        for first, last in blocks(pool.shape[0], ITEMS):
-            ids, part = pool[first:last], logits[:, : last - first]
-            weights = network.head_weights[first:last] if whole else network.head_weights[ids]
-            np.matmul(hidden[start:stop], weights.T, out=part)
-            if exclude:
-                mask_columns_csr(
-                    R.indptr, R.indices, rows, position_of, first, MASKED, part, start, stop
-                )
-            select_topk_rows(
-                part, network.head_bias[ids], ids,
-                scores[start:stop], items[start:stop], 0, stop - start,
+        def task(start, stop, rows=rows, hidden=hidden):
+            offsets = np.empty((stop - start, n_items), dtype=np.float32)
+            offset_rows(
+                rows, *R, memory.ids, memory.values, *scales, np.float32(memory.weight),
+                SHARPNESS, position_of, exclude, MASKED,
+                np.zeros(network.n_labels, dtype=np.float32),
+                np.empty(network.n_labels, dtype=np.int32), offsets, start, stop,
             )  # fmt: skip
+            logits = np.empty((stop - start, ITEMS), dtype=np.float32)
+            own = slice(rows[0] + start, rows[0] + stop)
+            for first, last in blocks(n_items, ITEMS):
+                ids, part = pool[first:last], logits[:, : last - first]
+                weights = network.head_weights[first:last] if whole else network.head_weights[ids]
+                np.matmul(hidden[start:stop], weights.T, out=part)
+                part += offsets[:, first:last]
+                select_topk_rows(
+                    part, network.head_bias[ids], ids, scores[own], items[own], 0, stop - start
+                )
 
-    run_blocks(task, blocks(rows.shape[0], ROWS), n_threads)
+        run_blocks(task, blocks(rows.shape[0], row_block), n_threads)
     masked = scores < MASKED / 2
     items[masked], scores[masked] = -1, -np.inf
-    return items, scores
-
-
-def _with_votes(network, memory, hidden, R, rows, found, position_of, exclude, n_threads):
-    items = np.full(found[0].shape, -1, dtype=np.int64)
-    scores = np.full(found[0].shape, -np.inf, dtype=np.float32)
-    scales = memory.scales()
-
-    def task(start, stop):
-        merge_item_votes_topk(
-            hidden, network.head_weights, network.head_bias, rows, *R,
-            memory.ids, memory.values, *scales, np.float32(memory.weight), SHARPNESS,
-            position_of, exclude, np.zeros(network.n_labels, dtype=np.float32),
-            np.empty(network.n_labels, dtype=np.int32), *found, items, scores, start, stop,
-        )  # fmt: skip
-
-    run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)
     return items, scores
 
 
@@ -144,7 +124,7 @@ def similar_rows(network: WideNetwork, items: np.ndarray, k: int, pool: np.ndarr
     norms = np.sqrt(np.einsum("ij,ij->i", head, head))
     pool, head, norms = pool[norms > 0], head[norms > 0], norms[norms > 0]
     bias = np.zeros(pool.shape[0], dtype=np.float32)
-    for start, stop in blocks(items.shape[0], ROWS):
+    for start, stop in blocks(items.shape[0], ROWS[1]):
         queries = network.head_weights[items[start:stop]]
         lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
         cosines = (queries / np.where(lengths > 0, lengths, 1.0)[:, None]) @ head.T / norms
