@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -22,6 +22,7 @@ from sklsh._validation import check_hidden_layer_sizes, check_same_length, check
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.federated.device import Device
 from sklsh.federated.ledger import Ledger
+from sklsh.federated.privacy import epsilon_spent
 from sklsh.federated.rounds import run_round, set_prototypes, take_census
 from sklsh.federated.server import Plan, Server
 from sklsh.federated.settings import BODY_EXCHANGES, PAYLOADS, DeviceSettings, resolve_device
@@ -59,10 +60,10 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         What is trained, and predicts; None: one with default settings. Its `sampler` says
         how a device picks neurons beside its labels: "lsh" with hash tables over the
         sketch; "random" or "uniform" at random, without a sketch; "labels" none; "all" the
-        whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "random" above.
+        whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "lsh" above.
         `n_active` is the number of these neurons a round ("auto": 1,024). `max_iter`,
         early stopping and the neighbours' votes are not used.
-    n_rounds : int, default=20
+    n_rounds : int, default=10
     local_steps : int or None, default=None
         Batches that a device trains on in a round. None: one pass over its rows.
     device_params : dict, list of dict or dict of dicts, default=None
@@ -80,9 +81,8 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     n_decoys : float, default=0
         Random ids in a request, as a multiple of the others, so that it does not list the
         device's labels and features in clear.
-    body_exchange : {"touched", "full", "local"}, default="touched"
-        First-layer rows that travel: of features in the round's rows, all, or none (each
-        device keeps a first layer of its own: see Notes).
+    body_exchange : {"touched", "full"}, default="touched"
+        First-layer rows that travel: of features in the round's rows, or all.
     payload : {"float32", "float16"}, default="float32"
         Type of weights and changes on the wire.
     prototypes : bool, default=True
@@ -90,8 +90,17 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         devices send; costs about a round's traffic.
     fraction : float in (0, 1], default=1.0
         Share of the devices invited to a round.
-    server_learning_rate : float, default=1.5
-        Factor of the averaged change.
+    server_learning_rate : float, default=1.0
+        Factor of the averaged change, beside a power of the number of holders (see
+        `sklsh.federated.Plan`).
+    clip_norm : float or None, default=None
+        Longest change of one device, all parameters together; longer ones are scaled down.
+    noise_multiplier : float, default=0.0
+        Above 0: device-level differential privacy, by noise of standard deviation
+        ``noise_multiplier * clip_norm`` on the sum of changes. Needs `clip_norm`, the mean
+        as aggregation, and the package dp-accounting. Prototypes are not used then.
+    delta : float in (0, 1), default=1e-5
+        For the epsilon that `history_` reports.
     n_jobs : int, default=None
         Devices at a time. Never changes a result.
     random_state : int, RandomState instance or None, default=None
@@ -156,6 +165,9 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         "prototypes": ["boolean"],
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "server_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
+        "noise_multiplier": [Interval(Real, 0, None, closed="left")],
+        "delta": [Interval(Real, 0, 1, closed="neither")],
         "n_jobs": [None, Interval(Integral, None, -1, closed="right"), POSITIVE],
         "random_state": ["random_state"],
         "verbose": ["boolean"],
@@ -168,7 +180,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self,
         estimator=None,
         *,
-        n_rounds=20,
+        n_rounds=10,
         local_steps=None,
         device_params=None,
         aggregation="mean",
@@ -179,7 +191,10 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         payload="float32",
         prototypes=True,
         fraction=1.0,
-        server_learning_rate=1.5,
+        server_learning_rate=1.0,
+        clip_norm=None,
+        noise_multiplier=0.0,
+        delta=1e-5,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -197,6 +212,9 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self.prototypes = prototypes
         self.fraction = fraction
         self.server_learning_rate = server_learning_rate
+        self.clip_norm = clip_norm
+        self.noise_multiplier = noise_multiplier
+        self.delta = delta
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -275,6 +293,13 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     def _train(self, estimator, X, targets, Y, groups, *, first):
         check_same_length(X, Y)
         device_ids, places = _check_groups(groups, X.shape[0])
+        if self.noise_multiplier > 0:
+            if self.clip_norm is None or self.aggregation != "mean":
+                raise ValueError(
+                    'noise_multiplier > 0 needs a clip_norm and aggregation="mean", got '
+                    f"clip_norm={self.clip_norm!r} and aggregation={self.aggregation!r}"
+                )
+            epsilon_spent(self.noise_multiplier, self.fraction, 1, self.delta)
         rows, n_labels = SparseRows.from_matrix(X), targets.classes.shape[0]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         params = estimator.get_params()
@@ -285,6 +310,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
             learning_rate=settings.learning_rate_init, body_exchange=self.body_exchange,
             payload=self.payload, **_fold_of(settings),
             aggregation=self.aggregation, server_learning_rate=self.server_learning_rate,
+            clip_norm=self.clip_norm, noise_multiplier=self.noise_multiplier,
         )  # fmt: skip
         ledger = Ledger() if first else self.ledger_
         history = [] if first else self.history_
@@ -297,6 +323,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         census = take_census(transport, ledger)
         if not census:
             raise ValueError("transport must reach at least one device, got no usable answer")
+        plan = replace(plan, **_limits(census, settings, self.local_steps, self.fraction))
         if first:
             row_norm = float(np.median([c.row_norm for c in census.values()]))
             network = WideNetwork.initialise(
@@ -305,7 +332,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
                 rng=np.random.default_rng(seed),
             )  # fmt: skip
             server = Server(network, RowwiseAdagrad.for_network(network), plan, seed)
-            if self.prototypes:
+            if self.prototypes and not plan.private:
                 set_prototypes(server, transport, ledger, PROTOTYPE_SCALE)
         else:
             server = self.server_.resume(plan)
@@ -319,6 +346,10 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
                 "bytes_down": ledger.total(round=report.round, direction="down"),
                 "seconds": time.perf_counter() - began,
             }
+            if plan.private:
+                entry["epsilon"] = epsilon_spent(
+                    self.noise_multiplier, self.fraction, len(history) + 1, self.delta
+                )
             history.append(entry)
             if self.verbose:
                 traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
@@ -408,6 +439,17 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _limits(census, settings: Settings, local_steps, fraction) -> dict:
+    """What devices' sizes say of a round: rows an update may count for, devices expected."""
+    typical = int(np.median([c.n_samples for c in census.values()]))
+    if local_steps is None:
+        # One pass over the rows: a device far larger than the rest counts for ten.
+        max_rows = 10 * typical
+    else:
+        max_rows = local_steps * settings.batch_size
+    return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
 
 
 def _fold_of(settings: Settings) -> dict:

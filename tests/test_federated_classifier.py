@@ -48,7 +48,7 @@ def test_four_devices_learn_what_one_machine_learns(digits):
 
 
 def test_labels_may_be_text_and_devices_too(digits):
-    X, y, X_test, y_test = digits
+    X, y, X_test, _ = digits
     names = np.array([f"digit {i}" for i in range(10)])
     groups = np.array(["b", "a", "c"])[np.arange(1200) % 3]
     text = FederatedLSHClassifier(n_rounds=3, random_state=0).fit(X, names[y], groups=groups)

@@ -160,7 +160,9 @@ class Device:
     def order(self, invite: Invite) -> np.ndarray:
         """Rows of this round's steps, in order: the next ones of an endless shuffled stream."""
         n_rows, batch_size = self.X.n_rows, self._batch_size()
-        n_steps = self.settings.local_steps or invite.local_steps
+        n_steps = invite.local_steps
+        if self.settings.local_steps is not None:
+            n_steps = min(self.settings.local_steps, n_steps or self.settings.local_steps)
         count = n_steps * batch_size if n_steps else n_rows
         start = invite.round * count
         epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)

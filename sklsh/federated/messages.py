@@ -350,13 +350,13 @@ class Update(Reply):
     loss : float
         Mean loss of these rows.
     head : HeadPart
-    body : BodyPart or None
+    body : BodyPart
     """
 
     n_samples: int
     loss: float
     head: HeadPart
-    body: BodyPart | None
+    body: BodyPart
 
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
@@ -364,8 +364,7 @@ class Update(Reply):
             raise Rejected("nonfinite", f"loss must be finite, got {self.loss!r}")
         if not isinstance(self.head, HeadPart):
             raise Rejected("type", f"head must be a HeadPart, got {type(self.head)}")
+        if not isinstance(self.body, BodyPart):
+            raise Rejected("type", f"body must be a BodyPart, got {type(self.body)}")
         self.head.validate(shape)
-        if self.body is not None:
-            if not isinstance(self.body, BodyPart):
-                raise Rejected("type", f"body must be a BodyPart, got {type(self.body)}")
-            self.body.validate(shape)
+        self.body.validate(shape)

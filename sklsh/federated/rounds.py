@@ -149,9 +149,11 @@ def run_round(
         round no more than that reply.
     """
     devices = sorted(transport.devices)
-    n_invited = max(1, round(fraction * len(devices)))
-    if n_invited < len(devices):
-        devices = sorted(rng.choice(devices, n_invited, replace=False).tolist())
+    if server.plan.private:
+        # What the accountant assumes: each device by a coin of its own.
+        devices = [device for device in devices if rng.random() < fraction]
+    elif (count := max(1, round(fraction * len(devices)))) < len(devices):
+        devices = sorted(rng.choice(devices, count, replace=False).tolist())
     server.open(devices)
     exchange = Exchange(server, transport, ledger, server.round)
     invite = server.invite()
@@ -178,7 +180,7 @@ def run_round(
     updates = exchange.ask("train", Update, questions, slice(1, 2))
     server.apply(list(updates.values()))
 
-    report = RoundReport(server.round, n_invited, len(updates), faults=exchange.faults)
+    report = RoundReport(server.round, len(devices), len(updates), faults=exchange.faults)
     if updates:
         rows = [update.n_samples for update in updates.values()]
         report.loss = float(np.average([u.loss for u in updates.values()], weights=rows))

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sklsh._validation import check_choice, check_int
-from sklsh.network.settings import Settings
+from sklsh.network.settings import DENSE_LABELS, Settings
 
-BODY_EXCHANGES = ("full", "touched", "local")
+BODY_EXCHANGES = ("full", "touched")
 PAYLOADS = ("float32", "float16")
 
 SHARED = (
@@ -78,6 +78,10 @@ def resolve_device(
         check_int(options["local_steps"], "local_steps", 1)
     if "local_sampler" in options:
         check_choice(options["local_sampler"], "local_sampler", LOCAL_SAMPLERS)
+    if merged["sampler"] == "auto":
+        # At equal requests, neurons that collide beat random ones: no device can re-rank
+        # candidates exactly, as training in one place does.
+        merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
     training = Settings.resolve(merged, n_samples, n_labels)
     n_active = merged["n_active"]
     if isinstance(n_active, str):

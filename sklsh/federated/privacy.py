@@ -1,0 +1,125 @@
+"""Differential privacy of devices: clipped changes, Gaussian noise, and what epsilon it buys.
+
+A device's whole update is scaled to length `clip_norm` at most. The server sums the updates,
+adds Gaussian noise of standard deviation ``noise_multiplier * clip_norm`` to *every*
+parameter (noise on touched rows alone would show which were touched) and divides by the
+expected number of devices, a constant. Each device is invited with probability `fraction`,
+on its own. Whoever sees the models of all rounds then learns of one device's data no more
+than (epsilon, delta) allows. The server itself is trusted: it sees requests and updates.
+
+References
+----------
+M. Abadi et al. "Deep learning with differential privacy", CCS 2016; H. B. McMahan et al.
+"Learning differentially private recurrent language models", ICLR 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from sklsh.federated.messages import BodyPart, HeadPart, Update
+from sklsh.network.model import WideNetwork
+
+BLOCK = 4096
+"""Rows that noise is drawn for at a time."""
+
+
+def changes_of(update: Update) -> list[np.ndarray]:
+    """The arrays of an update that move parameters: not ids, not accumulators."""
+    half = len(update.body.dense) // 2
+    return [update.head.weights, update.head.bias, update.body.rows, *update.body.dense[:half]]
+
+
+def norm_of(update: Update) -> float:
+    """Euclidean length of everything that an update moves."""
+    return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in changes_of(update))))
+
+
+def clipped(update: Update, clip_norm: float) -> Update:
+    """The update, scaled down to length `clip_norm` if it is longer."""
+    scale = np.float32(min(1.0, clip_norm / max(norm_of(update), 1e-30)))
+    if scale == 1.0:
+        return update
+
+    def scaled(array):
+        return array.astype(np.float32) * scale
+
+    head: HeadPart = update.head
+    head = replace(head, weights=scaled(head.weights), bias=scaled(head.bias))
+    body: BodyPart = update.body
+    half = len(body.dense) // 2
+    dense = (*map(scaled, body.dense[:half]), *body.dense[half:])
+    body = replace(body, rows=scaled(body.rows), dense=dense)
+    return replace(update, head=head, body=body)
+
+
+def private_change(
+    network: WideNetwork, updates: list[Update], plan, rng: np.random.Generator
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """``(parameter, change)`` of every parameter that travels: noisy sum / expected devices.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its `clip_norm`, `noise_multiplier` and `expected_devices`.
+
+    Notes
+    -----
+    O(size of the model) a round, on the server alone: noise is not sent.
+    """
+    updates = [clipped(update, plan.clip_norm) for update in updates]
+    deviation = np.float32(plan.noise_multiplier * plan.clip_norm)
+    heads = [update.head for update in updates]
+    targets = [
+        (network.head_weights, [(h.ids, h.weights) for h in heads]),
+        (network.head_bias, [(h.ids, h.bias) for h in heads]),
+    ]
+    bodies = [update.body for update in updates]
+    targets.append((network.body_weights[0], [(b.features, b.rows) for b in bodies]))
+    dense = [*network.body_weights[1:], *network.body_biases]
+    targets += [
+        (array, [(slice(None), b.dense[i]) for b in bodies]) for i, array in enumerate(dense)
+    ]
+    for array, parts in targets:
+        total = np.zeros_like(array)
+        for rows, change in parts:
+            total[rows] += change
+        for start in range(0, array.shape[0], BLOCK):
+            block = total[start : start + BLOCK]
+            block += deviation * rng.standard_normal(block.shape, dtype=np.float32)
+        total /= np.float32(plan.expected_devices)
+        yield array, total
+
+
+def epsilon_spent(noise_multiplier: float, fraction: float, n_rounds: int, delta: float) -> float:
+    """Epsilon of `n_rounds` rounds, by the Renyi accountant of dp-accounting.
+
+    Parameters
+    ----------
+    noise_multiplier : float
+    fraction : float
+        Probability that a device is invited to a round.
+    n_rounds : int
+    delta : float
+
+    Raises
+    ------
+    ImportError
+        Without the package dp-accounting (``pip install sklsh[dp]``).
+    """
+    try:
+        import dp_accounting
+        from dp_accounting.rdp import RdpAccountant
+    except ImportError as error:
+        raise ImportError(
+            "noise_multiplier > 0 needs dp-accounting: pip install sklsh[dp]"
+        ) from error
+    event = dp_accounting.GaussianDpEvent(noise_multiplier)
+    if fraction < 1:
+        event = dp_accounting.PoissonSampledDpEvent(fraction, event)
+    accountant = RdpAccountant()
+    accountant.compose(event, n_rounds)
+    return float(accountant.get_epsilon(delta))
