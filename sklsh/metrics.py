@@ -24,6 +24,7 @@ import numpy as np
 
 from sklsh._numbers import check_number
 from sklsh._ranking import ranked_hits, relevant_labels
+from sklsh._recommender_metrics import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
 from sklsh._scorers import make_topk_scorer, named_scorer
 from sklsh._validation import check_int
 
@@ -33,6 +34,10 @@ __all__ = [
     "ndcg_at_k",
     "psp_at_k",
     "inverse_propensity",
+    "hit_rate_at_k",
+    "mrr_at_k",
+    "coverage_at_k",
+    "novelty_at_k",
     "make_topk_scorer",
     "precision_at_1_scorer",
     "precision_at_5_scorer",

@@ -306,3 +306,34 @@ class DenseNetwork:
             body_bias.insert(0, upstream.sum(axis=0))
             upstream = upstream @ self.body[layer].T
         return body, body_bias, head, head_bias
+
+
+# ---- interactions of users and items -------------------------------------------------------
+
+
+def drawn_entries(indptr, indices, seed, rate):
+    """Whether each CSR entry is drawn: the top half of its hash is below the rate."""
+    return [
+        mix(seed, row, int(item)) >> 32 < int(rate * 2**32)
+        for row, (a, b) in enumerate(pairwise(indptr))
+        for item in indices[a:b]
+    ]
+
+
+def cooccurrences(users):
+    """Dense items x items: sum over users of ``x_i x_j / sum(x)``, diagonal 0."""
+    out = np.zeros((users.shape[1], users.shape[1]))
+    for row in users:
+        if row.sum() > 0:
+            out += np.outer(row, row) / row.sum()
+    np.fill_diagonal(out, 0)
+    return out
+
+
+def item_votes(row, neighbours, source_scale, target_scale):
+    """Votes of one user's items, largest 1."""
+    votes = [
+        target_scale[j] * sum(row[i] * source_scale[i] * neighbours[i, j] for i in range(len(row)))
+        for j in range(len(row))
+    ]
+    return np.array(votes) / max(max(votes), 1e-300)

@@ -1,0 +1,177 @@
+"""Interactions: drawn entries, co-occurrences and their votes, against the naive twins."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklsh.kernels.interactions import offset_rows, vote_items
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.growth import grow_items
+from sklsh.network.interactions import (
+    drawn_entries,
+    item_weights,
+    keep_entries,
+    leave_some_out,
+    network_rows,
+)
+from sklsh.network.learner import Learner
+from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.retrieval import popular_items
+from sklsh.network.rows import SparseRows
+from tests import reference
+from tests.network.problems import random_network
+
+
+@st.composite
+def user_items(draw):
+    shape = draw(st.integers(1, 12)), draw(st.integers(2, 9))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    values = rng.integers(1, 4, shape) if draw(st.booleans()) else np.ones(shape)
+    return (values * (rng.random(shape) < draw(st.sampled_from([0.1, 0.5, 1.0])))).astype(
+        np.float32
+    )
+
+
+def rows_of(dense):
+    return SparseRows.from_matrix(sp.csr_array(dense))
+
+
+def dense_of(memory):
+    n_items = memory.ids.shape[0]
+    out = np.zeros((n_items, n_items))
+    for item in range(n_items):
+        known = memory.ids[item] >= 0
+        out[item, memory.ids[item, known]] = memory.values[item, known]
+    return out
+
+
+@given(user_items(), st.integers(0, 2**40), st.floats(0, 1))
+def test_drawn_entries_as_the_twin(users, seed, rate):
+    R = rows_of(users)
+    drawn = drawn_entries(R, rate, seed)
+    assert drawn.tolist() == reference.drawn_entries(R.indptr, R.indices, seed, rate)
+
+
+def test_drawn_share_is_the_rate_and_seeds_differ():
+    R = rows_of(np.ones((200, 500), dtype=np.float32))
+    drawn, others = drawn_entries(R, 0.2, 1), drawn_entries(R, 0.2, 2)
+    # Standard error .0013; two independent draws agree on .68 of the entries.
+    assert drawn.mean() == pytest.approx(0.2, abs=0.006)
+    assert (drawn == others).mean() == pytest.approx(0.68, abs=0.01)
+
+
+@given(user_items(), st.integers(0, 9))
+def test_split_parts_add_up(users, seed):
+    visible, hidden = leave_some_out(rows_of(users), 0.3, seed)
+    n_items = users.shape[1]
+    total = visible.to_matrix(n_items) + hidden.to_matrix(n_items)
+    np.testing.assert_array_equal(total.toarray(), users)
+
+
+@given(user_items())
+def test_network_rows_are_weighted_and_of_unit_norm(users):
+    weights = item_weights((users > 0).sum(axis=0), len(users))
+    got = network_rows(rows_of(users), weights).to_matrix(users.shape[1]).toarray()
+    want = users * (1 + np.log((1 + len(users)) / (1 + (users > 0).sum(axis=0))))
+    norms = np.linalg.norm(want, axis=1, keepdims=True)
+    np.testing.assert_allclose(got, want / np.where(norms > 0, norms, 1), rtol=1e-5)
+
+
+@given(user_items(), st.integers(0, 12))
+def test_cooccurrences_as_the_twin_in_one_go_and_in_two(users, cut):
+    n_items = users.shape[1]
+    whole, parts = (ItemMemory.empty(n_items, n_items - 1) for _ in range(2))
+    whole.update(rows_of(users))
+    parts.update(rows_of(users[:cut]))
+    parts.update(rows_of(users[cut:]))
+    want = reference.cooccurrences(users)
+    np.testing.assert_allclose(dense_of(whole), want, rtol=1e-5)
+    np.testing.assert_allclose(dense_of(parts), want, rtol=1e-5)
+    np.testing.assert_allclose(whole.counts, users.sum(axis=0))
+
+
+@given(user_items(), st.integers(1, 3))
+def test_the_largest_damped_cooccurrences_stay(users, k):
+    n_items = users.shape[1]
+    memory = ItemMemory.empty(n_items, k)
+    memory.update(rows_of(users))
+    want = reference.cooccurrences(users) * memory.scales()[1]
+    kept = dense_of(memory) * memory.scales()[1]
+    np.testing.assert_allclose(
+        -np.sort(-kept, axis=1)[:, :k],
+        -np.sort(-want, axis=1)[:, :k] * np.ones((n_items, min(k, n_items))),
+        rtol=1e-5,
+    )
+
+
+@given(user_items())
+def test_votes_as_the_twin(users):
+    n_items = users.shape[1]
+    memory = ItemMemory.empty(n_items, n_items - 1)
+    R = rows_of(users)
+    memory.update(R)
+    scales = memory.scales()
+    votes = np.zeros(n_items, dtype=np.float32)
+    voted = np.empty(n_items, dtype=np.int32)
+    for user in range(R.n_rows):
+        n_voted = vote_items(user, *R, memory.ids, memory.values, *scales, votes, voted)
+        want = reference.item_votes(users[user], dense_of(memory), *scales)
+        np.testing.assert_allclose(votes, want, rtol=1e-4, atol=1e-7)
+        assert sorted(voted[:n_voted]) == np.flatnonzero(want).tolist()
+        votes[:] = 0
+
+
+@settings(max_examples=50)
+@given(user_items(), st.booleans(), st.sampled_from([0.0, 2.5]), st.data())
+def test_offsets_as_the_twin(users, exclude, weight, data):
+    n_items = users.shape[1]
+    pool = np.array(sorted(data.draw(st.sets(st.integers(0, n_items - 1), min_size=1))))
+    memory = ItemMemory.empty(n_items, n_items - 1)
+    R = rows_of(users)
+    memory.update(R)
+    position_of = np.full(n_items, -1, dtype=np.int32)
+    position_of[pool] = np.arange(len(pool))
+    votes = np.zeros(n_items, dtype=np.float32)
+    out = np.full((R.n_rows, len(pool)), 7, dtype=np.float32)
+    offset_rows(
+        np.arange(R.n_rows, dtype=np.int32), *R, memory.ids, memory.values, *memory.scales(),
+        np.float32(weight), np.float32(10), position_of, exclude, np.float32(-1e30),
+        votes, np.empty(n_items, dtype=np.int32), out, 0, R.n_rows,
+    )  # fmt: skip
+    for user, row in enumerate(users):
+        expected = reference.item_votes(row, dense_of(memory), *memory.scales())
+        expected = weight * np.log1p(10 * expected)
+        if exclude:
+            expected[row > 0] = -1e30
+        np.testing.assert_allclose(out[user], expected[pool], rtol=1e-4, atol=1e-6)
+    assert not votes.any(), "scratch must be handed back as it came"
+
+
+def test_kept_entries_of_nothing_and_everything():
+    R = rows_of(np.eye(3, dtype=np.float32))
+    assert keep_entries(R, np.zeros(3, dtype=bool)).counts().tolist() == [0, 0, 0]
+    assert keep_entries(R, np.ones(3, dtype=bool)).indices.tolist() == [0, 1, 2]
+
+
+def test_popular_items_of_a_pool():
+    counts = np.array([5, 0, 9, 5, 1])
+    items, scores = popular_items(counts, 4, np.array([0, 3, 4], dtype=np.int32))
+    assert items.tolist() == [0, 3, 4, -1]
+    np.testing.assert_allclose(scores[:3], np.log([0.25, 0.25, 0.05]), rtol=1e-5)
+    assert np.isneginf(scores[3])
+
+
+def test_growth_keeps_what_was_learnt():
+    network = random_network(np.random.default_rng(0), n_features=6, sizes=(8,), n_labels=6)
+    learner = Learner(network, RowwiseAdagrad.for_network(network), seed=3)
+    before = [array.copy() for array in learner.network.parameters()]
+    grow_items(learner, 9)
+    network, state = learner.network, learner.optimizer
+    assert network.n_features == network.n_labels == 9
+    assert state.head_weights.shape == state.head_bias.shape == state.body_weights[0].shape == (9,)
+    np.testing.assert_array_equal(network.body_weights[0][:6], before[0])
+    assert network.body_weights[0][6:].std() == pytest.approx(0.3 * before[0].std(), rel=0.5)
+    assert not network.head_weights[6:].any()
+    assert network.seen_ids.max() < 6
