@@ -97,7 +97,7 @@ class Settings:
 def _sampler(n_labels: int) -> str:
     if n_labels <= DENSE_LABELS:
         return "all"
-    return "uniform" if n_labels <= UNIFORM_LABELS else "lsh"
+    return "uniform" if n_labels <= UNIFORM_LABELS else "random"
 
 
 def _hash_length(family: str, n_labels: int) -> int:
