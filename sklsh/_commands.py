@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import pickle
 import sys
+import zipfile
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -20,7 +21,7 @@ import sklsh
 from sklsh._baselines import nearest_neighbor_topk, popular_topk
 from sklsh._files import replacing
 from sklsh.datasets import load_wordnet, load_xc
-from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k
+from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k, recall_at_k
 from sklsh.persistence import (
     is_model_folder,
     load_model,
@@ -234,7 +235,76 @@ def predict(
     """
     X, _ = load_xc(data, subset)
     model, (labels, scores) = rank_data(model_dir, X, k)
-    lines = score_lines(labels, scores, len(model.classes_))
+    write_scores(output, labels, scores, len(model.classes_))
+
+
+@app.command()
+def recommend(
+    data: Annotated[
+        Path, typer.Argument(help="Users x items, .npz of scipy.sparse", show_default=False)
+    ],
+    model_dir: Annotated[
+        Path | None,
+        typer.Option("--model", help="Folder of a model to use, or to write if there is none"),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="The same users' later items: prints recall and nDCG")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Items a user")] = 20,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Text file (.gz), or .npz")
+    ] = None,
+    random_state: Seed = 0,
+    jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not said")] = None,
+) -> None:
+    """The best new items of each user of DATA: train on it, or use the model there is.
+
+    Without --output and --test items are written to standard output, as by `predict`.
+    """
+    user_items = load_user_items(data)
+    # A wrong test file should not be found after the training.
+    later = None if test is None else load_user_items(test)
+    if later is not None and later.shape != user_items.shape:
+        raise ValueError(
+            f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
+        )
+    if model_dir is not None and is_model_folder(model_dir):
+        model = load_model(model_dir, mmap_mode="c")
+        if not isinstance(model, sklsh.LSHRecommender):
+            raise ValueError(f"{model_dir} must hold a recommender, got {type(model).__name__}")
+        if user_items.shape[1] != model.n_features_in_:
+            raise ValueError(
+                f"the model in {model_dir} needs {model.n_features_in_} items, "
+                f"{data} has {user_items.shape[1]}"
+            )
+    else:
+        model = sklsh.LSHRecommender(random_state=random_state, n_jobs=jobs).fit(user_items)
+        if model_dir is not None:
+            save_model(model, model_dir)
+    items, scores = model.predict_topk(user_items, k)
+    if later is not None:
+        asked = np.flatnonzero(np.diff(later.indptr))
+        figures = [metric(later[asked], items[asked], k) for metric in (recall_at_k, ndcg_at_k)]
+        table_of(
+            f"{asked.shape[0]:,} users with later items",
+            [f"recall@{k}", f"nDCG@{k}"],
+            [[f"{figure:.4f}" for figure in figures]],
+        )
+    if output is not None or later is None:
+        write_scores(output, items, scores, user_items.shape[1])
+
+
+def load_user_items(path: Path) -> sp.csr_matrix:
+    try:
+        return sp.csr_matrix(sp.load_npz(path))
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path} must be a matrix of scipy.sparse.save_npz, and is not ({error})"
+        ) from error
+
+
+def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_labels: int):
+    lines = score_lines(labels, scores, n_labels)
     if output is None:
         for line in lines:
             typer.echo(line)
