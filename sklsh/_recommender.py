@@ -34,7 +34,7 @@ from sklsh.network.retrieval import similar_rows
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT = 128, 0.1
+N_NEIGHBORS, DROPOUT = 128, 0.5
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
 
 
@@ -50,11 +50,13 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     ----------
     hidden_layer_sizes, activation, sampler, n_active, family, fold, n_tables, hash_length
         As of `SparseLSHMLPClassifier`.
-    sketch_dim, rehash_interval, dropout, alpha, batch_size, learning_rate_init, max_iter
+    sketch_dim, rehash_interval, alpha, batch_size, learning_rate_init, max_iter
         The same.
+    dropout : float in [0, 1), default="auto"
+        Of the last hidden layer. "auto": 0.5.
     tol, n_iter_no_change, early_stopping
         The same, of nDCG@20 on hidden items of held-out users.
-    input_dropout : float in [0, 1), default=0.5
+    input_dropout : float in [0, 1), default=0.3
         Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
         Items kept as each item's neighbours, whose votes are added; 0: none. "auto": 128.
@@ -128,7 +130,7 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         sketch_dim=None,
         rehash_interval="auto",
         n_neighbors="auto",
-        input_dropout=0.5,
+        input_dropout=0.3,
         dropout="auto",
         alpha=0.0,
         batch_size="auto",
