@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench doc clean
+.PHONY: help demo test test-all lint bench bench-classifier doc clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,6 +20,7 @@ help:
 	@echo "make test-all  all tests and doctests"
 	@echo "make lint      ruff, mypy, codespell"
 	@echo "make bench     every benchmark, one after the other (long)"
+	@echo "make bench-classifier   the classifier beside libpecos, omikuji, napkinXC and torch"
 	@echo "make doc       documentation, to doc/_build/html"
 
 $(VENV)/.made:
@@ -57,8 +58,19 @@ lint: $(VENV)/.with-lint
 bench: $(VENV)/.with-bench
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
+# The peers hold numpy and scipy back: they get an environment of their own. ARGS as in the
+# script's first lines, such as ARGS="--data FOLDER --sets a,b --synthetic".
+PEERS := .venv-peers
+$(PEERS)/.made: $(VENV)/.made pyproject.toml
+	$(BIN)/python -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --editable ".[bench,peers]"
+	@touch $@
+
+bench-classifier: $(PEERS)/.made
+	$(PEERS)/bin/python benchmarks/bench_classifier.py $(ARGS)
+
 doc: $(VENV)/.with-doc
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
 
 clean:
-	rm -rf $(VENV) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated dist
+	rm -rf $(VENV) $(PEERS) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated dist
