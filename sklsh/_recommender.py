@@ -38,6 +38,11 @@ N_NEIGHBORS, DROPOUT = 128, 0.5
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
 
 
+def check_some_interaction(rows: SparseRows) -> None:
+    if not rows.indices.size:
+        raise ValueError("user_items must have at least one positive entry, got none")
+
+
 class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Recommender for interactions of users with items: a new user is just a row.
 
@@ -191,14 +196,15 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Raises
         ------
         ValueError
-            Negative, NaN or infinite entries; a corrupted sparse matrix; `item_ids` that
-            repeat or are not one an item.
+            Negative, NaN or infinite entries; no positive one; a corrupted sparse matrix;
+            `item_ids` that repeat or are not one an item.
 
         Notes
         -----
         O(epochs * nnz * n_hidden + sum of squared row lengths).
         """
         rows, n_items = self._rows(user_items, reset=True)
+        check_some_interaction(rows)
         names = ItemIds.learn(item_ids, n_items)
         settings = self._settings(rows.n_rows, n_items)
         engine = self._start(n_items, settings)
@@ -247,11 +253,12 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         rows, n_items = self._rows(user_items, reset=first or grows)
         settings = self._settings(STREAM_ROWS, n_items)
         if first:
+            check_some_interaction(rows)
             names, engine = ItemIds.learn(item_ids, n_items), self._start(n_items, settings)
         else:
             names, engine = self.ids_.extend(item_ids, n_items), self.engine_
             if grows:
-                engine.grow(n_items)
+                engine.grow(n_items, settings)
         engine.partial_fit(
             rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs)
         )

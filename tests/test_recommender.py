@@ -168,6 +168,17 @@ class TestStream:
         with pytest.raises(ValueError, match=r"13 features"):
             model.recommend(0, user_items[:1])
 
+    def test_narrow_start_does_not_keep_items_from_neighbours(self, board):
+        stream = LSHRecommender(**SMALL).partial_fit(board[0][:, :2]).partial_fit(board[0])
+        late = stream.engine_.memory.ids[[7, 9]]
+        assert ((late >= 0).sum(axis=1) == 4).all()
+
+    def test_part_without_interactions_teaches_nothing(self, board):
+        model = LSHRecommender(**SMALL).fit(board[0])
+        head = model.network_.head_weights.copy()
+        model.partial_fit(np.zeros((3, N_ITEMS)))
+        np.testing.assert_array_equal(model.network_.head_weights, head)
+
     def test_neighbours_of_a_stream_are_those_of_all_rows(self, board):
         whole = LSHRecommender(**SMALL).fit(board[0]).engine_.memory
         stream = LSHRecommender(**SMALL)
@@ -311,6 +322,7 @@ BAD_ROWS = {
     "nan": (np.array([[1.0, np.nan]]), ValueError, "NaN"),
     "text": (np.array([["a", "b"]]), ValueError, "numeric"),
     "too large": (np.array([[1.0, 1e300]]), ValueError, "float32"),
+    "no interactions": (np.zeros((4, 3)), ValueError, "at least one positive entry"),
     "no users": (np.empty((0, 3)), ValueError, "0 sample"),
 }
 

@@ -44,6 +44,10 @@ DEPTH = 20
 """The weight is the one with the best nDCG at so many items."""
 
 
+def _n_neighbors(n_items: int, settings: Settings) -> int:
+    return min(settings.n_neighbors, max(1, n_items - 1))
+
+
 @dataclass
 class Autoencoder:
     """What a fitted recommender keeps.
@@ -69,7 +73,7 @@ class Autoencoder:
         learner = Learner.start(unit, n_items, n_items, settings, seed)
         memory = None
         if settings.n_neighbors:
-            memory = ItemMemory.empty(n_items, min(settings.n_neighbors, max(1, n_items - 1)))
+            memory = ItemMemory.empty(n_items, _n_neighbors(n_items, settings))
         return cls(learner, np.zeros(n_items, dtype=np.int64), memory=memory)
 
     @property
@@ -147,13 +151,13 @@ class Autoencoder:
             self.memory.weight = self.memory.weight or DEFAULT_WEIGHT
             self.memory.update(R, n_threads)
 
-    def grow(self, n_items: int) -> None:
+    def grow(self, n_items: int, settings: Settings) -> None:
         """Make room for items that come with the next rows."""
         grow_items(self.learner, n_items)
         tail = np.zeros(n_items - self.n_items, dtype=np.int64)
         self.counts = np.concatenate([self.counts, tail])
         if self.memory is not None:
-            self.memory = self.memory.grow(n_items)
+            self.memory = self.memory.grow(n_items, _n_neighbors(n_items, settings))
 
     def known_items(self) -> np.ndarray:
         """Items that anybody has had, ascending int32."""

@@ -58,11 +58,11 @@ class ItemMemory:
             np.zeros(n_items),
         )
 
-    def grow(self, n_items: int) -> ItemMemory:
-        """The same with more items, whose neighbours are still to come."""
-        larger = ItemMemory.empty(n_items, self.ids.shape[1])
-        n_old = self.counts.shape[0]
-        larger.ids[:n_old], larger.values[:n_old] = self.ids, self.values
+    def grow(self, n_items: int, n_neighbors: int) -> ItemMemory:
+        """The same with more items, whose neighbours are still to come, and room for these."""
+        n_old, n_before = self.ids.shape
+        larger = ItemMemory.empty(n_items, max(n_before, n_neighbors))
+        larger.ids[:n_old, :n_before], larger.values[:n_old, :n_before] = self.ids, self.values
         larger.counts[:n_old], larger.weight = self.counts, self.weight
         return larger
 
