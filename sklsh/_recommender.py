@@ -14,7 +14,7 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from sklsh._classifier import SparseLSHMLPClassifier
@@ -65,6 +65,11 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
         Items kept as each item's neighbours, whose votes are added; 0: none. "auto": 128.
+    prediction : {"exact", "lsh"}, default="exact"
+        Where recommendations are looked for after `fit`. "exact": among all items. "lsh":
+        among those with the most votes and those that hash tables over the trained head
+        name, scored exactly; worth it with hundreds of thousands of items. After
+        `partial_fit`, which moves the head, and among few items (`items`), exact again.
     validation_fraction : float in (0, 1), default="auto"
         Users held out to fit the votes' weight. "auto": a tenth, at most 1,000; with fewer
         than 50 none are, and the weight is 4.
@@ -119,6 +124,7 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             if name not in ("warm_start", "prediction")
         },
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
+        "prediction": [StrOptions({"exact", "lsh"})],
     }
 
     def __init__(
@@ -135,6 +141,7 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         sketch_dim=None,
         rehash_interval="auto",
         n_neighbors="auto",
+        prediction="exact",
         input_dropout=0.3,
         dropout="auto",
         alpha=0.0,
@@ -161,6 +168,7 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         self.sketch_dim = sketch_dim
         self.rehash_interval = rehash_interval
         self.n_neighbors = n_neighbors
+        self.prediction = prediction
         self.input_dropout = input_dropout
         self.dropout = dropout
         self.alpha = alpha
@@ -277,7 +285,6 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _settings(self, n_users: int, n_items: int) -> Settings:
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        params["prediction"] = "exact"
         for name, automatic in (("n_neighbors", N_NEIGHBORS), ("dropout", DROPOUT)):
             if isinstance(params[name], str):
                 params[name] = automatic
@@ -344,7 +351,8 @@ class LSHRecommender(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Notes
         -----
-        O(n_users * n_items * n_hidden) in blocks: no n_users x n_items array.
+        O(n_users * n_items * n_hidden) in blocks, or with hash tables (`prediction`)
+        O(n_users * n_candidates * n_hidden): never an n_users x n_items array.
         """
         check_is_fitted(self)
         users = np.asarray(userid)

@@ -144,6 +144,43 @@ class TestFilters:
         assert (model.recommend(0, user_items[:1], items=[4])[0] == -1).all()
 
 
+@pytest.fixture(scope="module")
+def wide():
+    """2,000 users of 6,000 items in 60 tastes; tables are asked beyond 4,000 items."""
+    rng = np.random.default_rng(0)
+    items = rng.integers(0, 60, 2000)[:, None] + 60 * rng.integers(0, 100, (2000, 20))
+    rows = np.repeat(np.arange(2000), 20)
+    users = sp.csr_array((np.ones(40_000), (rows, items.ravel())), shape=(2000, 6000))
+    users.data[:] = 1
+    return users
+
+
+class TestTables:
+    def test_tables_find_nearly_what_is_exact(self, wide):
+        exact, tables = (
+            LSHRecommender(**SMALL, max_iter=2, n_neighbors=0, prediction=p).fit(wide)
+            for p in ("exact", "lsh")
+        )
+        (best, scores), (found, same) = (m.predict_topk(wide, 10) for m in (exact, tables))
+        share = np.mean([np.isin(a, b).mean() for a, b in zip(found, best, strict=True)])
+        assert 0.8 < share < 1
+        assert (same <= scores + 1e-4).all()
+        mine = wide[:3]
+        ids, _ = tables.recommend(np.arange(3), mine, N=5, filter_items=best[:3, :2].ravel())
+        assert not np.isin(ids, best[:3, :2]).any()
+        few = best[0, :4]
+        np.testing.assert_array_equal(
+            np.sort(tables.recommend(0, mine[:1], N=4, items=few)[0]), np.sort(few)
+        )
+        # More than there are candidates: the rest is found exactly.
+        assert (tables.recommend(0, mine[:1], N=1400)[0] >= 0).all()
+
+    def test_stream_goes_back_to_exact(self, wide):
+        models = [LSHRecommender(**SMALL, max_iter=1, prediction=p) for p in ("exact", "lsh")]
+        found = [m.fit(wide).partial_fit(wide[:100]).predict_topk(wide[:50], 5) for m in models]
+        np.testing.assert_array_equal(found[0][0], found[1][0])
+
+
 class TestStream:
     def test_partial_fit_alone_finds_the_right_items(self, board):
         user_items, missing = board

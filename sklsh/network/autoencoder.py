@@ -24,8 +24,9 @@ from sklsh.network.interactions import (
     network_rows,
 )
 from sklsh.network.learner import Learner
+from sklsh.network.lsh import LSHCandidates
 from sklsh.network.prototypes import set_prototypes
-from sklsh.network.retrieval import best_items, popular_items
+from sklsh.network.retrieval import best_items, likely_items, popular_items
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 
@@ -39,6 +40,12 @@ HIDDEN_SHARE = 0.2
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 DEFAULT_WEIGHT = 4.0
 """Of the votes, where no user was held out to fit it on."""
+
+N_CENTRE = 4096
+"""Users whose hidden vectors the tables centre by."""
+
+MANY = 4
+"""Tables are asked where items may be named by this many times the candidates; else exact."""
 
 DEPTH = 20
 """The weight is the one with the best nDCG at so many items."""
@@ -60,12 +67,15 @@ class Autoencoder:
         Users that have each item.
     n_users : int
     memory : ItemMemory or None
+    index : LSHCandidates or None
+        Hash tables over the trained head, where recommendations are looked for.
     """
 
     learner: Learner
     counts: np.ndarray
     n_users: int = 0
     memory: ItemMemory | None = None
+    index: LSHCandidates | None = None
 
     @classmethod
     def start(cls, n_items: int, settings: Settings, seed: int) -> Autoencoder:
@@ -127,6 +137,11 @@ class Autoencoder:
             self.memory.update(R.take(train), n_threads)
             self._fit_weight(*tests, n_threads)
             self.memory.update(R.take(held_out), n_threads)
+        if settings.prediction == "lsh":
+            self.index = learner._candidates(settings)
+            centre = self.inputs(R.take(order[:N_CENTRE]))
+            hidden = learner.network.hidden(centre, None, n_threads)
+            self.index.build(learner.network, hidden, 0, n_threads)
 
     def _fit_weight(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
         """The weight of the votes with the best nDCG on hidden items of held-out users."""
@@ -145,6 +160,8 @@ class Autoencoder:
         """One pass over new users. Costs what their rows cost, whatever came before."""
         self._count(R)
         learner = self.learner
+        # Tables over a head that has moved on would miss what it learns.
+        self.index = None
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
         if self.memory is not None:
@@ -174,10 +191,13 @@ class Autoencoder:
         """
         known = self.known_items()
         pool = known if pool is None else np.intersect1d(pool, known)
-        items, scores = best_items(
-            self.learner.network, self.memory if votes else None, R, self.inputs(R), k, pool,
-            exclude=exclude, n_threads=n_threads,
-        )  # fmt: skip
+        memory = self.memory if votes else None
+        network, inputs = self.learner.network, self.inputs(R)
+        how = {"exclude": exclude, "n_threads": n_threads}
+        if self.index is not None and pool.shape[0] > MANY * self.index.n_candidates:
+            items, scores = likely_items(network, memory, self.index, R, inputs, k, pool, **how)
+        else:
+            items, scores = best_items(network, memory, R, inputs, k, pool, **how)
         empty = R.counts() == 0
         if empty.any():
             items[empty], scores[empty] = popular_items(self.counts, k, pool)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from sklsh._threads import blocks, one_blas_thread, run_blocks
+from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
@@ -16,6 +18,12 @@ ITEMS = 2048
 
 ROWS, OFFSETS = (16, 256), 1 << 22
 """A task has so many rows, as keeps its rows' offsets - one an item - to 16 MB if it can."""
+
+N_VOTERS = 256
+"""Items with the most votes that are candidates, beside those that tables name."""
+
+QUERIES = 64
+"""Rows of one task of re-ranking; each task has scratch of two numbers an item."""
 
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
@@ -99,6 +107,58 @@ def best_items(
         run_blocks(task, blocks(rows.shape[0], row_block), n_threads)
     masked = scores < MASKED / 2
     items[masked], scores[masked] = -1, -np.inf
+    return items, scores
+
+
+@one_blas_thread()
+def likely_items(
+    network: WideNetwork,
+    memory: ItemMemory | None,
+    index: LSHCandidates,
+    R: SparseRows,
+    inputs: SparseRows,
+    k: int,
+    pool: np.ndarray,
+    *,
+    exclude: bool,
+    n_threads: int = 1,
+):
+    """As `best_items`, among candidates: items with the most votes, and those of `index`.
+
+    Rows for which there are fewer than `k` are answered by `best_items`.
+
+    Notes
+    -----
+    O(n_rows * (votes + n_candidates * n_hidden)), independent of the number of items.
+    """
+    items = np.full((R.n_rows, k), -1, dtype=np.int64)
+    scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
+    allowed = np.zeros(network.n_labels, dtype=bool)
+    allowed[pool] = True
+    voting = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
+    scales = voting.scales()
+    for begin, end in blocks(R.n_rows, USERS):
+        rows = np.arange(begin, end, dtype=np.int32)
+        hidden = network.hidden(inputs, rows, n_threads)
+        named_indptr, named, _ = index.query(hidden, n_threads)
+
+        def task(start, stop, rows=rows, hidden=hidden, indptr=named_indptr, named=named):
+            rank_candidates(
+                hidden, network.head_weights, network.head_bias, rows, *R,
+                voting.ids, voting.values, *scales, np.float32(voting.weight), SHARPNESS,
+                allowed, exclude, indptr, named, max(k, N_VOTERS),
+                np.zeros(network.n_labels, dtype=np.float32),
+                np.empty(network.n_labels, dtype=np.int32),
+                items[rows[0] : rows[-1] + 1], scores[rows[0] : rows[-1] + 1], start, stop,
+            )  # fmt: skip
+
+        run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)
+    short = np.flatnonzero((items[:, -1] < 0) & (R.counts() > 0))
+    if short.size:
+        items[short], scores[short] = best_items(
+            network, memory, R.take(short), inputs.take(short), k, pool,
+            exclude=exclude, n_threads=n_threads,
+        )  # fmt: skip
     return items, scores
 
 

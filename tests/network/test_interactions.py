@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows, vote_items
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.growth import grow_items
@@ -147,6 +148,51 @@ def test_offsets_as_the_twin(users, exclude, weight, data):
             expected[row > 0] = -1e30
         np.testing.assert_allclose(out[user], expected[pool], rtol=1e-4, atol=1e-6)
     assert not votes.any(), "scratch must be handed back as it came"
+
+
+@settings(max_examples=60)
+@given(user_items(), st.booleans(), st.sampled_from([0.0, 2.5]), st.integers(1, 4), st.data())
+def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
+    n_items = users.shape[1]
+    ids = st.integers(0, n_items - 1)
+    named = data.draw(st.lists(ids, max_size=6))
+    allowed = np.array(data.draw(st.lists(st.booleans(), min_size=n_items, max_size=n_items)))
+    memory = ItemMemory.empty(n_items, n_items - 1)
+    R = rows_of(users)
+    memory.update(R)
+    network = random_network(np.random.default_rng(n_items), n_features=3, n_labels=n_items)
+    hidden = np.random.default_rng(1).random((R.n_rows, 8), dtype=np.float32)
+    items = np.full((R.n_rows, 3), -1, dtype=np.int64)
+    scores = np.full((R.n_rows, 3), -np.inf, dtype=np.float32)
+    votes = np.zeros(n_items, dtype=np.float32)
+    rank_candidates(
+        hidden, network.head_weights, network.head_bias, np.arange(R.n_rows, dtype=np.int32), *R,
+        memory.ids, memory.values, *memory.scales(), np.float32(weight), np.float32(10), allowed,
+        exclude, np.arange(R.n_rows + 1) * len(named), np.array(named * R.n_rows, dtype=np.int32),
+        n_voters, votes, np.empty(n_items, dtype=np.int32), items, scores, 0, R.n_rows,
+    )  # fmt: skip
+    assert not votes.any(), "scratch must be handed back as it came"
+    logits = hidden @ network.head_weights.T + network.head_bias
+    for user, row in enumerate(users):
+        of_votes = reference.item_votes(row, dense_of(memory), *memory.scales())
+        may = allowed & ~((row > 0) & exclude)
+        voters = [j for j in np.argsort(-of_votes, kind="stable") if may[j] and of_votes[j] > 0]
+        candidates = {j for j in named if may[j]}
+        if weight:
+            candidates |= set(voters[:n_voters])
+            # A tie within rounding at the border may fall either way.
+            border = of_votes[voters[n_voters - 1]] if len(voters) >= n_voters else 0
+            ties = {j for j in voters if np.isclose(of_votes[j], border, rtol=1e-4)}
+        else:
+            ties = set()
+        total = logits[user] + weight * np.log1p(10 * of_votes)
+        best = sorted(total[sorted(candidates)], reverse=True)[:3]
+        found = items[user][items[user] >= 0]
+        np.testing.assert_allclose(scores[user][: len(found)], total[found], rtol=1e-4, atol=1e-5)
+        assert len(set(found)) == len(found) == len(best)
+        assert set(found) <= candidates | ties
+        if not ties:
+            np.testing.assert_allclose(scores[user][: len(best)], best, rtol=1e-4, atol=1e-5)
 
 
 def test_kept_entries_of_nothing_and_everything():

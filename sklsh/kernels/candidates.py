@@ -1,0 +1,74 @@
+"""Re-ranking of candidate items: those with the most votes, and those that tables name."""
+
+import numba as nb
+import numpy as np
+
+from sklsh.kernels.interactions import vote_items
+from sklsh.kernels.topk import beats, push_topk
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def item_score(hidden, weights, bias, votes, weight, sharpness):
+    """``logit + weight * log1p(sharpness * votes)`` of one item for one user."""
+    total = np.float32(0.0)
+    for column in range(weights.shape[0]):
+        total += weights[column] * hidden[column]
+    return total + bias + weight * np.log1p(sharpness * votes)
+
+
+@nb.njit(nogil=True, cache=True)
+def rank_candidates(
+    hidden, weights, bias, rows, indptr, indices, data, ids, values, source_scale, target_scale,
+    weight, sharpness, allowed, exclude, named_indptr, named, n_voters, votes, voted,
+    items, scores, start, stop,
+):  # fmt: skip
+    """Top k of rows ``start:stop`` among the `n_voters` items with the most votes and `named`.
+
+    ``named[named_indptr[i]:named_indptr[i + 1]]`` are further candidates of row i; they may
+    repeat. Items that are not `allowed` (bool) and, with `exclude`, a row's own are left out.
+    ``items`` must hold -1 and ``scores`` -inf; `votes` (n_items,) float32 must be 0 and is
+    so again on return, `voted` (n_items,) is scratch.
+    """
+    last = items.shape[1] - 1
+    best = np.empty(n_voters, dtype=np.float32)
+    best_ids = np.empty(n_voters, dtype=np.int32)
+    for i in range(start, stop):
+        row = rows[i]
+        n_voted = 0
+        if weight > np.float32(0.0):
+            n_voted = vote_items(
+                row, indptr, indices, data, ids, values, source_scale, target_scale, votes, voted
+            )
+        if exclude:
+            for position in range(indptr[row], indptr[row + 1]):
+                votes[indices[position]] = np.float32(-1.0)
+        best[:] = np.float32(0.0)
+        best_ids[:] = -1
+        for v in range(n_voted):
+            item = voted[v]
+            if allowed[item] and beats(
+                votes[item], item, best[n_voters - 1], best_ids[n_voters - 1]
+            ):
+                push_topk(votes[item], item, best, best_ids)
+        for b in range(n_voters + named_indptr[i + 1] - named_indptr[i]):
+            if b < n_voters:
+                item = best_ids[b]
+                if item < 0:
+                    continue
+            else:
+                item = named[named_indptr[i] + b - n_voters]
+                if not allowed[item] or votes[item] < np.float32(0.0):
+                    continue
+                if votes[item] == np.float32(0.0):
+                    voted[n_voted] = item
+                    n_voted += 1
+            score = item_score(hidden[i], weights[item], bias[item], votes[item], weight, sharpness)
+            # Done with: not to be scored again.
+            votes[item] = np.float32(-1.0)
+            if beats(score, item, scores[i, last], items[i, last]):
+                push_topk(score, item, scores[i], items[i])
+        for v in range(n_voted):
+            votes[voted[v]] = np.float32(0.0)
+        if exclude:
+            for position in range(indptr[row], indptr[row + 1]):
+                votes[indices[position]] = np.float32(0.0)
