@@ -91,8 +91,13 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     fraction : float in (0, 1], default=1.0
         Share of the devices invited to a round.
     server_learning_rate : float, default=1.0
-        Factor of the averaged change, beside a power of the number of holders (see
-        `sklsh.federated.Plan`).
+        Factor of the averaged change, beside `holder_power`.
+    holder_power : (float, float), default=(0.5, 0.2)
+        A neuron's averaged change is multiplied by its number of holders to the first
+        power, a first-layer row's to the second. (0, 0) is plain federated averaging.
+    callback : callable or None, default=None
+        Called after each round as ``callback(network, entry)`` with the server's
+        `WideNetwork` (not to be changed) and what will be in `history_`.
     clip_norm : float or None, default=None
         Longest change of one device, all parameters together; longer ones are scaled down.
     noise_multiplier : float, default=0.0
@@ -165,6 +170,8 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         "prototypes": ["boolean"],
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "server_learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "holder_power": [tuple, list],
+        "callback": [None, callable],
         "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
         "noise_multiplier": [Interval(Real, 0, None, closed="left")],
         "delta": [Interval(Real, 0, 1, closed="neither")],
@@ -192,6 +199,8 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         prototypes=True,
         fraction=1.0,
         server_learning_rate=1.0,
+        holder_power=(0.5, 0.2),
+        callback=None,
         clip_norm=None,
         noise_multiplier=0.0,
         delta=1e-5,
@@ -212,6 +221,8 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self.prototypes = prototypes
         self.fraction = fraction
         self.server_learning_rate = server_learning_rate
+        self.holder_power = holder_power
+        self.callback = callback
         self.clip_norm = clip_norm
         self.noise_multiplier = noise_multiplier
         self.delta = delta
@@ -305,7 +316,9 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         params = estimator.get_params()
         n_done = 0 if first else self.n_rounds_
         settings = Settings.resolve(params, X.shape[0], n_labels)
+        head_power, body_power = _check_powers(self.holder_power)
         plan = Plan(
+            head_power=head_power, body_power=body_power,
             n_rounds=self.n_rounds, local_steps=self.local_steps or 0,
             learning_rate=settings.learning_rate_init, body_exchange=self.body_exchange,
             payload=self.payload, **_fold_of(settings),
@@ -351,6 +364,8 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
                     self.noise_multiplier, self.fraction, len(history) + 1, self.delta
                 )
             history.append(entry)
+            if self.callback is not None:
+                self.callback(server.network, entry)
             if self.verbose:
                 traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
                 print(
@@ -450,6 +465,12 @@ def _limits(census, settings: Settings, local_steps, fraction) -> dict:
     else:
         max_rows = local_steps * settings.batch_size
     return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
+
+
+def _check_powers(powers) -> tuple[float, float]:
+    if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= p <= 1 for p in powers):
+        raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
+    return float(powers[0]), float(powers[1])
 
 
 def _fold_of(settings: Settings) -> dict:

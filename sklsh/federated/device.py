@@ -20,7 +20,7 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
-from sklsh.federated.selection import best_by_collisions, random_others
+from sklsh.federated.selection import best_by_collisions, fixed_decoys, random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.hashing import make_family
 from sklsh.kernels.prototypes import scatter_rows
@@ -33,7 +33,7 @@ from sklsh.network.trainer import Trainer
 BATCH_ACTIVE = 256
 """Neurons of the sub-model that a batch computes beside its labels."""
 
-ORDER, DECOYS, TRAINING, TABLES = range(4)
+ORDER, NEGATIVES, TRAINING, TABLES = range(4)
 """Streams of a device's randomness."""
 
 
@@ -82,7 +82,7 @@ class Device:
     def request_all(self) -> Request:
         """Asks for what prototypes need: the body, and no neurons."""
         rows = np.arange(self.X.n_rows, dtype=np.int32)
-        return Request(self.id, -1, self._features(rows, -1), np.empty(0, np.int32))
+        return Request(self.id, -1, self._features(rows), np.empty(0, np.int32))
 
     def hidden_mean(self, body: BodyPart) -> HiddenMean:
         """Mean hidden vector of all rows."""
@@ -111,8 +111,8 @@ class Device:
         rows = np.unique(self.order(invite))
         ids = None
         if self.settings.training.sampler != "lsh":
-            ids = self._with_decoys(self._ids(rows, invite.round), invite.round)
-        return Request(self.id, invite.round, self._features(rows, invite.round), ids)
+            ids = self._with_decoys(self._ids(rows, invite.round), self.n_labels)
+        return Request(self.id, invite.round, self._features(rows), ids)
 
     def select(self, invite: Invite, body: BodyPart, sketch: Sketch) -> Select:
         """Labels, then the neurons that collide most with some of the round's rows."""
@@ -130,7 +130,7 @@ class Device:
             family, seed, sketch, hidden, self.settings.n_active, taken=labels
         )
         ids = np.union1d(labels, found).astype(np.int32)
-        return Select(self.id, invite.round, self._with_decoys(ids, invite.round))
+        return Select(self.id, invite.round, self._with_decoys(ids, self.n_labels))
 
     def train(self, invite: Invite, model: SubModel, body: BodyPart) -> Update:
         """Local steps on the sub-model; what they changed.
@@ -187,12 +187,12 @@ class Device:
     def _labels(self, rows) -> np.ndarray:
         return np.unique(self.Y.take(rows).indices).astype(np.int32)
 
-    def _features(self, rows, number: int) -> np.ndarray | None:
+    def _features(self, rows) -> np.ndarray | None:
         """Features of rows, decoys among them; None for all."""
         if not self.touched:
             return None
         found = np.unique(self.X.take(rows).indices).astype(np.int32)
-        return self._with_decoys(found, number, self.n_features)
+        return self._with_decoys(found, self.n_features)
 
     def _ids(self, rows, number: int) -> np.ndarray:
         """Neurons of a round without hash tables."""
@@ -202,17 +202,15 @@ class Device:
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
         if sampler == "labels":
             return labels
-        rng = self._rng(DECOYS, 2 * number + 1)
+        rng = self._rng(NEGATIVES, number)
         others = random_others(rng, self.n_labels, self.settings.n_active, labels)
         return np.union1d(labels, others).astype(np.int32)
 
-    def _with_decoys(self, ids, number: int, n: int | None = None) -> np.ndarray:
+    def _with_decoys(self, ids, n: int) -> np.ndarray:
         count = int(np.ceil(self.settings.n_decoys * ids.shape[0]))
         if not count:
             return ids
-        rng = self._rng(DECOYS, 2 * number + 2)
-        decoys = random_others(rng, n or self.n_labels, count, ids)
-        return np.union1d(ids, decoys).astype(np.int32)
+        return np.union1d(ids, fixed_decoys(self.seed, n, count, ids)).astype(np.int32)
 
     def _hidden(self, body: BodyPart, rows=None) -> np.ndarray:
         """Last hidden layer of some rows."""

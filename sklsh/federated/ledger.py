@@ -18,7 +18,8 @@ class Ledger:
         ``(round, device, kind, direction) -> bytes``. `kind` is the name of the message,
         or "body" and "head" for the two parts of a model; `direction` is "up" or "down".
     memory : dict
-        ``(round, device) -> bytes``: what `sklsh.federated.memory` computes for the round.
+        ``(round, device) -> bytes``: what a round takes beside the
+        device's rows, by the formulas of `sklsh.federated.memory`.
     """
 
     traffic: dict = field(default_factory=lambda: defaultdict(int))

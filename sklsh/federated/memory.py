@@ -17,25 +17,31 @@ def selection_bytes(n_labels: int, sketch_dim: int, code_bits: int, payload_byte
     return received + hashed + table + 2 * 4 * n_labels
 
 
-def training_bytes(
-    n_ids: int, n_features: int, n_hidden: int, batch_size: int, n_batch_active: int,
-    payload_bytes: int = 4,
-) -> int:  # fmt: skip
-    """Peak while a model of one hidden layer is trained: parts received, own copy, a batch.
+def training_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: int = 4) -> int:
+    """Peak while a model of one hidden layer is trained: parts as sent, trained, and changed.
+
+    A batch's buffers come on top: they do not depend on the size of the model.
 
     Parameters
     ----------
     n_ids, n_features : int
         Neurons and first-layer rows sent.
-    n_batch_active : int
-        Neurons that a batch computes.
+    n_hidden : int
+    payload_bytes : int
+        Of a weight on the wire.
     """
     rows = n_ids + n_features
-    received = rows * n_hidden * payload_bytes
-    own = rows * (n_hidden + 2) * 4
-    # Gathered head rows and their gradients; logits, twice; a part of dL/dH per 256 neurons.
-    active = 2 * n_batch_active * n_hidden + 2 * batch_size * n_batch_active
-    partials = -(-n_batch_active // 256) * batch_size * n_hidden
-    batch = 4 * (active + partials + 2 * batch_size * n_hidden)
-    changes = rows * n_hidden * 4
-    return received + own + batch + changes
+    return rows * (n_hidden * (2 * payload_bytes + 4) + 4 * 4)
+
+
+def device_bytes(
+    n_labels: int, sketch_dim: int | None, n_ids: int, n_features: int, n_hidden: int,
+    payload_bytes: int = 4,
+) -> int:  # fmt: skip
+    """Peak of a round beside the device's own rows; 32-bit codes, for the server knows none."""
+    picked = 0
+    if sketch_dim is not None:
+        picked = selection_bytes(n_labels, sketch_dim, 32, payload_bytes)
+        # The body's rows are there already while neurons are picked, twice: as sent, in use.
+        picked += n_features * n_hidden * (payload_bytes + 4)
+    return max(picked, training_bytes(n_ids, n_features, n_hidden, payload_bytes))

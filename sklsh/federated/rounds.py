@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh.federated.ledger import DOWN, UP, Ledger
+from sklsh.federated.memory import device_bytes
 from sklsh.federated.messages import (
     Census,
     Centre,
@@ -175,6 +176,14 @@ def run_round(
         model = SubModel(server.round, server.head(ids[device]))
         server.sent(device, model, bodies[device])
         questions[device] = (invite, model, bodies[device])
+        ledger.memory[server.round, device] = device_bytes(
+            server.network.n_labels,
+            sketch.sketch_dim if had_body else None,
+            ids[device].shape[0],
+            bodies[device].features.shape[0],
+            server.network.n_hidden,
+            np.dtype(server.plan.payload).itemsize,
+        )
         if not had_body:
             ledger.add(server.round, device, bodies[device], DOWN)
     updates = exchange.ask("train", Update, questions, slice(1, 2))
