@@ -354,6 +354,28 @@ def test_parameter_changes_what_is_computed(board, name):
     assert not np.allclose(*scores)
 
 
+HASHING = {
+    "sampler": ("lsh", "uniform"),
+    "n_active": (64, 256),
+    "family": ("pghash", "dwta"),
+    "fold": ("signed", "periodic"),
+    "n_tables": (2, 8),
+    "hash_length": (3, 7),
+    "sketch_dim": (4, 8),
+    "rehash_interval": (5, 50),
+}
+
+
+@pytest.mark.parametrize("name", HASHING)
+def test_hashing_parameter_changes_what_is_computed(wide, name):
+    params = {**SMALL, "max_iter": 1, "sampler": "lsh", "sketch_dim": 4, "n_tables": 4}
+    scores = [
+        LSHRecommender(**{**params, name: value}).fit(wide).predict_topk(wide[:20], 3)[1]
+        for value in HASHING[name]
+    ]
+    assert not np.allclose(*scores, rtol=1e-6)
+
+
 BAD_ROWS = {
     "negative": (np.array([[1.0, -1.0]]), ValueError, "Negative values"),
     "nan": (np.array([[1.0, np.nan]]), ValueError, "NaN"),

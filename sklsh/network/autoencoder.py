@@ -8,6 +8,7 @@ autoencoders for collaborative filtering", WWW 2018).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -193,7 +194,7 @@ class Autoencoder:
         pool = known if pool is None else np.intersect1d(pool, known)
         memory = self.memory if votes else None
         network, inputs = self.learner.network, self.inputs(R)
-        how = {"exclude": exclude, "n_threads": n_threads}
+        how: dict[str, Any] = {"exclude": exclude, "n_threads": n_threads}
         if self.index is not None and pool.shape[0] > MANY * self.index.n_candidates:
             items, scores = likely_items(network, memory, self.index, R, inputs, k, pool, **how)
         else:
