@@ -468,7 +468,7 @@ def _limits(census, settings: Settings, local_steps, fraction) -> dict:
 
 
 def _check_powers(powers) -> tuple[float, float]:
-    if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= p <= 1 for p in powers):
+    if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
         raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
     return float(powers[0]), float(powers[1])
 

@@ -37,8 +37,8 @@ def aggregate_rows(
     O(size of all changes), and a sort of their ids. "mean" holds one row an id beside the
     changes; the others a copy of them.
     """
-    union, places = np.unique(np.concatenate(ids), return_inverse=True)
-    places = np.split(places, np.cumsum([part.shape[0] for part in ids])[:-1])
+    union, inverse = np.unique(np.concatenate(ids), return_inverse=True)
+    places = np.split(inverse, np.cumsum([part.shape[0] for part in ids])[:-1])
     holders = np.zeros(union.shape[0], dtype=np.int32)
     for place in places:
         holders[place] += 1

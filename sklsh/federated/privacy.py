@@ -73,7 +73,7 @@ def private_change(
     updates = [clipped(update, plan.clip_norm) for update in updates]
     deviation = np.float32(plan.noise_multiplier * plan.clip_norm)
     heads = [update.head for update in updates]
-    targets = [
+    targets: list[tuple[np.ndarray, list[tuple]]] = [
         (network.head_weights, [(h.ids, h.weights) for h in heads]),
         (network.head_bias, [(h.ids, h.bias) for h in heads]),
     ]

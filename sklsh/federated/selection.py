@@ -81,8 +81,8 @@ def count_collisions(functions: HashFunctions, neurons, queries) -> np.ndarray:
         asked = functions.packed_codes(queries, [table], n_jobs=1)[0]
         codes = functions.packed_codes(neurons, [table], n_jobs=1)[0]
         if functions.code_bits <= MAX_DIRECT_BITS:
-            sizes = np.bincount(asked, minlength=1 << functions.code_bits).astype(np.int32)
-            counts += sizes[codes]
+            of_code = np.bincount(asked, minlength=1 << functions.code_bits).astype(np.int32)
+            counts += of_code[codes]
         else:
             kinds, sizes = np.unique(asked, return_counts=True)
             places = np.minimum(np.searchsorted(kinds, codes), kinds.shape[0] - 1)
