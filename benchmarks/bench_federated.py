@@ -38,7 +38,6 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "random ids": ({"sampler": "random"}, {}),
     "own labels only": ({"sampler": "labels"}, {}),
     "periodic fold": ({"fold": "periodic"}, {}),
-    "holder power .25": ({}, {"holder_power": (0.25, 0.1)}),
     "holder power .5": ({}, {"holder_power": (0.5, 0.2)}),
     "holder power 0": ({}, {"holder_power": (0.0, 0.0)}),
     "dense FedAvg": (

@@ -92,7 +92,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Share of the devices invited to a round.
     server_learning_rate : float, default=1.0
         Factor of the averaged change, beside `holder_power`.
-    holder_power : (float, float), default=(0.5, 0.2)
+    holder_power : (float, float), default=(0.25, 0.1)
         A neuron's averaged change is multiplied by its number of holders to the first
         power, a first-layer row's to the second. (0, 0) is plain federated averaging.
     callback : callable or None, default=None
@@ -199,7 +199,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         prototypes=True,
         fraction=1.0,
         server_learning_rate=1.0,
-        holder_power=(0.5, 0.2),
+        holder_power=(0.25, 0.1),
         callback=None,
         clip_norm=None,
         noise_multiplier=0.0,

@@ -154,3 +154,23 @@ def test_estimator_must_be_one_that_can_be_trained_so(digits):
 
     with pytest.raises(TypeError, match="estimator must be a SparseLSHMLPClassifier"):
         FederatedLSHClassifier(LogisticRegression()).fit(*digits[:2])
+
+
+@pytest.mark.parametrize(
+    ("family", "fold", "hash_length", "width"),
+    [("simhash", "signed", 5, 16), ("dwta", "signed", 3, 16), ("pghash_d", "sample", 6, 8)],
+)
+def test_the_methods_of_the_field_are_settings(wide, family, fold, hash_length, width):
+    """SimHash and DWTA hash the whole head, PGHash-D a sample of its coordinates."""
+    X, Y, groups = wide
+    estimator = SparseLSHMLPClassifier(
+        (16,), sampler="lsh", family=family, fold=fold, hash_length=hash_length, n_active=100
+    )
+    model = FederatedLSHClassifier(
+        estimator, n_rounds=3, include_labels=False, body_exchange="full",
+        device_params={"local_sampler": "all"}, holder_power=(0, 0), random_state=0,
+    ).fit(X, Y, groups=groups)  # fmt: skip
+    assert 0 < model.history_[-1]["active_share"] <= 100 / 1200
+    assert model.history_[-1]["n_used"] == 4
+    # Header, sketch and bias, to four devices in three rounds.
+    assert model.ledger_.total(kind="sketch") == 12 * (16 + 1200 * (width + 1) * 4)
