@@ -14,7 +14,7 @@ import numpy as np
 
 from sklsh._threads import one_blas_thread
 from sklsh.network.calibration import hits
-from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.cooccurrence import POWERS, ItemMemory
 from sklsh.network.fitting import fit_epochs
 from sklsh.network.growth import grow_items
 from sklsh.network.interactions import (
@@ -145,15 +145,16 @@ class Autoencoder:
             self.index.build(learner.network, hidden, 0, n_threads)
 
     def _fit_weight(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
-        """The weight of the votes with the best nDCG on hidden items of held-out users."""
+        """Powers, then weight of the votes with the best nDCG on hidden items of held-out users."""
         self.memory.weight = DEFAULT_WEIGHT
         if not hidden.indices.size:
             return
-        scores = []
-        for weight in WEIGHTS:
-            self.memory.weight = weight
-            scores.append(self.ndcg(visible, hidden, n_threads))
-        self.memory.weight = WEIGHTS[int(np.argmax(scores))]
+        for name, choices in (("powers", POWERS), ("weight", WEIGHTS)):
+            scores = []
+            for choice in choices:
+                setattr(self.memory, name, choice)
+                scores.append(self.ndcg(visible, hidden, n_threads))
+            setattr(self.memory, name, choices[int(np.argmax(scores))])
 
     def partial_fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1

@@ -21,8 +21,11 @@ from sklsh._threads import blocks, run_blocks
 from sklsh.kernels.interactions import add_cooccurrences
 from sklsh.network.rows import SparseRows
 
-SOURCE_POWER, TARGET_POWER = 0.8, 0.15
-"""a and b."""
+POWERS = ((0.8, 0.15), (0.8, 0.0), (0.5, 0.0), (0.3, 0.0))
+"""Pairs of a and b to choose from: popular items are discounted less where data is sparse."""
+
+KEPT_BY = 0.15
+"""b in the ranking that decides which neighbours are kept, before the pair is chosen."""
 
 ITEMS = 256
 """Items of one task; each task has its own scratch of two numbers an item."""
@@ -42,12 +45,15 @@ class ItemMemory:
         Sum of each item's column.
     weight : float
         Of the votes in the final score.
+    powers : tuple of float
+        a and b.
     """
 
     ids: np.ndarray
     values: np.ndarray
     counts: np.ndarray
     weight: float = 0.0
+    powers: tuple[float, float] = POWERS[0]
 
     @classmethod
     def empty(cls, n_items: int, n_neighbors: int) -> ItemMemory:
@@ -63,7 +69,8 @@ class ItemMemory:
         n_old, n_before = self.ids.shape
         larger = ItemMemory.empty(n_items, max(n_before, n_neighbors))
         larger.ids[:n_old, :n_before], larger.values[:n_old, :n_before] = self.ids, self.values
-        larger.counts[:n_old], larger.weight = self.counts, self.weight
+        larger.counts[:n_old] = self.counts
+        larger.weight, larger.powers = self.weight, self.powers
         return larger
 
     def update(self, R: SparseRows, n_threads: int = 1) -> None:
@@ -75,7 +82,7 @@ class ItemMemory:
         shares = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
         users = SparseRows.from_matrix(matrix.T)
         items = np.flatnonzero(users.counts()).astype(np.int32)
-        damping = self._scale(TARGET_POWER)
+        damping = self._scale(KEPT_BY)
 
         def task(start, stop):
             add_cooccurrences(
@@ -91,4 +98,4 @@ class ItemMemory:
 
     def scales(self) -> tuple[np.ndarray, np.ndarray]:
         """Factors of the items that vote and of those voted for."""
-        return self._scale(SOURCE_POWER), self._scale(TARGET_POWER)
+        return self._scale(self.powers[0]), self._scale(self.powers[1])

@@ -98,8 +98,8 @@ def test_the_largest_damped_cooccurrences_stay(users, k):
     n_items = users.shape[1]
     memory = ItemMemory.empty(n_items, k)
     memory.update(rows_of(users))
-    want = reference.cooccurrences(users) * memory.scales()[1]
-    kept = dense_of(memory) * memory.scales()[1]
+    want = reference.cooccurrences(users) * (memory.counts.clip(1e-12) ** -0.15)
+    kept = dense_of(memory) * (memory.counts.clip(1e-12) ** -0.15)
     np.testing.assert_allclose(
         -np.sort(-kept, axis=1)[:, :k],
         -np.sort(-want, axis=1)[:, :k] * np.ones((n_items, min(k, n_items))),
