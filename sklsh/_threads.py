@@ -8,6 +8,7 @@ workqueue layer.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -66,7 +67,24 @@ def run_blocks(
     spans = list(spans)
     if n_threads <= 1 or len(spans) <= 1:
         return [task(start, stop) for start, stop in spans]
-    return list(_pool(n_threads, os.getpid()).map(lambda span: task(*span), spans))
+    results: list = [None] * len(spans)
+    turns = itertools.count()  # next() is atomic: each span is taken once
+
+    def drain() -> None:
+        while (i := next(turns)) < len(spans):
+            results[i] = task(*spans[i])
+
+    # The calling thread works too, and a helper that has not woken by the end is let sleep:
+    # a training step comes here seven times in some milliseconds.
+    pool = _pool(n_threads, os.getpid())
+    helpers = [pool.submit(drain) for _ in range(min(n_threads, len(spans)) - 1)]
+    try:
+        drain()
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+    return results
 
 
 @lru_cache(maxsize=1)
