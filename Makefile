@@ -4,7 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-classifier doc clean
+.PHONY: help demo test test-all lint bench bench-classifier bench-federated \
+	bench-recommender doc clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +69,9 @@ $(PEERS)/.made: $(VENV)/.made pyproject.toml
 
 bench-classifier: $(PEERS)/.made
 	$(PEERS)/bin/python benchmarks/bench_classifier.py $(ARGS)
+
+bench-federated bench-recommender: bench-%: $(VENV)/.with-bench
+	$(BIN)/python benchmarks/bench_$*.py $(ARGS)
 
 doc: $(VENV)/.with-doc
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
