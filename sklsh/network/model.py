@@ -108,20 +108,6 @@ class WideNetwork:
         """Every parameter array, body first."""
         return [*self.body_weights, *self.body_biases, self.head_weights, self.head_bias]
 
-    def sub_model(self, ids: np.ndarray, features: np.ndarray | None = None) -> WideNetwork:
-        """A network of the neurons `ids` only and, if given, the features `features` only.
-
-        Head rows (and first-layer rows) are copied; the rest of the body is shared.
-        """
-        first = self.body_weights[0] if features is None else self.body_weights[0][features]
-        return WideNetwork(
-            [first, *self.body_weights[1:]],
-            self.body_biases,
-            self.head_weights[ids],
-            self.head_bias[ids],
-            self.activation,
-        )
-
     def first_layer(self, X: SparseRows, rows, out, n_threads=1) -> None:
         """Activations of the first hidden layer for ``X[rows]`` into `out`."""
         code = ACTIVATIONS[self.activation]
