@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -16,21 +14,28 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._federated_checks import (
+    check_groups,
+    check_powers,
+    check_privacy,
+    device_settings,
+    fold_of,
+    make_devices,
+    own_params,
+    round_limits,
+)
 from sklsh._targets import Targets
 from sklsh._threads import effective_n_threads
 from sklsh._validation import check_hidden_layer_sizes, check_same_length, check_X
 from sklsh.federated.aggregation import AGGREGATIONS
-from sklsh.federated.device import Device
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
-from sklsh.federated.rounds import run_round, set_prototypes, take_census
-from sklsh.federated.server import Plan, Server
-from sklsh.federated.settings import BODY_EXCHANGES, PAYLOADS, DeviceSettings, resolve_device
+from sklsh.federated.rounds import set_prototypes, take_census
+from sklsh.federated.server import Plan
+from sklsh.federated.settings import BODY_EXCHANGES, PAYLOADS
+from sklsh.federated.training import run_rounds, start_server, summary
 from sklsh.federated.transports import JoblibTransport
-from sklsh.hashing._random import child_seed
 from sklsh.network.learner import PROTOTYPE_SCALE, Learner
-from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 
@@ -303,103 +308,61 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
 
     def _train(self, estimator, X, targets, Y, groups, *, first):
         check_same_length(X, Y)
-        device_ids, places = _check_groups(groups, X.shape[0])
+        device_ids, places = check_groups(groups, X.shape[0])
         if self.noise_multiplier > 0:
-            if self.clip_norm is None or self.aggregation != "mean":
-                raise ValueError(
-                    'noise_multiplier > 0 needs a clip_norm and aggregation="mean", got '
-                    f"clip_norm={self.clip_norm!r} and aggregation={self.aggregation!r}"
-                )
+            check_privacy(self.clip_norm, self.aggregation)
             epsilon_spent(self.noise_multiplier, self.fraction, 1, self.delta)
         rows, n_labels = SparseRows.from_matrix(X), targets.classes.shape[0]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         params = estimator.get_params()
         n_done = 0 if first else self.n_rounds_
         settings = Settings.resolve(params, X.shape[0], n_labels)
-        head_power, body_power = _check_powers(self.holder_power)
+        head_power, body_power = check_powers(self.holder_power)
         plan = Plan(
             head_power=head_power, body_power=body_power,
             n_rounds=self.n_rounds, local_steps=self.local_steps or 0,
             learning_rate=settings.learning_rate_init, body_exchange=self.body_exchange,
-            payload=self.payload, **_fold_of(settings),
+            payload=self.payload, **fold_of(settings),
             aggregation=self.aggregation, server_learning_rate=self.server_learning_rate,
             clip_norm=self.clip_norm, noise_multiplier=self.noise_multiplier,
         )  # fmt: skip
         ledger = Ledger() if first else self.ledger_
-        history = [] if first else self.history_
         transport = self.transport
         if isinstance(transport, str):
-            devices = self._devices(
-                params, device_ids, places, rows, Y, X.shape[1], n_labels, settings, seed + n_done
-            )
+            devices = make_devices(
+                rows, Y, places, (X.shape[1], n_labels), settings.activation,
+                device_settings(
+                    params, own_params(self.device_params, device_ids), places, n_labels,
+                    {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)},
+                ),
+                seed + n_done, touched=self.body_exchange == "touched", payload=self.payload,
+            )  # fmt: skip
             transport = JoblibTransport(devices, effective_n_threads(self.n_jobs))
         census = take_census(transport, ledger)
         if not census:
             raise ValueError("transport must reach at least one device, got no usable answer")
-        plan = replace(plan, **_limits(census, settings, self.local_steps, self.fraction))
+        plan = replace(plan, **round_limits(census, settings, self.local_steps, self.fraction))
         if first:
-            row_norm = float(np.median([c.row_norm for c in census.values()]))
-            network = WideNetwork.initialise(
-                X.shape[1], settings.hidden_layer_sizes, n_labels,
-                activation=settings.activation, row_norm=row_norm or 1.0,
-                rng=np.random.default_rng(seed),
+            server = start_server(
+                census, X.shape[1], n_labels, settings.hidden_layer_sizes, settings.activation,
+                plan, seed,
             )  # fmt: skip
-            server = Server(network, RowwiseAdagrad.for_network(network), plan, seed)
             if self.prototypes and not plan.private:
                 set_prototypes(server, transport, ledger, PROTOTYPE_SCALE)
         else:
             server = self.server_.resume(plan)
-        rng = np.random.default_rng([seed, n_done])
-        for _ in range(self.n_rounds):
-            began = time.perf_counter()
-            report = run_round(server, transport, rng, ledger=ledger, fraction=self.fraction)
-            entry = {
-                **asdict(report),
-                "bytes_up": ledger.total(round=report.round, direction="up"),
-                "bytes_down": ledger.total(round=report.round, direction="down"),
-                "seconds": time.perf_counter() - began,
-            }
-            if plan.private:
-                entry["epsilon"] = epsilon_spent(
-                    self.noise_multiplier, self.fraction, len(history) + 1, self.delta
-                )
+        history = [] if first else self.history_
+        for entry in run_rounds(
+            server, transport, ledger, fraction=self.fraction, delta=self.delta,
+            seed=[seed, n_done],
+        ):  # fmt: skip
             history.append(entry)
             if self.callback is not None:
                 self.callback(server.network, entry)
             if self.verbose:
-                traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
-                print(
-                    f"round {report.round + 1}: loss {report.loss:.4f}, {report.n_used} of "
-                    f"{report.n_invited} devices, {traffic:.1f} MB"
-                )
+                print(summary(entry))
         self._keep(estimator, server, targets, census, device_ids, ledger, history, first)
         return self
-
-    def _devices(self, params, device_ids, places, X, Y, n_features, n_labels, settings, seed):
-        own = _own_params(self.device_params, device_ids)
-        defaults = {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)}
-        order = np.argsort(places, kind="stable")
-        parts = np.split(order, np.cumsum(np.bincount(places))[:-1])
-        devices = []
-        for i, part in enumerate(parts):
-            device_settings: DeviceSettings = resolve_device(
-                params, own[i], part.shape[0], n_labels, defaults
-            )
-            devices.append(
-                Device(
-                    i,
-                    X.take(part),
-                    Y.take(part),
-                    n_features,
-                    n_labels,
-                    settings.activation,
-                    device_settings,
-                    child_seed(seed, i),
-                    self.body_exchange == "touched",
-                    self.payload,
-                )
-            )
-        return devices
 
     def _keep(self, estimator, server, targets, census, device_ids, ledger, history, first):
         learner = Learner(server.network, server.optimizer, server.seed)
@@ -454,63 +417,3 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
         return tags
-
-
-def _limits(census, settings: Settings, local_steps, fraction) -> dict:
-    """What devices' sizes say of a round: rows an update may count for, devices expected."""
-    typical = int(np.median([c.n_samples for c in census.values()]))
-    if local_steps is None:
-        # One pass over the rows: a device far larger than the rest counts for ten.
-        max_rows = 10 * typical
-    else:
-        max_rows = local_steps * settings.batch_size
-    return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
-
-
-def _check_powers(powers) -> tuple[float, float]:
-    if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
-        raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
-    return float(powers[0]), float(powers[1])
-
-
-def _fold_of(settings: Settings) -> dict:
-    """The sketch that all devices get: families without a fold hash the whole head."""
-    if settings.family in ("simhash", "dwta"):
-        return {"fold": "identity", "sketch_dim": None}
-    return {"fold": settings.fold, "sketch_dim": settings.sketch_dim}
-
-
-def _check_groups(groups, n_samples):
-    """Sorted device ids, and the position of each row's."""
-    if groups is None:
-        return np.zeros(1, dtype=np.int64), np.zeros(n_samples, dtype=np.int64)
-    groups = np.asarray(groups)
-    if groups.shape != (n_samples,):
-        raise ValueError(
-            f"groups must have one device id for each of the {n_samples} rows, got shape "
-            f"{groups.shape}"
-        )
-    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
-        raise ValueError("groups must be device ids, got NaN or inf")
-    return np.unique(groups, return_inverse=True)
-
-
-def _own_params(device_params, device_ids) -> list[dict]:
-    """One dict a device, from any of the three forms of `device_params`."""
-    n_devices = device_ids.shape[0]
-    if device_params is None:
-        return [{}] * n_devices
-    if isinstance(device_params, list):
-        if len(device_params) != n_devices:
-            raise ValueError(
-                f"device_params must be one dict for each of {n_devices} devices, "
-                f"got {len(device_params)}"
-            )
-        return device_params
-    values = list(device_params.values())
-    if values and all(isinstance(value, Mapping) for value in values):
-        unknown = set(device_params) - set(device_ids.tolist())
-        if unknown:
-            raise ValueError(f"device_params names devices that are not in groups: {unknown}")
-        return [device_params.get(device, {}) for device in device_ids.tolist()]
-    return [device_params] * n_devices

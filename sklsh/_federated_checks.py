@@ -1,0 +1,116 @@
+"""A federation's input, checked and resolved: groups, devices' settings, limits of a round."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+
+import numpy as np
+
+from sklsh.federated.device import Device
+from sklsh.federated.settings import DeviceSettings, resolve_device
+from sklsh.hashing._random import child_seed
+from sklsh.network.rows import SparseRows
+from sklsh.network.settings import Settings
+
+
+def round_limits(census, settings: Settings, local_steps, fraction) -> dict:
+    """What devices' sizes say of a round: rows an update may count for, devices expected."""
+    typical = int(np.median([c.n_samples for c in census.values()]))
+    if local_steps is None:
+        # One pass over the rows: a device far larger than the rest counts for ten.
+        max_rows = 10 * typical
+    else:
+        max_rows = local_steps * settings.batch_size
+    return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
+
+
+def check_powers(powers) -> tuple[float, float]:
+    if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
+        raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
+    return float(powers[0]), float(powers[1])
+
+
+def fold_of(settings: Settings) -> dict:
+    """The sketch that all devices get: families without a fold hash the whole head."""
+    if settings.family in ("simhash", "dwta"):
+        return {"fold": "identity", "sketch_dim": None}
+    return {"fold": settings.fold, "sketch_dim": settings.sketch_dim}
+
+
+def check_groups(groups, n_samples):
+    """Sorted device ids, and the position of each row's."""
+    if groups is None:
+        return np.zeros(1, dtype=np.int64), np.zeros(n_samples, dtype=np.int64)
+    groups = np.asarray(groups)
+    if groups.shape != (n_samples,):
+        raise ValueError(
+            f"groups must have one device id for each of the {n_samples} rows, got shape "
+            f"{groups.shape}"
+        )
+    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
+        raise ValueError("groups must be device ids, got NaN or inf")
+    return np.unique(groups, return_inverse=True)
+
+
+def own_params(device_params, device_ids) -> list[dict]:
+    """One dict a device, from any of the three forms of `device_params`."""
+    n_devices = device_ids.shape[0]
+    if device_params is None:
+        return [{}] * n_devices
+    if isinstance(device_params, list):
+        if len(device_params) != n_devices:
+            raise ValueError(
+                f"device_params must be one dict for each of {n_devices} devices, "
+                f"got {len(device_params)}"
+            )
+        return device_params
+    values = list(device_params.values())
+    if values and all(isinstance(value, Mapping) for value in values):
+        unknown = set(device_params) - set(device_ids.tolist())
+        if unknown:
+            raise ValueError(f"device_params names devices that are not in groups: {unknown}")
+        return [device_params.get(device, {}) for device in device_ids.tolist()]
+    return [device_params] * n_devices
+
+
+def check_privacy(clip_norm, aggregation) -> None:
+    """Noise has a meaning only beside a longest change, in a plain sum."""
+    if clip_norm is None or aggregation != "mean":
+        raise ValueError(
+            'noise_multiplier > 0 needs a clip_norm and aggregation="mean", got '
+            f"clip_norm={clip_norm!r} and aggregation={aggregation!r}"
+        )
+
+
+def device_settings(params, own, places, n_labels, defaults) -> list[DeviceSettings]:
+    """Settings of each device: the estimator's `params` with its `own` on top."""
+    counts = np.bincount(places)
+    return [
+        resolve_device(params, mine, int(n_rows), n_labels, defaults)
+        for mine, n_rows in zip(own, counts, strict=True)
+    ]
+
+
+def make_devices(
+    X: SparseRows, Y: SparseRows, places, shape, activation, settings, seed, *, touched, payload
+) -> list[Device]:
+    """One `Device` for each place, with the rows that `places` puts there.
+
+    Parameters
+    ----------
+    places : ndarray (n_samples,)
+        Device of each row, 0 .. n_devices - 1.
+    shape : (int, int)
+        n_features, n_labels.
+    settings : list of DeviceSettings
+    """
+    order = np.argsort(places, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(places))[:-1])
+    return [
+        Device(
+            i, X.take(part), Y.take(part), *shape, activation, settings[i],
+            child_seed(seed, i), touched, payload,
+        )
+        for i, part in enumerate(parts)
+    ]  # fmt: skip

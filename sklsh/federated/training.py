@@ -1,0 +1,71 @@
+"""A training run: a fresh server, and its rounds one after the other."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import numpy as np
+
+from sklsh.federated.ledger import Ledger
+from sklsh.federated.messages import Census
+from sklsh.federated.privacy import epsilon_spent
+from sklsh.federated.rounds import run_round
+from sklsh.federated.server import Plan, Server
+from sklsh.federated.transports.base import Transport
+from sklsh.network.model import WideNetwork
+from sklsh.network.optimizers import RowwiseAdagrad
+
+
+def start_server(
+    census: dict[int, Census], n_features: int, n_labels: int,
+    hidden_layer_sizes: tuple[int, ...], activation: str, plan: Plan, seed: int,
+) -> Server:  # fmt: skip
+    """A server with a fresh network, its first layer scaled for the rows that devices have."""
+    row_norm = float(np.median([c.row_norm for c in census.values()]))
+    network = WideNetwork.initialise(
+        n_features, hidden_layer_sizes, n_labels,
+        activation=activation, row_norm=row_norm or 1.0, rng=np.random.default_rng(seed),
+    )  # fmt: skip
+    return Server(network, RowwiseAdagrad.for_network(network), plan, seed)
+
+
+def run_rounds(
+    server: Server, transport: Transport, ledger: Ledger, *, fraction: float, delta: float, seed
+) -> Iterator[dict]:
+    """The rounds of the server's plan; after each, what `FederatedLSHClassifier.history_` keeps.
+
+    Parameters
+    ----------
+    fraction : float in (0, 1]
+        Share of the devices invited.
+    delta : float
+        Of the epsilon reported, in private rounds.
+    seed : int or list of int
+        Of the generator that picks devices.
+    """
+    rng, plan = np.random.default_rng(seed), server.plan
+    for _ in range(plan.n_rounds):
+        began = time.perf_counter()
+        report = run_round(server, transport, rng, ledger=ledger, fraction=fraction)
+        entry = {
+            **asdict(report),
+            "bytes_up": ledger.total(round=report.round, direction="up"),
+            "bytes_down": ledger.total(round=report.round, direction="down"),
+            "seconds": time.perf_counter() - began,
+        }
+        if plan.private:
+            entry["epsilon"] = epsilon_spent(
+                plan.noise_multiplier, fraction, report.round + 1, delta
+            )
+        yield entry
+
+
+def summary(entry: dict) -> str:
+    """A line about a round."""
+    traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
+    return (
+        f"round {entry['round'] + 1}: loss {entry['loss']:.4f}, {entry['n_used']} of "
+        f"{entry['n_invited']} devices, {traffic:.1f} MB"
+    )
