@@ -15,7 +15,7 @@ before = set(sys.modules)
 start = time.perf_counter()
 import sklsh
 seconds = time.perf_counter() - start
-import sklsh.cli, sklsh.datasets, sklsh.metrics, sklsh.persistence
+import sklsh.cli, sklsh.datasets, sklsh.metrics, sklsh.persistence, sklsh.plotting
 new = sorted(set({OPTIONAL}) & (set(sys.modules) - before))
 print(json.dumps([new, seconds]))
 """

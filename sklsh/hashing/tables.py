@@ -323,6 +323,15 @@ class HashTables:
         for name in ("codes", "present", "buckets", "starts"):
             setattr(self, name, np.require(getattr(self, name), requirements="W"))
 
+    def sizes(self, table: int) -> np.ndarray:
+        """Ids in each bucket of a table that is not empty, by ascending code."""
+        table = check_int(table, "table", 0, self.n_tables - 1)
+        ordered = self.codes[table, self.buckets[table]]
+        if not ordered.size:
+            return np.empty(0, dtype=np.int64)
+        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        return np.diff(np.append(first, ordered.shape[0]))
+
     def stats(self) -> dict:
         """How full the buckets are.
 
@@ -337,9 +346,7 @@ class HashTables:
         n_buckets, largest, candidates = [], [], []
         occupancy = np.zeros(max(1, self.n_present.bit_length()), dtype=np.int64)
         for t in range(self.n_tables):
-            ordered = self.codes[t, self.buckets[t]]
-            first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-            sizes = np.diff(np.append(first, ordered.shape[0])) if ordered.size else first[:0]
+            sizes = self.sizes(t)
             n_buckets.append(sizes.shape[0])
             largest.append(sizes.max(initial=0))
             candidates.append((sizes.astype(float) ** 2).sum() / max(self.n_present, 1))
