@@ -149,7 +149,12 @@ def test_ledgers_over_each_other(federation):
     assert second.figure_ is first.figure_
     np.testing.assert_array_equal(second.lines_[0].get_ydata(), scores)
     assert second.ax_[0].get_ylabel() == "P@1"
-    assert [text.get_text() for text in second.ax_[1].get_yticklabels()] == ["a", "b"]
+    third = RoundLedgerDisplay(10 * first.sent, first.quality, first.kinds, name="c")
+    third.plot(first.ax_)
+    low, high = first.ax_[0].get_xlim()
+    assert low == 0
+    assert high > third.sent[-1] / 1e6
+    assert [text.get_text() for text in second.ax_[1].get_yticklabels()] == ["a", "b", "c"]
     legend = [text.get_text() for text in second.ax_[1].get_legend().get_texts()]
     assert len(legend) == len(set(legend))
     with pytest.raises(ValueError, match="scores must have one number for each of 3 rounds"):

@@ -127,7 +127,7 @@ class RoundLedgerDisplay(Display):
         axes = panels[0]
         lines = axes.plot(self.sent / 1e6, self.quality, marker="o", ms=4, label=self.name)
         axes.set(xlabel="megabytes sent, all devices, both ways", ylabel=self.quality_name)
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=0, auto=True)  # the next method may need more room
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         if len(panels) == 2:
@@ -154,5 +154,5 @@ class RoundLedgerDisplay(Display):
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)
         axes.legend(
-            frameon=False, fontsize="small", ncols=4, loc="lower left", bbox_to_anchor=(0, 1)
+            frameon=False, fontsize="small", ncols=3, loc="lower left", bbox_to_anchor=(0, 1)
         )
