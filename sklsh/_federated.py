@@ -4,54 +4,41 @@ from __future__ import annotations
 
 from dataclasses import replace
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
-from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._federated_answers import FederatedAnswers
 from sklsh._federated_checks import (
     check_groups,
-    check_powers,
     check_privacy,
     device_settings,
-    fold_of,
+    make_caches,
     make_devices,
     own_params,
+    plan_of,
     round_limits,
 )
-from sklsh._targets import Targets
+from sklsh._federated_tasks import Task, new_task, task_of
+from sklsh._recommender import LSHRecommender
 from sklsh._threads import effective_n_threads
-from sklsh._validation import check_hidden_layer_sizes, check_same_length, check_X
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
-from sklsh.federated.rounds import set_prototypes, take_census
-from sklsh.federated.server import Plan
-from sklsh.federated.settings import BODY_EXCHANGES, PAYLOADS
+from sklsh.federated.rounds import count_labels, set_prototypes, take_census
+from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
+from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, PAYLOADS
 from sklsh.federated.training import run_rounds, start_server, summary
 from sklsh.federated.transports import JoblibTransport
-from sklsh.network.learner import PROTOTYPE_SCALE, Learner
-from sklsh.network.rows import SparseRows
-from sklsh.network.settings import Settings
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
-def _has(name):
-    def check(self):
-        getattr(self._wrapped(), name)
-        return True
-
-    return available_if(check)
-
-
-class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
-    """Trains a `SparseLSHMLPClassifier` over devices that keep their rows to themselves.
+class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator):
+    """Trains a classifier or recommender over devices that keep their rows to themselves.
 
     The server holds the model, devices hold rows. In a round a device gets a sketch of the
     head, hashes it with functions and tables of its own, asks for the neurons it needs,
@@ -61,13 +48,14 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
 
     Parameters
     ----------
-    estimator : SparseLSHMLPClassifier, default=None
-        What is trained, and predicts; None: one with default settings. Its `sampler` says
-        how a device picks neurons beside its labels: "lsh" with hash tables over the
-        sketch; "random" or "uniform" at random, without a sketch; "labels" none; "all" the
-        whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "lsh" above.
-        `n_active` is the number of these neurons a round ("auto": 1,024). `max_iter`,
-        early stopping and the neighbours' votes are not used.
+    estimator : SparseLSHMLPClassifier or LSHRecommender, default=None
+        What is trained, and predicts; None: a classifier with default settings. Its
+        `sampler` says how a device picks neurons beside its labels: "lsh" with hash tables
+        over the sketch; "random" or "uniform" at random, without a sketch; "labels" none;
+        "all" the whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "lsh"
+        above. `n_active` is the number of these neurons a round ("auto": 1,024).
+        `max_iter`, early stopping and the neighbours' votes are not used. A recommender's
+        devices hold users: ``fit(user_items, groups=devices_of_users)``.
     n_rounds : int, default=10
     local_steps : int or None, default=None
         Batches that a device trains on in a round. None: one pass over its rows.
@@ -86,10 +74,27 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     n_decoys : float, default=0
         Random ids in a request, as a multiple of the others, so that it does not list the
         device's labels and features in clear.
-    body_exchange : {"touched", "full"}, default="touched"
-        First-layer rows that travel: of features in the round's rows, or all.
+    body_exchange : {"touched", "full", "local"}, default="touched"
+        First-layer rows that travel: of features in the round's rows, or all. "local": the
+        body never leaves a device, which begins with the server's and makes it its own;
+        the head alone is shared. See `device_estimator`.
     payload : {"float32", "float16"}, default="float32"
-        Type of weights and changes on the wire.
+        Type of weights, sketch and changes on the wire.
+    sketch_rounds : int, default=1
+        Rounds with one fold. Above 1 devices keep their last sketch and are sent the rows
+        that have changed since.
+    sketch_tolerance : float in [0, 1), default=0.0
+        Share of its length by which a row of the sketch must change to be sent again.
+    cache_dir : path, default=None
+        Where devices keep sketch, body and accumulators, a folder each. None: in memory.
+        `fit` empties the folders of its devices. What is missing or damaged is asked for
+        anew, and `history_` counts it.
+    server_optimizer : {"avg", "adam"}, default="avg"
+        How the server moves a row by its holders' averaged change: by it, or by Adam with
+        one second moment a row (FedAdam; `holder_power` is of no effect then).
+    local_optimizer : {"sent", "fresh", "kept"}, default="sent"
+        Adagrad's accumulators on a device: they come and go with the rows, averaged over
+        devices; are fresh in each round; or stay in the device's cache.
     prototypes : bool, default=True
         Start neurons as the mean hidden vector of their label's rows, from sums that
         devices send; costs about a round's traffic.
@@ -119,7 +124,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
 
     Attributes
     ----------
-    estimator_ : SparseLSHMLPClassifier
+    estimator_ : SparseLSHMLPClassifier or LSHRecommender
         Holds the trained network; `predict`, `predict_proba`, `predict_topk` ... are its.
     classes_, n_features_in_, feature_names_in_
         As the estimator has them.
@@ -132,6 +137,9 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Bytes by round, device, message and direction.
     n_rounds_ : int
         Rounds run.
+    caches_ : dict
+        What each device has kept, by device id: its own business, here because the devices
+        run on this machine.
 
     Notes
     -----
@@ -162,7 +170,7 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "estimator": [None, HasMethods(["fit", "predict"])],
+        "estimator": [None, HasMethods(["fit"])],
         "n_rounds": [POSITIVE],
         "local_steps": [None, POSITIVE],
         "device_params": [None, dict, list],
@@ -172,6 +180,11 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         "n_decoys": [Interval(Real, 0, None, closed="left")],
         "body_exchange": [StrOptions(set(BODY_EXCHANGES))],
         "payload": [StrOptions(set(PAYLOADS))],
+        "sketch_rounds": [POSITIVE],
+        "sketch_tolerance": [Interval(Real, 0, 1, closed="left")],
+        "cache_dir": [None, str, PathLike],
+        "server_optimizer": [StrOptions(set(SERVER_OPTIMIZERS))],
+        "local_optimizer": [StrOptions(set(LOCAL_OPTIMIZERS))],
         "prototypes": ["boolean"],
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "server_learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -201,6 +214,11 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         n_decoys=0.0,
         body_exchange="touched",
         payload="float32",
+        sketch_rounds=1,
+        sketch_tolerance=0.0,
+        cache_dir=None,
+        server_optimizer="avg",
+        local_optimizer="sent",
         prototypes=True,
         fraction=1.0,
         server_learning_rate=1.0,
@@ -223,6 +241,11 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self.n_decoys = n_decoys
         self.body_exchange = body_exchange
         self.payload = payload
+        self.sketch_rounds = sketch_rounds
+        self.sketch_tolerance = sketch_tolerance
+        self.cache_dir = cache_dir
+        self.server_optimizer = server_optimizer
+        self.local_optimizer = local_optimizer
         self.prototypes = prototypes
         self.fraction = fraction
         self.server_learning_rate = server_learning_rate
@@ -236,13 +259,14 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, groups=None):
+    def fit(self, X, y=None, groups=None):
         """Train from scratch for `n_rounds` rounds.
 
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
+            Not used with a recommender, whose `X` is users' items.
         groups : array-like (n_samples,), default=None
             Which device holds a row. None: one device holds them all.
 
@@ -256,13 +280,11 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
             As `SparseLSHMLPClassifier.fit`; `groups` of another length; `device_params`
             that name no device, no setting, or one that must be the same everywhere.
         """
-        estimator = self._new_estimator()
-        X = check_X(estimator, X, reset=True)
-        targets, Y = Targets.learn(y)
-        return self._train(estimator, X, targets, Y, groups, first=True)
+        task = new_task(self.estimator)
+        return self._train(task, *task.read(X, y, first=True), groups, first=True)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, classes=None, groups=None):
+    def partial_fit(self, X, y=None, classes=None, groups=None):
         """`n_rounds` more rounds, from the model there is; the rate falls anew over them.
 
         Parameters
@@ -277,65 +299,37 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         self
         """
         first = not hasattr(self, "server_")
-        if not first:
-            X = check_X(self.estimator_, X, reset=False)
-            targets = self.estimator_.targets_
-            return self._train(self.estimator_, X, targets, targets.encode(y), groups, first=False)
-        estimator = self._new_estimator()
-        X = check_X(estimator, X, reset=True)
-        targets, Y = Targets.learn(y, classes)
-        return self._train(estimator, X, targets, Y, groups, first=True)
+        task = new_task(self.estimator) if first else task_of(self.estimator_)
+        return self._train(task, *task.read(X, y, classes, first=first), groups, first=first)
 
-    # Training ---------------------------------------------------------------------------------
-
-    def _wrapped(self):
-        if hasattr(self, "estimator_"):
-            return self.estimator_
-        return SparseLSHMLPClassifier() if self.estimator is None else self.estimator
-
-    def _new_estimator(self):
-        if self.estimator is None:
-            return SparseLSHMLPClassifier()
-        if not isinstance(self.estimator, SparseLSHMLPClassifier):
-            raise TypeError(
-                "estimator must be a SparseLSHMLPClassifier or None, got "
-                f"{type(self.estimator).__name__}"
-            )
-        estimator = clone(self.estimator)
-        estimator._validate_params()
-        check_hidden_layer_sizes(estimator.hidden_layer_sizes)
-        return estimator
-
-    def _train(self, estimator, X, targets, Y, groups, *, first):
-        check_same_length(X, Y)
-        device_ids, places = check_groups(groups, X.shape[0])
+    def _train(self, task: Task, X, Y, groups, *, first):
+        device_ids, places = check_groups(groups, X.n_rows)
         if self.noise_multiplier > 0:
             check_privacy(self.clip_norm, self.aggregation)
             epsilon_spent(self.noise_multiplier, self.fraction, 1, self.delta)
-        rows, n_labels = SparseRows.from_matrix(X), targets.classes.shape[0]
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        params = estimator.get_params()
         n_done = 0 if first else self.n_rounds_
-        settings = Settings.resolve(params, X.shape[0], n_labels)
-        head_power, body_power = check_powers(self.holder_power)
-        plan = Plan(
-            head_power=head_power, body_power=body_power,
-            n_rounds=self.n_rounds, local_steps=self.local_steps or 0,
-            learning_rate=settings.learning_rate_init, body_exchange=self.body_exchange,
-            payload=self.payload, **fold_of(settings),
-            aggregation=self.aggregation, server_learning_rate=self.server_learning_rate,
-            clip_norm=self.clip_norm, noise_multiplier=self.noise_multiplier,
-        )  # fmt: skip
+        settings = task.settings(X.n_rows)
+        plan = plan_of(self, settings)
         ledger = Ledger() if first else self.ledger_
-        transport = self.transport
+        transport, caches = self.transport, {}
         if isinstance(transport, str):
+            own = device_settings(
+                task.params(), own_params(self.device_params, device_ids), places, task.n_labels,
+                {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)},
+            )  # fmt: skip
+            caches = dict(
+                zip(device_ids.tolist(), make_caches(self.cache_dir, device_ids, own), strict=True)
+            )
+            if first:
+                for cache in caches.values():
+                    cache.clear()
+            else:
+                caches |= {d: c for d, c in self.caches_.items() if d in caches}
             devices = make_devices(
-                rows, Y, places, (X.shape[1], n_labels), settings.activation,
-                device_settings(
-                    params, own_params(self.device_params, device_ids), places, n_labels,
-                    {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)},
-                ),
-                seed + n_done, touched=self.body_exchange == "touched", payload=self.payload,
+                X, Y, places, (task.n_features, task.n_labels), settings.activation, own,
+                list(caches.values()), seed + n_done, body_exchange=self.body_exchange,
+                payload=self.payload, local_optimizer=self.local_optimizer,
             )  # fmt: skip
             transport = JoblibTransport(devices, effective_n_threads(self.n_jobs))
         census = take_census(transport, ledger)
@@ -344,14 +338,16 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         plan = replace(plan, **round_limits(census, settings, self.local_steps, self.fraction))
         if first:
             server = start_server(
-                census, X.shape[1], n_labels, settings.hidden_layer_sizes, settings.activation,
-                plan, seed,
+                census, task.n_features, task.n_labels, settings.hidden_layer_sizes,
+                settings.activation, plan, seed, task.row_norm,
             )  # fmt: skip
+            if task.counts_items:
+                count_labels(server, transport, ledger)
             if self.prototypes and not plan.private:
-                set_prototypes(server, transport, ledger, PROTOTYPE_SCALE)
+                set_prototypes(server, transport, ledger, task.prototype_scale)
         else:
             server = self.server_.resume(plan)
-        history = [] if first else self.history_
+        history = [] if first else list(self.history_)
         for entry in run_rounds(
             server, transport, ledger, fraction=self.fraction, delta=self.delta,
             seed=[seed, n_done],
@@ -361,59 +357,27 @@ class FederatedLSHClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
                 self.callback(server.network, entry)
             if self.verbose:
                 print(summary(entry))
-        self._keep(estimator, server, targets, census, device_ids, ledger, history, first)
-        return self
+        task.keep(server, census, history, first=first)
+        if caches:
+            caches = dict(zip(caches, transport.caches, strict=True))
+        caches = caches if first else {**self.caches_, **caches}
+        return self._keep(task.estimator, server, caches, device_ids, ledger, history)
 
-    def _keep(self, estimator, server, targets, census, device_ids, ledger, history, first):
-        learner = Learner(server.network, server.optimizer, server.seed)
-        learner.history.losses.extend(entry["loss"] for entry in history)
-        threshold = None
-        if targets.multilabel:
-            labels = np.array([c.labels_per_row for c in census.values()])
-            rows = np.array([c.n_samples for c in census.values()])
-            threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
-            threshold = threshold if first else estimator.threshold_
-        estimator._keep(learner, targets, threshold)
-        self.estimator_, self.server_ = estimator, server
+    def _keep(self, estimator, server, caches, device_ids, ledger, history):
+        self.estimator_, self.server_, self.caches_ = estimator, server, caches
+        self.n_features_in_ = estimator.n_features_in_
+        for name in ("classes_", "feature_names_in_"):
+            if hasattr(estimator, name):
+                setattr(self, name, getattr(estimator, name))
         self.device_ids_, self.ledger_, self.history_ = device_ids, ledger, history
         self.n_rounds_ = len(history)
-        self.classes_, self.n_features_in_ = estimator.classes_, estimator.n_features_in_
-        if hasattr(estimator, "feature_names_in_"):
-            self.feature_names_in_ = estimator.feature_names_in_
-
-    # Prediction -------------------------------------------------------------------------------
-
-    @_has("predict")
-    def predict(self, X):
-        """As the estimator's `predict`."""
-        check_is_fitted(self)
-        return self.estimator_.predict(X)
-
-    @_has("predict_proba")
-    def predict_proba(self, X):
-        """As the estimator's `predict_proba`."""
-        check_is_fitted(self)
-        return self.estimator_.predict_proba(X)
-
-    @_has("decision_function")
-    def decision_function(self, X):
-        """As the estimator's `decision_function`."""
-        check_is_fitted(self)
-        return self.estimator_.decision_function(X)
-
-    @_has("predict_topk")
-    def predict_topk(self, X, k=5):
-        """As the estimator's `predict_topk`."""
-        check_is_fitted(self)
-        return self.estimator_.predict_topk(X, k)
-
-    @property
-    def network_(self):
-        """The server's model."""
-        return self.server_.network
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.classifier_tags.multi_label = True
+        if isinstance(self.estimator, LSHRecommender):
+            tags.target_tags.required = False
+            tags.input_tags.positive_only = True
         return tags

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from hashlib import sha256
 from numbers import Real
+from pathlib import Path
 
 import numpy as np
 
+from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device
+from sklsh.federated.server import Plan
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.hashing._random import child_seed
 from sklsh.network.rows import SparseRows
@@ -29,6 +34,21 @@ def check_powers(powers) -> tuple[float, float]:
     if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
         raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
     return float(powers[0]), float(powers[1])
+
+
+def plan_of(federation, settings: Settings) -> Plan:
+    """What the server decides, from an estimator's parameters; devices' sizes come later."""
+    head_power, body_power = check_powers(federation.holder_power)
+    same = (
+        "n_rounds", "body_exchange", "payload", "sketch_rounds", "sketch_tolerance",
+        "local_optimizer", "server_optimizer", "aggregation", "server_learning_rate",
+        "clip_norm", "noise_multiplier",
+    )  # fmt: skip
+    return Plan(
+        head_power=head_power, body_power=body_power,
+        local_steps=federation.local_steps or 0, learning_rate=settings.learning_rate_init,
+        **fold_of(settings), **{name: getattr(federation, name) for name in same},
+    )  # fmt: skip
 
 
 def fold_of(settings: Settings) -> dict:
@@ -92,8 +112,31 @@ def device_settings(params, own, places, n_labels, defaults) -> list[DeviceSetti
     ]
 
 
+def make_caches(cache_dir, device_ids, settings: list[DeviceSettings]) -> list[Cache]:
+    """An empty cache for each device: a folder of its own under `cache_dir`, or in memory.
+
+    Raises
+    ------
+    ValueError
+        `cache_dir` is no folder that can be written to.
+    """
+    if cache_dir is None:
+        return [MemoryCache(own.cache_bytes) for own in settings]
+    folder = Path(cache_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(f"cache_dir must be a folder to write to, got {cache_dir!r}") from error
+    names = [sha256(repr(device).encode()).hexdigest()[:16] for device in device_ids.tolist()]
+    return [
+        DiskCache(folder / name, own.cache_bytes) for name, own in zip(names, settings, strict=True)
+    ]
+
+
 def make_devices(
-    X: SparseRows, Y: SparseRows, places, shape, activation, settings, seed, *, touched, payload
+    X: SparseRows, Y: SparseRows, places, shape, activation, settings, caches, seed, **shared
 ) -> list[Device]:
     """One `Device` for each place, with the rows that `places` puts there.
 
@@ -104,13 +147,17 @@ def make_devices(
     shape : (int, int)
         n_features, n_labels.
     settings : list of DeviceSettings
+    caches : list of Cache
+    shared
+        `body_exchange`, `payload` and `local_optimizer` of `Device`.
     """
     order = np.argsort(places, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(places))[:-1])
+    n_features, n_labels = shape
     return [
         Device(
-            i, X.take(part), Y.take(part), *shape, activation, settings[i],
-            child_seed(seed, i), touched, payload,
+            i, X.take(part), Y.take(part), n_features, n_labels, activation, settings[i],
+            child_seed(seed, i), cache=caches[i], **shared,
         )
         for i, part in enumerate(parts)
     ]  # fmt: skip

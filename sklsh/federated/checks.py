@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh.federated.messages import BodyPart, Rejected, Update
+from sklsh.federated.messages import Update
+from sklsh.federated.parts import Rejected
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR
 
 MAX_STATE = 1e6
@@ -31,19 +32,21 @@ def longest_move(learning_rate: float, n_steps: int) -> float:
 
 def check_lengths(update: Update, longest: float) -> None:
     """Raise `Rejected` if the update moved a row further than `longest` allows."""
-    _check_moves("head", update.head.weights, update.head.state[:, 0], longest)
-    _check_moves("head", update.head.bias[:, None], update.head.state[:, 1], longest)
-    body: BodyPart = update.body
-    _check_moves("body", body.rows, body.state, longest)
-    half = len(body.dense) // 2
-    for change, state in zip(body.dense[:half], body.dense[half:], strict=True):
-        rows = change if change.ndim > 1 else change[:, None]
-        _check_moves("body", rows, state, longest)
+    head, body = update.head, update.body
+    _check_moves("head", head.weights, longest)
+    _check_moves("head", head.bias[:, None], longest)
+    states = [head.state]
+    if body is not None:
+        _check_moves("body", body.rows, longest)
+        for change in body.dense:
+            _check_moves("body", change if change.ndim > 1 else change[:, None], longest)
+        states += [body.state, *body.dense_state]
+    for state in states:
+        if state.size and (state.min() < 0 or state.max() > MAX_STATE):
+            raise Rejected("outsized", "an accumulator shrank or exploded")
 
 
-def _check_moves(name, rows, state, longest) -> None:
+def _check_moves(name, rows, longest) -> None:
     squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe")
     if squares.size and squares.max() > rows.shape[1] * longest**2:
         raise Rejected("outsized", f"{name} has a longer change than training can make")
-    if state.size and (state.min() < 0 or state.max() > MAX_STATE):
-        raise Rejected("outsized", f"{name} has accumulators that shrank or exploded")

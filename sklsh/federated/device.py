@@ -1,16 +1,17 @@
-"""`Device`: the holder of private rows. Answers messages; keeps nothing between them."""
+"""`Device`: the holder of private rows. Answers messages; keeps what its cache will hold."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
+from sklsh.federated.keeping import Keeper
 from sklsh.federated.messages import (
-    BodyPart,
     Census,
     Centre,
-    HeadPart,
+    Counts,
     HiddenMean,
     Invite,
     Prototypes,
@@ -20,12 +21,22 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
+from sklsh.federated.parts import BodyPart
 from sklsh.federated.selection import best_by_collisions, fixed_decoys, random_others
 from sklsh.federated.settings import DeviceSettings
+from sklsh.federated.submodels import (
+    body_changes,
+    build,
+    head_changes,
+    of_features,
+    optimizer_of,
+    renumber,
+    trained_body,
+    without_state,
+)
 from sklsh.hashing import make_family
 from sklsh.kernels.prototypes import scatter_rows
-from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.interactions import drawn_entries, keep_entries, network_rows
 from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import make_sampler
 from sklsh.network.trainer import Trainer
@@ -33,16 +44,18 @@ from sklsh.network.trainer import Trainer
 BATCH_ACTIVE = 256
 """Neurons of the sub-model that a batch computes beside its labels."""
 
-ORDER, NEGATIVES, TRAINING, TABLES = range(4)
+ORDER, NEGATIVES, TRAINING, TABLES, INPUTS = range(5)
 """Streams of a device's randomness."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device: rows that never leave it, settings that never leave it, and no other state.
+    """A device: rows that never leave it, settings that never leave it, and a cache.
 
     Every answer is a function of these fields and of the messages it is given, so that an
-    engine may start a new process for each message.
+    engine may start a new process for each message. With `body_exchange` "full" or
+    "touched", `local_optimizer` "sent" or "fresh" and a new fold each round the cache is
+    not used.
 
     Parameters
     ----------
@@ -54,10 +67,14 @@ class Device:
     settings : DeviceSettings
     seed : int
         Of its order of rows, its hash functions and its decoys. Private.
-    touched : bool
-        Only first-layer rows of features that the round's rows have travel.
+    body_exchange : {"full", "touched", "local"}
+        First-layer rows that travel: all; those of features that the round's rows have;
+        none, once the device has a body of its own.
     payload : {"float32", "float16"}
         Type of the weights that it sends.
+    local_optimizer : {"sent", "fresh", "kept"}
+        Where Adagrad's accumulators come from: with the rows; nowhere; from the cache.
+    cache : Cache
     """
 
     id: int
@@ -68,8 +85,10 @@ class Device:
     activation: str
     settings: DeviceSettings
     seed: int
-    touched: bool = True
+    body_exchange: str = "touched"
     payload: str = "float32"
+    local_optimizer: str = "sent"
+    cache: Cache = field(default_factory=MemoryCache)
 
     # Before the first round -------------------------------------------------------------------
 
@@ -78,6 +97,11 @@ class Device:
         norms = np.square(self.X.data, dtype=np.float64).sum() / self.X.n_rows
         labels = self.Y.indices.shape[0] / self.X.n_rows
         return Census(self.id, -1, self.X.n_rows, float(np.sqrt(norms)), float(labels))
+
+    def counts(self) -> Counts:
+        """In how many rows each of its labels is."""
+        ids, counts = np.unique(self.Y.indices, return_counts=True)
+        return Counts(self.id, -1, self.X.n_rows, ids.astype(np.int32), counts.astype(np.int32))
 
     def request_all(self) -> Request:
         """Asks for what prototypes need: the body, and no neurons."""
@@ -108,14 +132,31 @@ class Device:
 
     def request(self, invite: Invite) -> Request:
         """What the round needs; without hash tables, the neurons too."""
-        rows = np.unique(self.order(invite))
-        ids = None
+        rows, keeper = np.unique(self.order(invite)), self._keeper(invite)
+        ids, sketch_round = None, -1
         if self.settings.training.sampler != "lsh":
             ids = self._with_decoys(self._ids(rows, invite.round), self.n_labels)
-        return Request(self.id, invite.round, self._features(rows), ids)
+        else:
+            sketch_round = keeper.sketch_round()
+        has_body = self.body_exchange == "local" and keeper.body() is not None
+        if has_body:
+            features = np.empty(0, dtype=np.int32)
+        elif self.body_exchange == "local":
+            features = self._features(np.arange(self.X.n_rows, dtype=np.int32))
+        else:
+            features = self._features(rows)
+        return Request(self.id, invite.round, features, ids, has_body, sketch_round)
 
-    def select(self, invite: Invite, body: BodyPart, sketch: Sketch) -> Select:
-        """Labels, then the neurons that collide most with some of the round's rows."""
+    def select(self, invite: Invite, body: BodyPart | None, sketch: Sketch) -> Select:
+        """Labels, then the neurons that collide most with some of the round's rows.
+
+        Raises
+        ------
+        CacheMiss
+            The device has lost its body, or the sketch that a delta goes on top of.
+        """
+        keeper = self._keeper(invite)
+        sketch, body = keeper.whole(sketch), self._own_body(keeper, body)
         settings = self.settings.training
         rows = np.unique(self.order(invite))
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
@@ -132,30 +173,53 @@ class Device:
         ids = np.union1d(labels, found).astype(np.int32)
         return Select(self.id, invite.round, self._with_decoys(ids, self.n_labels))
 
-    def train(self, invite: Invite, model: SubModel, body: BodyPart) -> Update:
+    def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
         """Local steps on the sub-model; what they changed.
 
         Labels whose neurons were not sent are left out of the loss, as in the paper.
+
+        Raises
+        ------
+        CacheMiss
+            The device has lost its body.
         """
-        order = self.order(invite)
+        order, keeper = self.order(invite), self._keeper(invite)
         rows, positions = np.unique(order, return_inverse=True)
-        X = _renumber(self.X, rows, body.features)
-        Y = _renumber(self.Y, rows, model.head.ids)
-        network, optimizer = _network(model.head, body, self.activation)
+        local, whole = self.body_exchange == "local", self._own_body(keeper, body)
+        head, body = model.head, whole
+        if local:
+            body = of_features(whole, np.unique(self.X.take(rows).indices))
+        if self.local_optimizer != "sent":
+            if local and self.local_optimizer == "fresh":
+                body = without_state(body)
+            head, body = keeper.with_states(head, body, fresh=self.local_optimizer == "fresh")
+        X = self._inputs(rows, body, self.settings.input_dropout, invite.round)
+        Y = renumber(self.Y, rows, head.ids)
+        network, optimizer = build(head, body, self.activation), optimizer_of(head, body)
         settings, n_ids = self.settings.training, network.n_labels
         seed = int(self._rng(TRAINING, invite.round).integers(2**31))
         sampler = make_sampler(self._local_sampler(), min(BATCH_ACTIVE, n_ids), n_ids, seed)
-        trainer = Trainer(
+        loss = Trainer(
             network, sampler, optimizer, dropout=settings.dropout, alpha=settings.alpha, seed=seed
-        )
-        loss = trainer.epoch(
-            X, Y, positions.astype(np.int32), self._batch_size(), invite.learning_rate
-        )
-        head = _changes(model.head, network, optimizer, self.payload)
-        return Update(
-            self.id, invite.round, int(order.shape[0]), float(loss), head,
-            _body_changes(body, network, optimizer, self.payload),
-        )  # fmt: skip
+        ).epoch(X, Y, positions.astype(np.int32), self._batch_size(), invite.learning_rate)
+        if self.local_optimizer == "kept":
+            state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
+            trained = trained_body(body, network, optimizer)
+            keeper.keep_states(replace(head, state=state), None if local else trained)
+        sent_body = None
+        if local:
+            trained = trained_body(body, network, optimizer)
+            places = np.searchsorted(whole.features, body.features)
+            whole.rows[places], whole.state[places] = trained.rows, trained.state
+            keeper.keep_body(replace(whole, dense=trained.dense, dense_state=trained.dense_state))
+        else:
+            sent_body = body_changes(body, network, optimizer, self.payload)
+        sent = head_changes(head, network, optimizer, self.payload)
+        if self.local_optimizer != "sent":
+            sent = without_state(sent)
+            sent_body = None if sent_body is None else without_state(sent_body)
+        n_samples = int(order.shape[0])
+        return Update(self.id, invite.round, n_samples, float(loss), sent, sent_body)
 
     def order(self, invite: Invite) -> np.ndarray:
         """Rows of this round's steps, in order: the next ones of an endless shuffled stream."""
@@ -171,6 +235,21 @@ class Device:
         return rows[first : first + count].astype(np.int32)
 
     # Parts ------------------------------------------------------------------------------------
+
+    def _keeper(self, invite: Invite) -> Keeper:
+        return Keeper(self.cache, self.n_features, self.n_labels, invite.run)
+
+    def _own_body(self, keeper: Keeper, body: BodyPart | None) -> BodyPart:
+        """The body to compute with; where it is local, a copy that may be written to."""
+        if self.body_exchange != "local":
+            return body
+        if body is None:
+            body = keeper.body()
+            if body is None:
+                raise CacheMiss("body")
+            return replace(body, rows=body.rows.copy(), state=body.state.copy())
+        _, body = keeper.with_states(None, without_state(body), fresh=True)
+        return replace(body, rows=np.array(body.rows, dtype=np.float32))
 
     def _rng(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, number + 1])
@@ -189,7 +268,7 @@ class Device:
 
     def _features(self, rows) -> np.ndarray | None:
         """Features of rows, decoys among them; None for all."""
-        if not self.touched:
+        if self.body_exchange == "full":
             return None
         found = np.unique(self.X.take(rows).indices).astype(np.int32)
         return self._with_decoys(found, self.n_features)
@@ -213,69 +292,17 @@ class Device:
         return np.union1d(ids, fixed_decoys(self.seed, n, count, ids)).astype(np.int32)
 
     def _hidden(self, body: BodyPart, rows=None) -> np.ndarray:
-        """Last hidden layer of some rows."""
+        """Last hidden layer of some rows; only first-layer rows that these need are copied."""
         rows = np.arange(self.X.n_rows, dtype=np.int32) if rows is None else rows
-        X = _renumber(self.X, rows, body.features)
-        network, _ = _network(None, body, self.activation)
-        return network.hidden(X)
+        body = of_features(body, np.unique(self.X.take(rows).indices))
+        return build(None, body, self.activation).hidden(self._inputs(rows, body))
 
-
-def _renumber(rows_of: SparseRows, rows, ids) -> SparseRows:
-    """The given rows with columns numbered by their position in `ids`; others are dropped."""
-    taken = rows_of.take(rows)
-    places = np.searchsorted(ids, taken.indices)
-    known = np.append(ids, -1)[places] == taken.indices
-    if known.all():
-        return SparseRows(taken.indptr, places.astype(np.int32), taken.data)
-    indptr = np.append(0, np.cumsum(known))[taken.indptr].astype(np.int64)
-    return SparseRows(indptr, places[known].astype(np.int32), taken.data[known])
-
-
-def _network(head: HeadPart | None, body: BodyPart, activation: str):
-    """A network and its optimizer, copied from messages."""
-
-    def own(array):
-        return np.array(array, dtype=np.float32, order="C")
-
-    n_deep = (len(body.dense) - 2) // 4
-    dense = [own(array) for array in body.dense]
-    deep, biases = dense[:n_deep], dense[n_deep : 2 * n_deep + 1]
-    deep_state = dense[2 * n_deep + 1 : 3 * n_deep + 1]
-    bias_state = dense[3 * n_deep + 1 :]
-    n_hidden = biases[-1].shape[0]
-    if head is None:
-        empty = np.empty(0, dtype=np.float32)
-        weights, bias, state = empty.reshape(0, n_hidden), empty, empty.reshape(0, 2)
-    else:
-        weights, bias, state = own(head.weights), own(head.bias), head.state
-    network = WideNetwork([own(body.rows), *deep], biases, weights, bias, activation)
-    optimizer = RowwiseAdagrad(
-        [own(body.state), *deep_state], bias_state, own(state[:, 0]), own(state[:, 1])
-    )
-    return network, optimizer
-
-
-def _changes(had: HeadPart, network, optimizer, payload) -> HeadPart:
-    """Differences of the neurons that a step has touched."""
-    state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
-    changed = np.flatnonzero((state != had.state).any(axis=1))
-    return HeadPart(
-        had.ids[changed],
-        (network.head_weights[changed] - had.weights[changed]).astype(payload),
-        (network.head_bias[changed] - had.bias[changed]).astype(payload),
-        state[changed] - had.state[changed],
-    )
-
-
-def _body_changes(had: BodyPart, network, optimizer, payload) -> BodyPart:
-    changed = np.flatnonzero(optimizer.body_weights[0] != had.state)
-    now = [
-        *network.body_weights[1:], *network.body_biases,
-        *optimizer.body_weights[1:], *optimizer.body_biases,
-    ]  # fmt: skip
-    return BodyPart(
-        had.features[changed],
-        (network.body_weights[0][changed] - had.rows[changed]).astype(payload),
-        optimizer.body_weights[0][changed] - had.state[changed],
-        tuple(a - b for a, b in zip(now, had.dense)),
-    )
+    def _inputs(self, rows, body: BodyPart, dropout: float = 0.0, number: int = 0) -> SparseRows:
+        """What the network reads of some rows."""
+        X = renumber(self.X, rows, body.features)
+        if body.weights is None:
+            return X
+        if dropout:
+            seed = int(self._rng(INPUTS, number).integers(2**31))
+            X = keep_entries(X, ~drawn_entries(X, dropout, seed))
+        return network_rows(X, body.weights)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from sklsh.hashing.base import code_dtype
+from sklsh.federated.selection import BLOCK
 
 
-def selection_bytes(n_labels: int, sketch_dim: int, code_bits: int, payload_bytes: int = 4) -> int:
-    """Peak while neurons are picked: sketch, its float32 form with the bias, one table, counts.
+def selection_bytes(n_labels: int, sketch_dim: int, payload_bytes: int = 4) -> int:
+    """Peak while neurons are picked: the sketch as sent, a neuron's bias and counter.
 
-    The number of tables is not in it: one exists at a time.
+    The number of tables is not in it. Of the neurons that are hashed, one block is there.
     """
-    received = n_labels * (sketch_dim + 1) * payload_bytes
-    hashed = n_labels * (sketch_dim + 1) * 4
-    table = n_labels * code_dtype(code_bits).itemsize
-    # One counter a neuron, and what the table adds to it.
-    return received + hashed + table + 2 * 4 * n_labels
+    block = 2 * min(n_labels, BLOCK) * (sketch_dim + 1) * 4
+    return n_labels * ((sketch_dim + 1) * payload_bytes + 4 + 4) + block
 
 
 def training_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: int = 4) -> int:
-    """Peak while a model of one hidden layer is trained: parts as sent, trained, and changed.
+    """Peak while a model of one hidden layer is trained: parts as sent, and as trained.
 
-    A batch's buffers come on top: they do not depend on the size of the model.
+    What has changed is written over what was trained. A batch's buffers come on top: they do
+    not depend on the size of the model.
 
     Parameters
     ----------
@@ -31,17 +29,17 @@ def training_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: in
         Of a weight on the wire.
     """
     rows = n_ids + n_features
-    return rows * (n_hidden * (2 * payload_bytes + 4) + 4 * 4)
+    return rows * (n_hidden * (payload_bytes + 4) + 4 * 4)
 
 
 def device_bytes(
     n_labels: int, sketch_dim: int | None, n_ids: int, n_features: int, n_hidden: int,
     payload_bytes: int = 4,
 ) -> int:  # fmt: skip
-    """Peak of a round beside the device's own rows; 32-bit codes, for the server knows none."""
+    """Peak of a round beside the device's own rows and its cache."""
     picked = 0
     if sketch_dim is not None:
-        picked = selection_bytes(n_labels, sketch_dim, 32, payload_bytes)
-        # The body's rows are there already while neurons are picked, twice: as sent, in use.
-        picked += n_features * n_hidden * (payload_bytes + 4)
+        picked = selection_bytes(n_labels, sketch_dim, payload_bytes)
+        # The body's rows are there already while neurons are picked.
+        picked += n_features * n_hidden * payload_bytes
     return max(picked, training_bytes(n_ids, n_features, n_hidden, payload_bytes))

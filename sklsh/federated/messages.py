@@ -1,175 +1,25 @@
 """What travels between the server and a device: frozen messages that count and check themselves.
 
 Nothing else is ever exchanged. A device's rows, hash functions, tables, seeds and settings
-are in no message. Weights travel as float32 or float16, the optimizer's state (one float a
-row) as float32, ids as int32.
+are in no message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
-HEADER = 16
-"""Bytes counted for a message beside its arrays: kind, round, device, a number."""
-
-REASONS = (
-    "missing", "stale", "stranger", "duplicate", "type", "shape", "range", "nonfinite", "outsized",
-)  # fmt: skip
-"""Why the server may have gone on without a reply."""
-
-
-class Rejected(ValueError):
-    """A message that the server does not use.
-
-    Attributes
-    ----------
-    reason : str
-        One of `REASONS`.
-    """
-
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """Sizes that both sides know: what an array of a message must fit.
-
-    Attributes
-    ----------
-    n_features, n_labels : int
-    hidden_layer_sizes : tuple of int
-    """
-
-    n_features: int
-    n_labels: int
-    hidden_layer_sizes: tuple[int, ...]
-
-    @property
-    def n_hidden(self) -> int:
-        return self.hidden_layer_sizes[-1]
-
-    def dense_shapes(self) -> list[tuple[int, ...]]:
-        """Shapes of `BodyPart.dense`."""
-        sizes = self.hidden_layer_sizes
-        deep = list(pairwise(sizes))
-        biases = [(n,) for n in sizes]
-        return [*deep, *biases, *[(n_in,) for n_in, _ in deep], *biases]
-
-
-def check_array(array, name: str, shape: tuple[int, ...]) -> None:
-    """Real, finite numbers of the given shape, or `Rejected`."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise Rejected("type", f"{name} must be a floating-point array, got {type(array)}")
-    if array.shape != shape:
-        raise Rejected("shape", f"{name} must have shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise Rejected("nonfinite", f"{name} must be finite")
-
-
-def check_ids(ids, name: str, n: int) -> None:
-    """Ascending different int32 ids in ``[0, n)``, or `Rejected`."""
-    if not isinstance(ids, np.ndarray) or ids.dtype != np.int32:
-        raise Rejected("type", f"{name} must be an int32 array, got {type(ids)}")
-    if ids.ndim != 1:
-        raise Rejected("shape", f"{name} must be 1-d, got shape {ids.shape}")
-    if ids.size and (ids[0] < 0 or ids[-1] >= n or (np.diff(ids) <= 0).any()):
-        raise Rejected("range", f"{name} must be ascending ids in [0, {n})")
-
-
-def check_count(value, name: str) -> None:
-    """A positive integer, or `Rejected`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise Rejected("range", f"{name} must be a positive integer, got {value!r}")
-
-
-@dataclass(frozen=True)
-class Payload:
-    """Base of everything with arrays."""
-
-    def arrays(self) -> Iterator[np.ndarray]:
-        """Every array, nested parts included."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                yield value
-            elif isinstance(value, tuple):
-                yield from value
-            elif isinstance(value, Payload):
-                yield from value.arrays()
-
-    @property
-    def array_bytes(self) -> int:
-        """Bytes of the arrays."""
-        return sum(array.nbytes for array in self.arrays())
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes on the wire: the arrays and `HEADER`."""
-        return HEADER + self.array_bytes
-
-
-@dataclass(frozen=True)
-class HeadPart(Payload):
-    """Rows of the head, or their changes.
-
-    Attributes
-    ----------
-    ids : ndarray (n,), int32, ascending
-    weights : ndarray (n, n_hidden)
-    bias : ndarray (n,)
-    state : ndarray (n, 2), float32
-        Adagrad accumulators of weight rows and biases.
-    """
-
-    ids: np.ndarray
-    weights: np.ndarray
-    bias: np.ndarray
-    state: np.ndarray
-
-    def validate(self, shape: ModelShape) -> None:
-        check_ids(self.ids, "ids", shape.n_labels)
-        n = self.ids.shape[0]
-        check_array(self.weights, "weights", (n, shape.n_hidden))
-        check_array(self.bias, "bias", (n,))
-        check_array(self.state, "state", (n, 2))
-
-
-@dataclass(frozen=True)
-class BodyPart(Payload):
-    """First-layer rows of some features and everything behind them, or their changes.
-
-    Attributes
-    ----------
-    features : ndarray (n,), int32, ascending
-    rows : ndarray (n, n_hidden_1)
-    state : ndarray (n,), float32
-        Adagrad accumulators of the rows.
-    dense : tuple of ndarray
-        Deeper weights, all biases, then the accumulators of both.
-    """
-
-    features: np.ndarray
-    rows: np.ndarray
-    state: np.ndarray
-    dense: tuple[np.ndarray, ...]
-
-    def validate(self, shape: ModelShape) -> None:
-        check_ids(self.features, "features", shape.n_features)
-        n = self.features.shape[0]
-        check_array(self.rows, "rows", (n, shape.hidden_layer_sizes[0]))
-        check_array(self.state, "state", (n,))
-        shapes = shape.dense_shapes()
-        if not isinstance(self.dense, tuple) or len(self.dense) != len(shapes):
-            raise Rejected("shape", f"dense must be {len(shapes)} arrays")
-        for array, expected in zip(self.dense, shapes, strict=True):
-            check_array(array, "dense", expected)
-
+from sklsh.federated.parts import (
+    BodyPart,
+    HeadPart,
+    ModelShape,
+    Payload,
+    Rejected,
+    check_array,
+    check_count,
+    check_ids,
+)
 
 # Server -> device -----------------------------------------------------------------------------
 
@@ -184,16 +34,19 @@ class Invite(Payload):
     local_steps : int
         0: one pass over the device's rows.
     learning_rate : float
+    run : int
+        Names the training run: what a device has kept from another is of no use.
     """
 
     round: int
     local_steps: int
     learning_rate: float
+    run: int = 0
 
 
 @dataclass(frozen=True)
 class Sketch(Payload):
-    """The head, folded; the device draws the same fold from its seed.
+    """The head, folded, or what has changed of it; the device draws the same fold by its seed.
 
     Attributes
     ----------
@@ -201,11 +54,17 @@ class Sketch(Payload):
     fold : str
     seed : int
     sketch_dim : int
-    values : ndarray (n_labels, sketch_dim)
-        ``B (w_j - mean)``.
-    bias : ndarray (n_labels,)
+    values : ndarray (n, sketch_dim)
+        ``B w_j``.
+    bias : ndarray (n,)
+    centre : ndarray (sketch_dim,), float32
+        Mean of all rows of the sketch: neurons are hashed less what they share.
     ids : ndarray (n,), int32, or None
-        Rows of a delta sketch; None: `values` has them all.
+        Neurons of these rows; None: all of them.
+    since : int
+        The round whose sketch the rows `ids` bring up to date.
+    keep : bool
+        Whether a later round has the same fold, so that this one is worth keeping.
     """
 
     round: int
@@ -214,7 +73,10 @@ class Sketch(Payload):
     sketch_dim: int
     values: np.ndarray
     bias: np.ndarray
+    centre: np.ndarray
     ids: np.ndarray | None = None
+    since: int = -1
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -282,16 +144,24 @@ class Request(Reply):
         First-layer rows. None: all.
     ids : ndarray of int32, or None
         Neurons. None: it needs the sketch to say.
+    has_body : bool
+        It has a body of its own and wants none.
+    sketch_round : int
+        Round of the sketch that it has kept, -1 if it has none.
     """
 
     features: np.ndarray | None
     ids: np.ndarray | None
+    has_body: bool = False
+    sketch_round: int = -1
 
     def validate(self, shape):
         if self.features is not None:
             check_ids(self.features, "features", shape.n_features)
         if self.ids is not None:
             check_ids(self.ids, "ids", shape.n_labels)
+        if not isinstance(self.sketch_round, int) or not isinstance(self.has_body, bool):
+            raise Rejected("type", "sketch_round must be an int and has_body a bool")
 
 
 @dataclass(frozen=True)
@@ -307,6 +177,25 @@ class Select(Reply):
 
     def validate(self, shape):
         check_ids(self.ids, "ids", shape.n_labels)
+
+
+@dataclass(frozen=True)
+class Counts(Reply):
+    """In how many of a device's rows each of its labels is."""
+
+    n_samples: int
+    ids: np.ndarray
+    counts: np.ndarray
+
+    def validate(self, shape):
+        check_count(self.n_samples, "n_samples")
+        check_ids(self.ids, "ids", shape.n_labels)
+        if not isinstance(self.counts, np.ndarray) or self.counts.dtype != np.int32:
+            raise Rejected("type", f"counts must be an int32 array, got {type(self.counts)}")
+        if self.counts.shape != self.ids.shape:
+            raise Rejected("shape", "counts must be one for each id")
+        if self.counts.size and (self.counts.min() < 1 or self.counts.max() > self.n_samples):
+            raise Rejected("range", "counts must be between 1 and n_samples")
 
 
 @dataclass(frozen=True)
@@ -350,13 +239,14 @@ class Update(Reply):
     loss : float
         Mean loss of these rows.
     head : HeadPart
-    body : BodyPart
+    body : BodyPart or None
+        None where the body never leaves the device.
     """
 
     n_samples: int
     loss: float
     head: HeadPart
-    body: BodyPart
+    body: BodyPart | None
 
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
@@ -364,7 +254,9 @@ class Update(Reply):
             raise Rejected("nonfinite", f"loss must be finite, got {self.loss!r}")
         if not isinstance(self.head, HeadPart):
             raise Rejected("type", f"head must be a HeadPart, got {type(self.head)}")
-        if not isinstance(self.body, BodyPart):
-            raise Rejected("type", f"body must be a BodyPart, got {type(self.body)}")
+        if not isinstance(self.body, BodyPart if shape.with_body else type(None)):
+            wanted = "a BodyPart" if shape.with_body else "None"
+            raise Rejected("type", f"body must be {wanted}, got {type(self.body)}")
         self.head.validate(shape)
-        self.body.validate(shape)
+        if self.body is not None:
+            self.body.validate(shape)

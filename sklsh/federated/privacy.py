@@ -20,7 +20,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sklsh.federated.messages import BodyPart, HeadPart, Update
+from sklsh.federated.messages import Update
+from sklsh.federated.parts import HeadPart
 from sklsh.network.model import WideNetwork
 
 BLOCK = 4096
@@ -29,8 +30,8 @@ BLOCK = 4096
 
 def changes_of(update: Update) -> list[np.ndarray]:
     """The arrays of an update that move parameters: not ids, not accumulators."""
-    half = len(update.body.dense) // 2
-    return [update.head.weights, update.head.bias, update.body.rows, *update.body.dense[:half]]
+    body = [] if update.body is None else [update.body.rows, *update.body.dense]
+    return [update.head.weights, update.head.bias, *body]
 
 
 def norm_of(update: Update) -> float:
@@ -49,17 +50,16 @@ def clipped(update: Update, clip_norm: float) -> Update:
 
     head: HeadPart = update.head
     head = replace(head, weights=scaled(head.weights), bias=scaled(head.bias))
-    body: BodyPart = update.body
-    half = len(body.dense) // 2
-    dense = (*map(scaled, body.dense[:half]), *body.dense[half:])
-    body = replace(body, rows=scaled(body.rows), dense=dense)
+    body = update.body
+    if body is not None:
+        body = replace(body, rows=scaled(body.rows), dense=tuple(map(scaled, body.dense)))
     return replace(update, head=head, body=body)
 
 
 def private_change(
     network: WideNetwork, updates: list[Update], plan, rng: np.random.Generator
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """``(parameter, change)`` of every parameter that travels: noisy sum / expected devices.
+) -> Iterator[np.ndarray]:
+    """The change of every array that travels, head first: noisy sum / expected devices.
 
     Parameters
     ----------
@@ -77,12 +77,13 @@ def private_change(
         (network.head_weights, [(h.ids, h.weights) for h in heads]),
         (network.head_bias, [(h.ids, h.bias) for h in heads]),
     ]
-    bodies = [update.body for update in updates]
-    targets.append((network.body_weights[0], [(b.features, b.rows) for b in bodies]))
-    dense = [*network.body_weights[1:], *network.body_biases]
-    targets += [
-        (array, [(slice(None), b.dense[i]) for b in bodies]) for i, array in enumerate(dense)
-    ]
+    if plan.with_body:
+        bodies = [update.body for update in updates]
+        targets.append((network.body_weights[0], [(b.features, b.rows) for b in bodies]))
+        dense = [*network.body_weights[1:], *network.body_biases]
+        targets += [
+            (array, [(slice(None), b.dense[i]) for b in bodies]) for i, array in enumerate(dense)
+        ]
     for array, parts in targets:
         total = np.zeros_like(array)
         for rows, change in parts:
@@ -91,7 +92,7 @@ def private_change(
             block = total[start : start + BLOCK]
             block += deviation * rng.standard_normal(block.shape, dtype=np.float32)
         total /= np.float32(plan.expected_devices)
-        yield array, total
+        yield total
 
 
 def epsilon_spent(noise_multiplier: float, fraction: float, n_rounds: int, delta: float) -> float:

@@ -11,14 +11,15 @@ from sklsh.federated.memory import device_bytes
 from sklsh.federated.messages import (
     Census,
     Centre,
+    Counts,
     HiddenMean,
     Prototypes,
-    Rejected,
     Request,
     Select,
     SubModel,
     Update,
 )
+from sklsh.federated.parts import Rejected
 from sklsh.federated.server import Server
 from sklsh.federated.transports.base import Transport
 
@@ -41,6 +42,12 @@ class RoundReport:
         Mean share of the head that a device was sent.
     faults : dict
         Reason -> number of replies dropped (or missing).
+    whole_sketches : int
+        Devices that were sent the whole sketch: those with nothing kept of this fold, or
+        nothing that can be read, and all where half of it has changed.
+    whole_bodies : int
+        With a local body: devices that were sent the start of one. After the first round
+        each has lost its own.
     """
 
     round: int
@@ -49,6 +56,8 @@ class RoundReport:
     loss: float = float("nan")
     active_share: float = 0.0
     faults: dict = field(default_factory=dict)
+    whole_sketches: int = 0
+    whole_bodies: int = 0
 
 
 class Exchange:
@@ -63,7 +72,7 @@ class Exchange:
         """Good replies by device. `new`: those of the messages that travel now; the device
         has had the others in this round."""
         for device, parts in messages.items():
-            for message in parts[new]:
+            for message in filter(None, parts[new]):
                 self.ledger.add(self.number, device, message, DOWN)
         good: dict = {}
         n_bad = 0
@@ -97,6 +106,14 @@ def take_census(transport: Transport, ledger: Ledger) -> dict[int, Census]:
         ledger.add(START, reply.device, reply, UP)
         good.setdefault(reply.device, reply)
     return good
+
+
+def count_labels(server: Server, transport: Transport, ledger: Ledger) -> None:
+    """Sum up in how many rows each label is: what is popular, and what entries weigh."""
+    exchange = Exchange(server, transport, ledger, START)
+    server.open(transport.devices)
+    replies = exchange.ask("counts", Counts, dict.fromkeys(transport.devices, ()))
+    server.count(list(replies.values()))
 
 
 def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: float) -> None:
@@ -159,37 +176,39 @@ def run_round(
     exchange = Exchange(server, transport, ledger, server.round)
     invite = server.invite()
     requests = exchange.ask("request", Request, dict.fromkeys(devices, (invite,)))
-    bodies = {device: server.body(request.features) for device, request in requests.items()}
+    bodies = {device: server.body_for(request) for device, request in requests.items()}
 
     ids = {device: r.ids for device, r in requests.items() if r.ids is not None}
-    hashing = [device for device in requests if device not in ids]
+    hashing = {d: request.sketch_round for d, request in requests.items() if d not in ids}
+    sketches = server.sketches(hashing) if hashing else {}
     if hashing:
-        sketch = server.sketch()
         selects = exchange.ask(
-            "select", Select, {d: (invite, bodies[d], sketch) for d in hashing}, slice(1, None)
+            "select", Select, {d: (invite, bodies[d], sketches[d]) for d in hashing}, slice(1, None)
         )
         ids.update({device: select.ids for device, select in selects.items()})
 
     questions = {}
     for device in sorted(ids):
-        had_body = device in hashing
-        model = SubModel(server.round, server.head(ids[device]))
-        server.sent(device, model, bodies[device])
-        questions[device] = (invite, model, bodies[device])
+        model, body = SubModel(server.round, server.head(ids[device])), bodies[device]
+        server.sent(device, model, body)
+        questions[device] = (invite, model, body)
         ledger.memory[server.round, device] = device_bytes(
             server.network.n_labels,
-            sketch.sketch_dim if had_body else None,
+            sketches[device].sketch_dim if device in hashing else None,
             ids[device].shape[0],
-            bodies[device].features.shape[0],
+            0 if body is None else body.features.shape[0],
             server.network.n_hidden,
             np.dtype(server.plan.payload).itemsize,
         )
-        if not had_body:
-            ledger.add(server.round, device, bodies[device], DOWN)
+        if device not in hashing and body is not None:
+            ledger.add(server.round, device, body, DOWN)
     updates = exchange.ask("train", Update, questions, slice(1, 2))
     server.apply(list(updates.values()))
 
     report = RoundReport(server.round, len(devices), len(updates), faults=exchange.faults)
+    report.whole_sketches = sum(sketch.ids is None for sketch in sketches.values())
+    if server.plan.body_exchange == "local":
+        report.whole_bodies = sum(body is not None for body in bodies.values())
     if updates:
         rows = [update.n_samples for update in updates.values()]
         report.loss = float(np.average([u.loss for u in updates.values()], weights=rows))

@@ -8,8 +8,11 @@ from sklsh.hashing import HashFamily, Projection, make_projection
 from sklsh.hashing._random import random_permutation
 from sklsh.hashing.base import HashFunctions
 
-MAX_DIRECT_BITS = 16
+MAX_DIRECT_BITS = 10
 """Codes up to this wide are counted in an array of all codes, wider ones by binary search."""
+
+BLOCK = 4096
+"""Neurons hashed at a time: only so many are ever there as float32, or as codes."""
 
 
 def with_bias(projection: Projection) -> Projection:
@@ -19,74 +22,104 @@ def with_bias(projection: Projection) -> Projection:
     return Projection(bins.astype(np.int32), weights, projection.sketch_dim + 1)
 
 
-def hashed_vectors(fold: str, seed: int, values, bias, hidden):
+class HashedVectors:
     """Sketches whose angles order the logits of hidden rows, from the server's sketch alone.
 
     ``w @ h + b`` is the inner product of ``[w - m, (b + (w - m) @ c) / s]`` and
-    ``[h - c, s]`` up to what all neurons share; `m` is the neurons' mean (the server has
-    taken it off), `c` the mean of the device's own hidden rows, ``(w - m) @ c`` is read off
-    the sketch, and `s` gives the bias its due length on both sides.
+    ``[h - c, s]`` up to what all neurons share; `m` is the neurons' mean, `c` the mean of
+    the device's own hidden rows, ``(w - m) @ c`` is read off the sketch, and `s` gives the
+    bias its due length on both sides.
 
     Parameters
     ----------
-    fold, seed
-        Of the base projection.
-    values : ndarray (n_labels, sketch_dim)
-    bias : ndarray (n_labels,)
+    sketch : Sketch
+        With all rows.
     hidden : ndarray (n, n_hidden)
 
-    Returns
-    -------
+    Attributes
+    ----------
     projection : Projection
         Of ``n_hidden + 1`` coordinates to ``sketch_dim + 1``.
-    neurons : ndarray (n_labels, sketch_dim + 1), float32
     queries : ndarray (n, sketch_dim + 1), float32
     """
-    projection = make_projection(fold, hidden.shape[1], values.shape[1], seed)
-    centre = hidden.mean(axis=0)
-    values = values.astype(np.float32, copy=False)
-    queries = projection.apply(hidden - centre, n_jobs=1)
-    last = bias.astype(np.float32) + values @ projection.apply(centre[None], n_jobs=1)[0]
-    lengths = [_rms_norm(queries), _rms_norm(last[:, None]), _rms_norm(values)]
-    share = np.float32(np.sqrt(lengths[0] * lengths[1] / (lengths[2] or 1.0)) or 1.0)
-    neurons = np.concatenate([values, last[:, None] / share], axis=1)
-    ones = np.full((hidden.shape[0], 1), share, dtype=np.float32)
-    return with_bias(projection), neurons, np.concatenate([queries, ones], axis=1)
+
+    def __init__(self, sketch, hidden):
+        projection = make_projection(sketch.fold, hidden.shape[1], sketch.sketch_dim, sketch.seed)
+        centre = hidden.mean(axis=0)
+        queries = projection.apply(hidden - centre, n_jobs=1)
+        direction = projection.apply(centre[None], n_jobs=1)[0]
+        self._sketch = sketch
+        self._last = sketch.bias.astype(np.float32)
+        squares = 0.0
+        for start in range(0, self.n, BLOCK):
+            values = self._values(start, start + BLOCK)
+            self._last[start : start + BLOCK] += values @ direction
+            squares += float(np.einsum("ij,ij->", values, values, dtype=np.float64))
+        lengths = [_rms_norm(queries), _rms_norm(self._last[:, None]), np.sqrt(squares / self.n)]
+        share = np.float32(np.sqrt(lengths[0] * lengths[1] / (lengths[2] or 1.0)) or 1.0)
+        self._last /= share
+        ones = np.full((hidden.shape[0], 1), share, dtype=np.float32)
+        self.queries = np.concatenate([queries, ones], axis=1)
+        self.projection = with_bias(projection)
+
+    @property
+    def n(self) -> int:
+        """Number of neurons."""
+        return self._sketch.values.shape[0]
+
+    def _values(self, start: int, stop: int) -> np.ndarray:
+        values = self._sketch.values[start:stop].astype(np.float32)
+        values -= self._sketch.centre
+        return values
+
+    def neurons(self, start: int, stop: int) -> np.ndarray:
+        """Neurons ``start .. stop``, ``(stop - start, sketch_dim + 1)`` float32."""
+        last = self._last[start:stop, None]
+        return np.concatenate([self._values(start, stop), last], axis=1)
 
 
 def _rms_norm(rows) -> float:
     return float(np.sqrt(np.einsum("ij,ij->", rows, rows, dtype=np.float64) / rows.shape[0]))
 
 
-def count_collisions(functions: HashFunctions, neurons, queries) -> np.ndarray:
-    """Collisions of each neuron with all queries in all tables, one table in memory at a time.
+def count_collisions(functions: HashFunctions, neurons, n: int, queries) -> np.ndarray:
+    """Collisions of each neuron with all queries in all tables, with no table in memory.
 
     Parameters
     ----------
     functions : HashFunctions
-    neurons : ndarray (n_labels, sketch_dim)
-    queries : ndarray (n, sketch_dim)
+    neurons : callable
+        ``neurons(start, stop)`` is a block of the `n` sketches to count for.
+    n : int
+    queries : ndarray (n_queries, sketch_dim)
 
     Returns
     -------
-    ndarray (n_labels,), int32
+    ndarray (n,), int32
 
     Notes
     -----
-    O(n_tables * (n_labels + n) * (hashing a row + log n)); memory: one table's codes and
-    one counter a neuron, whatever `n_tables` and `n`.
+    O(n_tables * (n + n_queries) * (hashing a row + log n_queries)); memory: one block of
+    codes, one counter a neuron, and the queries' codes, at most 4 kB a table.
     """
-    counts = np.zeros(neurons.shape[0], dtype=np.int32)
-    for table in range(functions.n_tables):
-        asked = functions.packed_codes(queries, [table], n_jobs=1)[0]
-        codes = functions.packed_codes(neurons, [table], n_jobs=1)[0]
-        if functions.code_bits <= MAX_DIRECT_BITS:
-            of_code = np.bincount(asked, minlength=1 << functions.code_bits).astype(np.int32)
-            counts += of_code[codes]
-        else:
-            kinds, sizes = np.unique(asked, return_counts=True)
-            places = np.minimum(np.searchsorted(kinds, codes), kinds.shape[0] - 1)
-            counts += np.where(kinds[places] == codes, sizes[places], 0).astype(np.int32)
+    asked = functions.packed_codes(queries, n_jobs=1)
+    direct = functions.code_bits <= MAX_DIRECT_BITS
+    if direct:
+        size = 1 << functions.code_bits
+        of_code = [np.bincount(codes, minlength=size).astype(np.int32) for codes in asked]
+    else:
+        kinds = [np.unique(codes, return_counts=True) for codes in asked]
+    counts = np.zeros(n, dtype=np.int32)
+    for start in range(0, n, BLOCK):
+        block, out = neurons(start, start + BLOCK), counts[start : start + BLOCK]
+        for table in range(functions.n_tables):
+            codes = functions.packed_codes(block, [table], n_jobs=1)[0]
+            if direct:
+                out += of_code[table][codes]
+            else:
+                known, sizes = kinds[table]
+                places = np.minimum(np.searchsorted(known, codes), known.shape[0] - 1)
+                out += np.where(known[places] == codes, sizes[places], 0).astype(np.int32)
     return counts
 
 
@@ -97,11 +130,11 @@ def best_by_collisions(
 
     `sketch` is a `Sketch` message, `seed` the device's own for this round.
     """
-    projection, neurons, queries = hashed_vectors(
-        sketch.fold, sketch.seed, sketch.values, sketch.bias, hidden
+    vectors = HashedVectors(sketch, hidden)
+    functions = family.draw(
+        n_features=vectors.projection.n_features, seed=seed, projection=vectors.projection
     )
-    functions = family.draw(n_features=projection.n_features, seed=seed, projection=projection)
-    counts = count_collisions(functions, neurons, queries)
+    counts = count_collisions(functions, vectors.neurons, vectors.n, vectors.queries)
     counts[taken] = -1
     n_kept = min(n_active, int((counts > 0).sum()))
     if not n_kept:

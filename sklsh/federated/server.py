@@ -9,27 +9,21 @@ import numpy as np
 
 from sklsh.federated.aggregation import aggregate_rows
 from sklsh.federated.checks import check_lengths, longest_move
-from sklsh.federated.messages import (
-    BodyPart,
-    HeadPart,
-    Invite,
-    ModelShape,
-    Rejected,
-    Reply,
-    Sketch,
-    SubModel,
-    Update,
-)
+from sklsh.federated.messages import Counts, Invite, Reply, Request, Sketch, SubModel, Update
+from sklsh.federated.parts import BodyPart, HeadPart, ModelShape, Rejected
 from sklsh.federated.privacy import clipped, private_change
-from sklsh.hashing import make_projection
+from sklsh.federated.publishing import Publisher
+from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
+from sklsh.hashing._random import child_seed
+from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad
 
 FINAL_RATE = 0.02
 """The learning rate falls linearly over the rounds, to this share of its initial value."""
 
-BLOCK = 8192
-"""Neurons folded at a time."""
+MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
+"""Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +36,16 @@ class Plan:
     local_steps : int
         0: one pass over a device's rows.
     learning_rate : float
-    body_exchange : {"full", "touched"}
+    body_exchange : {"full", "touched", "local"}
     payload : {"float32", "float16"}
     fold : str
     sketch_dim : int or None
+    sketch_rounds : int
+        Rounds with one fold: in between, only changed rows of the sketch are sent.
+    sketch_tolerance : float
+        Share of its length by which a row of the sketch must change to be sent again.
+    local_optimizer : {"sent", "fresh", "kept"}
+    server_optimizer : {"avg", "adam"}
     aggregation : {"mean", "trimmed_mean", "median"}
     server_learning_rate : float
         Factor of every change.
@@ -72,6 +72,10 @@ class Plan:
     payload: str = "float32"
     fold: str = "signed"
     sketch_dim: int | None = None
+    sketch_rounds: int = 1
+    sketch_tolerance: float = 0.0
+    local_optimizer: str = "sent"
+    server_optimizer: str = "avg"
     aggregation: str = "mean"
     server_learning_rate: float = 1.0
     head_power: float = 0.25
@@ -85,6 +89,11 @@ class Plan:
     def private(self) -> bool:
         """Whether rounds are differentially private."""
         return self.noise_multiplier > 0
+
+    @property
+    def with_body(self) -> bool:
+        """Whether devices send what they have learnt of the body."""
+        return self.body_exchange != "local"
 
 
 @dataclass
@@ -100,6 +109,10 @@ class Server:
     plan : Plan
     seed : int
         Of the folds.
+    mover : ServerOptimizer, optional
+        By default a new one, as the plan says.
+    label_counts : ndarray (n_labels,), int64, or None
+        Rows that have each label, of `n_counted` rows in all, where labels are features too.
     """
 
     network: WideNetwork
@@ -108,17 +121,38 @@ class Server:
     seed: int
     round: int = 0
     first_round: int = 0
+    mover: ServerOptimizer | None = None
+    label_counts: np.ndarray | None = None
+    n_counted: int = 0
     _sent: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        plan = self.plan
+        if self.mover is None:
+            self.mover = SERVER_OPTIMIZERS[plan.server_optimizer]()
+        self.publisher = Publisher(
+            plan.fold, plan.sketch_dim, plan.payload, plan.sketch_rounds, plan.sketch_tolerance,
+            self.seed,
+        )  # fmt: skip
 
     @property
     def shape(self) -> ModelShape:
-        sizes = tuple(weights.shape[1] for weights in self.network.body_weights)
-        return ModelShape(self.network.n_features, self.network.n_labels, sizes)
+        network, plan = self.network, self.plan
+        sizes = tuple(weights.shape[1] for weights in network.body_weights)
+        return ModelShape(
+            network.n_features, network.n_labels, sizes, plan.with_body,
+            plan.local_optimizer == "sent",
+        )  # fmt: skip
 
     def resume(self, plan: Plan) -> Server:
         """A server that goes on from a copy of this model with another plan."""
-        parts = deepcopy((self.network, self.optimizer))
-        return Server(*parts, plan, self.seed, self.round, first_round=self.round)
+        same = plan.server_optimizer == self.plan.server_optimizer
+        parts = deepcopy((self.network, self.optimizer, self.mover if same else None))
+        network, optimizer, mover = parts
+        return Server(
+            network, optimizer, plan, self.seed, self.round, first_round=self.round, mover=mover,
+            label_counts=self.label_counts, n_counted=self.n_counted,
+        )  # fmt: skip
 
     # What it sends ----------------------------------------------------------------------------
 
@@ -126,7 +160,7 @@ class Server:
         """The round's invitation, the same for every device."""
         left = 1.0 - (self.round - self.first_round) / self.plan.n_rounds
         rate = self.plan.learning_rate * max(FINAL_RATE, left)
-        return Invite(self.round, self.plan.local_steps, rate)
+        return Invite(self.round, self.plan.local_steps, rate, child_seed(self.seed, 3))
 
     def body(self, features: np.ndarray | None = None) -> BodyPart:
         """The first layer's rows of some features, or all, with the dense rest."""
@@ -136,33 +170,44 @@ class Server:
             rows, row_state = network.body_weights[0], state.body_weights[0]
         else:
             rows, row_state = network.body_weights[0][features], state.body_weights[0][features]
-        dense = (
-            *network.body_weights[1:], *network.body_biases,
-            *state.body_weights[1:], *state.body_biases,
-        )  # fmt: skip
-        return BodyPart(features, rows.astype(payload, copy=False), row_state, dense)
+        dense = (*network.body_weights[1:], *network.body_biases)
+        dense_state: tuple = (*state.body_weights[1:], *state.body_biases)
+        if self.plan.local_optimizer != "sent":
+            row_state, dense_state = row_state[:0], ()
+        rows = rows.astype(payload, copy=False)
+        weights = None
+        if self.label_counts is not None:
+            weights = item_weights(self.label_counts, self.n_counted)[features]
+        return BodyPart(features, rows, row_state, dense, dense_state, weights)
+
+    def body_for(self, request: Request) -> BodyPart | None:
+        """What a device asked for; None: it has a body of its own."""
+        if request.has_body and self.plan.body_exchange == "local":
+            return None
+        return self.body(request.features)
 
     def head(self, ids: np.ndarray) -> HeadPart:
         """Neurons, as sent."""
         network, state, payload = self.network, self.optimizer, self.plan.payload
         accumulators = np.stack([state.head_weights[ids], state.head_bias[ids]], axis=1)
+        if self.plan.local_optimizer != "sent":
+            accumulators = accumulators[:0]
         return HeadPart(
             ids, network.head_weights[ids].astype(payload, copy=False), network.head_bias[ids],
             accumulators,
         )  # fmt: skip
 
-    def sketch(self) -> Sketch:
-        """The head less its mean row, folded anew each round. O(n_labels * n_hidden)."""
-        network, plan = self.network, self.plan
-        seed = self.seed + 7919 * self.round
-        projection = make_projection(plan.fold, network.n_hidden, plan.sketch_dim, seed)
-        mean = network.head_weights.mean(axis=0, dtype=np.float64).astype(np.float32)
-        values = np.empty((network.n_labels, projection.sketch_dim), dtype=plan.payload)
-        for start in range(0, network.n_labels, BLOCK):
-            block = network.head_weights[start : start + BLOCK] - mean
-            values[start : start + BLOCK] = projection.apply(block, n_jobs=1)
-        bias = network.head_bias.astype(plan.payload, copy=False)
-        return Sketch(self.round, plan.fold, seed, projection.sketch_dim, values, bias)
+    def sketches(self, since: dict[int, int]) -> dict[int, Sketch]:
+        """What each device is sent of the sketch, by the round of the one it has (-1: none)."""
+        self.publisher.publish(self.network, self.round)
+        return {device: self.publisher.message(had) for device, had in since.items()}
+
+    def count(self, replies: list[Counts]) -> None:
+        """Where labels are features too, their counts say what an entry weighs (idf)."""
+        self.label_counts = np.zeros(self.network.n_labels, dtype=np.int64)
+        for reply in replies:
+            self.label_counts[reply.ids] += reply.counts
+            self.n_counted += reply.n_samples
 
     # What it takes ----------------------------------------------------------------------------
 
@@ -185,14 +230,18 @@ class Server:
             self._check_update(reply)
         self._sent[reply.device][kind.__name__] = True
 
-    def sent(self, device: int, model: SubModel, body: BodyPart) -> None:
+    def sent(self, device: int, model: SubModel, body: BodyPart | None) -> None:
         """Remember what a device was sent: it may change nothing else."""
         self._sent[device]["ids"] = model.head.ids
-        self._sent[device]["features"] = body.features
+        if body is not None:
+            self._sent[device]["features"] = body.features
 
     def _check_update(self, update: Update) -> None:
         sent = self._sent[update.device]
-        for had, ids in (("ids", update.head.ids), ("features", update.body.features)):
+        changed = [("ids", update.head.ids)]
+        if update.body is not None:
+            changed.append(("features", update.body.features))
+        for had, ids in changed:
             if had not in sent or np.setdiff1d(ids, sent[had], assume_unique=True).size:
                 raise Rejected("range", f"{had} of the update were not sent to the device")
         steps = min(update.n_samples, self.plan.max_rows)
@@ -209,40 +258,71 @@ class Server:
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
         weights = [float(min(u.n_samples, self.plan.max_rows)) for u in updates]
-        network, state = self.network, self.optimizer
+        state, states_sent = self.optimizer, self.plan.local_optimizer == "sent"
         heads = [update.head for update in updates]
         ids = [head.ids for head in heads]
-        self._move(network.head_weights, ids, [h.weights for h in heads], weights)
-        self._move(network.head_bias, ids, [h.bias for h in heads], weights)
+        self._move("head_weights", ids, [h.weights for h in heads], weights)
+        self._move("head_bias", ids, [h.bias for h in heads], weights)
         for column, array in enumerate((state.head_weights, state.head_bias)):
-            self._grow(array, ids, [h.state[:, column] for h in heads])
-        bodies = [update.body for update in updates]
+            if states_sent:
+                self._grow(array, ids, [h.state[:, column] for h in heads])
+            else:
+                moved = np.unique(np.concatenate(ids))
+                array[moved] = np.maximum(array[moved], MOVED)
+        if not self.plan.with_body:
+            return
+        bodies: list[BodyPart] = [update.body for update in updates]
         features = [body.features for body in bodies]
-        self._move(network.body_weights[0], features, [b.rows for b in bodies], weights)
-        self._grow(state.body_weights[0], features, [b.state for b in bodies])
-        dense = [*network.body_weights[1:], *network.body_biases]
-        states = [*state.body_weights[1:], *state.body_biases]
-        for i, array in enumerate([*dense, *states]):
+        self._move("body_0", features, [b.rows for b in bodies], weights)
+        if states_sent:
+            self._grow(state.body_weights[0], features, [b.state for b in bodies])
+        for i, array in enumerate(self._dense()):
             every = [np.arange(array.shape[0], dtype=np.int32)] * len(bodies)
-            move = self._move if i < len(dense) else self._grow
-            args = (weights,) if i < len(dense) else ()
-            move(array, every, [body.dense[i] for body in bodies], *args)
+            self._move(f"dense_{i}", every, [body.dense[i] for body in bodies], weights)
+            if states_sent:
+                grown = [*state.body_weights[1:], *state.body_biases][i]
+                self._grow(grown, every, [body.dense_state[i] for body in bodies])
 
-    def _move(self, array, ids, changes, weights) -> None:
+    def _dense(self) -> list[np.ndarray]:
+        return [*self.network.body_weights[1:], *self.network.body_biases]
+
+    def _array(self, name: str) -> np.ndarray:
+        network = self.network
+        arrays = {
+            "head_weights": network.head_weights, "head_bias": network.head_bias,
+            "body_0": network.body_weights[0],
+        }  # fmt: skip
+        return arrays[name] if name in arrays else self._dense()[int(name.removeprefix("dense_"))]
+
+    def _move(self, name: str, ids, changes, weights) -> None:
         plan = self.plan
         union, change, holders = aggregate_rows(ids, changes, weights, plan.aggregation)
-        of_head = array is self.network.head_weights or array is self.network.head_bias
-        power = plan.head_power if of_head else plan.body_power
-        factor = plan.server_learning_rate * holders.astype(np.float32) ** power
-        change *= factor.reshape(-1, *[1] * (change.ndim - 1)).astype(np.float32)
-        array[union] += change
+        power = plan.head_power if name.startswith("head") else plan.body_power
+        factor = np.full(holders.shape[0], plan.server_learning_rate, dtype=np.float32)
+        if self.mover.uses_holders:
+            factor *= holders.astype(np.float32) ** power
+        self._step(name, union, change, factor.reshape(-1, *[1] * (change.ndim - 1)))
+
+    def _step(self, name: str, rows, change, factor) -> None:
+        """Plain averaging scales the change; Adam, which is blind to scale, its rate."""
+        rate = self.invite().learning_rate
+        if self.mover.uses_holders:
+            change = change * factor
+        else:
+            rate *= self.plan.server_learning_rate
+        self.mover.move(name, self._array(name), rows, change, rate)
 
     def _apply_private(self, updates: list[Update]) -> None:
         """The Gaussian mechanism: see `sklsh.federated.privacy`. Accumulators stay."""
         plan = self.plan
         rng = np.random.default_rng([self.seed, self.round, 1])
-        for array, change in private_change(self.network, updates, plan, rng):
-            array += np.float32(plan.server_learning_rate) * change
+        names = ["head_weights", "head_bias"]
+        if plan.with_body:
+            names += ["body_0", *(f"dense_{i}" for i in range(len(self._dense())))]
+        for name, change in zip(
+            names, private_change(self.network, updates, plan, rng), strict=True
+        ):
+            self._step(name, slice(None), change, np.float32(plan.server_learning_rate))
 
     def _grow(self, array, ids, changes) -> None:
         """Accumulators grow by the mean, as the model moves by the mean.

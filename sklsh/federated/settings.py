@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sklsh._validation import check_choice, check_int
+from sklsh.federated.cache import MAX_BYTES
 from sklsh.network.settings import DENSE_LABELS, Settings
 
-BODY_EXCHANGES = ("full", "touched")
+BODY_EXCHANGES = ("full", "touched", "local")
+LOCAL_OPTIMIZERS = ("sent", "fresh", "kept")
 PAYLOADS = ("float32", "float16")
 
 SHARED = (
@@ -18,7 +20,9 @@ SHARED = (
 """Estimator parameters that the server decides: a device may not have its own."""
 
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
-DEVICE_OPTIONS = ("local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler")
+DEVICE_OPTIONS = (
+    "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
+)  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
 
@@ -43,6 +47,11 @@ class DeviceSettings:
     local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
         Which neurons of the sub-model a batch computes beside its labels. "auto": as
         `sampler` says, "random" for "lsh". "all": the whole sub-model, the paper's.
+    input_dropout : float
+        Share of a row's entries that training does not see, others in each round; only
+        where rows are read as interactions.
+    cache_bytes : int
+        Most that the device keeps between messages.
     """
 
     training: Settings
@@ -52,6 +61,8 @@ class DeviceSettings:
     include_labels: bool = True
     n_probes: int = 256
     local_sampler: str = "auto"
+    input_dropout: float = 0.0
+    cache_bytes: int = MAX_BYTES
 
 
 def resolve_device(
@@ -76,6 +87,8 @@ def resolve_device(
     options = {**defaults, **{k: v for k, v in own.items() if k in DEVICE_OPTIONS}}
     if options.get("local_steps") is not None:
         check_int(options["local_steps"], "local_steps", 1)
+    if "cache_bytes" in options:
+        check_int(options["cache_bytes"], "cache_bytes", 0)
     if "local_sampler" in options:
         check_choice(options["local_sampler"], "local_sampler", LOCAL_SAMPLERS)
     if merged["sampler"] == "auto":
@@ -86,6 +99,7 @@ def resolve_device(
     n_active = merged["n_active"]
     if isinstance(n_active, str):
         n_active = automatic_budget(n_labels)
+    options["input_dropout"] = float(merged.get("input_dropout", 0.0))
     return DeviceSettings(training, min(n_labels, n_active), **options)
 
 

@@ -21,9 +21,14 @@ from sklsh.network.optimizers import RowwiseAdagrad
 def start_server(
     census: dict[int, Census], n_features: int, n_labels: int,
     hidden_layer_sizes: tuple[int, ...], activation: str, plan: Plan, seed: int,
+    row_norm: float | None = None,
 ) -> Server:  # fmt: skip
-    """A server with a fresh network, its first layer scaled for the rows that devices have."""
-    row_norm = float(np.median([c.row_norm for c in census.values()]))
+    """A server with a fresh network, its first layer scaled for rows of norm `row_norm`.
+
+    None: for those that devices have.
+    """
+    if row_norm is None:
+        row_norm = float(np.median([c.row_norm for c in census.values()]))
     network = WideNetwork.initialise(
         n_features, hidden_layer_sizes, n_labels,
         activation=activation, row_norm=row_norm or 1.0, rng=np.random.default_rng(seed),

@@ -38,8 +38,9 @@ def federation(n_devices=4, *, n_samples=400, sizes=(12,), own=None, seed=0, **p
                 "relu",
                 settings,
                 seed=100 + i,
-                touched=plan.body_exchange == "touched",
+                body_exchange=plan.body_exchange,
                 payload=plan.payload,
+                local_optimizer=plan.local_optimizer,
             )
         )
     network = WideNetwork.initialise(

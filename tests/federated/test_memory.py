@@ -28,6 +28,7 @@ def peak(n_tables):
     sketch = Sketch(
         0, "signed", 1, SKETCH_DIM,
         np.ones((N_LABELS, SKETCH_DIM), dtype=np.float32), np.zeros(N_LABELS, dtype=np.float32),
+        np.zeros(SKETCH_DIM, dtype=np.float32),
     )  # fmt: skip
     best_by_collisions(family, 5, sketch, hidden, 100, taken=np.arange(3))
     used = tracemalloc.get_traced_memory()[1]
@@ -37,7 +38,7 @@ def peak(n_tables):
 
 def test_selection_takes_what_the_formula_says():
     peak(1)
-    assert peak(4) == pytest.approx(selection_bytes(N_LABELS, SKETCH_DIM, 8), rel=0.3)
+    assert peak(4) == pytest.approx(selection_bytes(N_LABELS, SKETCH_DIM), rel=0.3)
 
 
 def test_more_tables_take_no_more_memory():
@@ -57,7 +58,7 @@ def test_training_takes_what_the_formula_says(payload):
     own = {"sampler": "all", "batch_size": 4}
     settings = resolve_device(SparseLSHMLPClassifier().get_params(), own, 16, n_ids, {})
     device = Device(
-        0, X, Y, n_features, n_ids, "relu", settings, seed=1, touched=False, payload=payload
+        0, X, Y, n_features, n_ids, "relu", settings, seed=1, body_exchange="full", payload=payload
     )
     invite = Invite(0, 1, 0.01)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from sklsh._threads import effective_n_threads
+from sklsh.federated.cache import CacheMiss
 from sklsh.federated.device import Device
 
 
@@ -30,6 +33,11 @@ class JoblibTransport:
     def devices(self) -> list[int]:
         return list(self._devices)
 
+    @property
+    def caches(self) -> list:
+        """What each device has kept."""
+        return [device.cache for device in self._devices.values()]
+
     def ask(self, question: str, messages: dict[int, tuple]) -> list:
         tasks = [
             delayed(_answer)(self._devices[device], question, parts)
@@ -37,9 +45,17 @@ class JoblibTransport:
         ]
         n_jobs = min(effective_n_threads(self.n_jobs), max(1, len(tasks)))
         with threadpool_limits(1, user_api="blas"):
-            return Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
+            answers = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
+        # A worker process has written to a copy of the device's cache: that copy counts now.
+        for device, (_, cache) in zip(messages, answers, strict=True):
+            self._devices[device] = replace(self._devices[device], cache=cache)
+        return [reply for reply, _ in answers if reply is not None]
 
 
 def _answer(device: Device, question: str, parts: tuple):
+    """The reply, None if the device has lost what it needs for one, and its cache."""
     with threadpool_limits(1, user_api="blas"):
-        return getattr(device, question)(*parts)
+        try:
+            return getattr(device, question)(*parts), device.cache
+        except CacheMiss:
+            return None, device.cache

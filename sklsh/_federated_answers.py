@@ -1,0 +1,132 @@
+"""What a trained federation answers: the methods of the wrapped estimator, or a device's own."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._recommender import LSHRecommender
+from sklsh.federated.keeping import Keeper
+
+
+def _has(name):
+    def check(self):
+        getattr(self._wrapped(), name)
+        return True
+
+    return available_if(check)
+
+
+class FederatedAnswers(ClassifierMixin):
+    """Prediction with the server's model, and with that of one device."""
+
+    def _wrapped(self):
+        if hasattr(self, "estimator_"):
+            return self.estimator_
+        return SparseLSHMLPClassifier() if self.estimator is None else self.estimator
+
+    @_has("predict")
+    def predict(self, X):
+        """As the estimator's `predict`."""
+        check_is_fitted(self)
+        return self.estimator_.predict(X)
+
+    @_has("predict_proba")
+    def predict_proba(self, X):
+        """As the estimator's `predict_proba`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_proba(X)
+
+    @_has("decision_function")
+    def decision_function(self, X):
+        """As the estimator's `decision_function`."""
+        check_is_fitted(self)
+        return self.estimator_.decision_function(X)
+
+    @_has("predict_topk")
+    def predict_topk(self, X, k=5):
+        """As the estimator's `predict_topk`."""
+        check_is_fitted(self)
+        return self.estimator_.predict_topk(X, k)
+
+    @_has("recommend")
+    def recommend(self, userid, user_items, N=10, **options):
+        """As `LSHRecommender.recommend`."""
+        check_is_fitted(self)
+        return self.estimator_.recommend(userid, user_items, N, **options)
+
+    @_has("similar_items")
+    def similar_items(self, itemid, N=10):
+        """As `LSHRecommender.similar_items`."""
+        check_is_fitted(self)
+        return self.estimator_.similar_items(itemid, N)
+
+    @_has("transform")
+    def transform(self, user_items):
+        """As `LSHRecommender.transform`."""
+        check_is_fitted(self)
+        return self.estimator_.transform(user_items)
+
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy of `predict`; of a recommender, its own `score`."""
+        if isinstance(self._wrapped(), LSHRecommender):
+            check_is_fitted(self)
+            return self.estimator_.score(X)
+        return super().score(X, y, sample_weight)
+
+    def device_estimator(self, device_id):
+        """The model of one device: the shared head behind the body that never left it.
+
+        Parameters
+        ----------
+        device_id
+            One of `groups`.
+
+        Returns
+        -------
+        estimator
+            Like `estimator_`, fitted. Features that the device has not met are the server's.
+
+        Raises
+        ------
+        ValueError
+            All devices have one body (``body_exchange`` is not "local"); no such device; its
+            cache has lost the body, or it runs elsewhere and its cache with it.
+        """
+        check_is_fitted(self)
+        if self.body_exchange != "local":
+            raise ValueError(
+                'device_estimator needs body_exchange="local": with '
+                f"{self.body_exchange!r} all devices have one model, estimator_"
+            )
+        if device_id not in self.caches_:
+            raise ValueError(f"device_id must be a device trained on, got {device_id!r}")
+        network = self.network_
+        invite = self.server_.invite()
+        body = Keeper(
+            self.caches_[device_id], network.n_features, network.n_labels, invite.run
+        ).body()
+        if body is None:
+            raise ValueError(f"the cache of device {device_id!r} has no body")
+        n_deep = len(network.body_weights) - 1
+        own = copy(network)
+        first = network.body_weights[0].copy()
+        first[body.features] = body.rows
+        own.body_weights = [first, *map(np.array, body.dense[:n_deep])]
+        own.body_biases = [*map(np.array, body.dense[n_deep:])]
+        estimator = copy(self.estimator_)
+        engine = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
+        # A copy of all but the network, whose head is the server's own.
+        memo = {id(network): own}
+        setattr(estimator, engine, deepcopy(getattr(estimator, engine), memo))
+        return estimator
+
+    @property
+    def network_(self):
+        """The server's model."""
+        return self.server_.network

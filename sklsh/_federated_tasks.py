@@ -1,0 +1,134 @@
+"""What a federation can train: how an estimator reads its data, starts and keeps its model."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.base import clone
+
+from sklsh._classifier import SparseLSHMLPClassifier
+from sklsh._item_ids import ItemIds
+from sklsh._recommender import LSHRecommender, check_some_interaction
+from sklsh._targets import Targets
+from sklsh._validation import check_hidden_layer_sizes, check_same_length, check_X
+from sklsh.federated.server import Server
+from sklsh.network import autoencoder, learner
+from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.learner import Learner
+from sklsh.network.rows import SparseRows
+from sklsh.network.settings import Settings
+
+
+class ClassifierTask:
+    """Rows with labels."""
+
+    prototype_scale = learner.PROTOTYPE_SCALE
+    row_norm: float | None = None
+    """Norm of the rows that the network reads; None: the devices say."""
+    counts_items = False
+    """Whether the server needs each label's number of rows."""
+
+    def __init__(self, estimator: SparseLSHMLPClassifier):
+        self.estimator = estimator
+
+    def read(self, X, y, classes=None, *, first: bool) -> tuple[SparseRows, SparseRows]:
+        """Checked rows and labels; sets `n_features` and `n_labels`."""
+        X = check_X(self.estimator, X, reset=first)
+        if first:
+            self.targets, Y = Targets.learn(y, classes)
+        else:
+            self.targets = self.estimator.targets_
+            Y = self.targets.encode(y)
+        check_same_length(X, Y)
+        self.n_features, self.n_labels = X.shape[1], self.targets.classes.shape[0]
+        return SparseRows.from_matrix(X), Y
+
+    def params(self) -> dict:
+        """The estimator's parameters, as devices resolve them."""
+        return self.estimator.get_params()
+
+    def settings(self, n_samples: int) -> Settings:
+        return Settings.resolve(self.params(), n_samples, self.n_labels)
+
+    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
+        """Make the estimator one that has fitted the server's network."""
+        estimator, targets = self.estimator, self.targets
+        threshold = None
+        if targets.multilabel:
+            labels = np.array([c.labels_per_row for c in census.values()])
+            rows = np.array([c.n_samples for c in census.values()])
+            threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
+            threshold = threshold if first else estimator.threshold_
+        estimator._keep(_learner(server, history), targets, threshold)
+
+
+class RecommenderTask:
+    """Users' items: the network reads them and names them; the votes of items are left out."""
+
+    prototype_scale = autoencoder.PROTOTYPE_SCALE
+    row_norm = 1.0
+    counts_items = True
+
+    def __init__(self, estimator: LSHRecommender):
+        self.estimator = estimator
+
+    def read(self, X, y=None, classes=None, *, first: bool) -> tuple[SparseRows, SparseRows]:
+        """Checked users, twice: what is read is what is to be named. `y` is not used."""
+        rows, n_items = self.estimator._rows(X, reset=first)
+        if first:
+            check_some_interaction(rows)
+        self.n_features = self.n_labels = n_items
+        return rows, rows
+
+    def params(self) -> dict:
+        # What the recommender itself would resolve: its own dropout, and no votes.
+        return self.estimator.get_params() | {
+            "n_neighbors": 0,
+            "dropout": self.settings(1).dropout,
+        }
+
+    def settings(self, n_samples: int) -> Settings:
+        return self.estimator._settings(n_samples, self.n_labels)
+
+    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
+        """Make the estimator one that has fitted the server's network."""
+        names = ItemIds.learn(None, self.n_labels) if first else self.estimator.ids_
+        server.network.see(np.flatnonzero(server.label_counts), only=True)
+        engine = Autoencoder(
+            _learner(server, history), server.label_counts, n_users=server.n_counted
+        )
+        self.estimator._keep(engine, names)
+
+
+def _learner(server: Server, history: list[dict]) -> Learner:
+    out = Learner(server.network, server.optimizer, server.seed)
+    out.history.losses.extend(entry["loss"] for entry in history)
+    return out
+
+
+Task = ClassifierTask | RecommenderTask
+
+
+def task_of(estimator) -> Task:
+    """What an estimator of this package is trained on.
+
+    Raises
+    ------
+    TypeError
+        Any other estimator.
+    """
+    if isinstance(estimator, SparseLSHMLPClassifier):
+        return ClassifierTask(estimator)
+    if isinstance(estimator, LSHRecommender):
+        return RecommenderTask(estimator)
+    raise TypeError(
+        "estimator must be a SparseLSHMLPClassifier, an LSHRecommender or None, got "
+        f"{type(estimator).__name__}"
+    )
+
+
+def new_task(estimator) -> Task:
+    """The task of a checked copy of `estimator`; None: a classifier with default settings."""
+    task = task_of(SparseLSHMLPClassifier() if estimator is None else clone(estimator))
+    task.estimator._validate_params()
+    check_hidden_layer_sizes(task.estimator.hidden_layer_sizes)
+    return task

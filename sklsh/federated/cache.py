@@ -1,0 +1,129 @@
+"""What a device may keep between messages: named bundles of arrays, in memory or on disk.
+
+A cache may forget anything at any time. Whoever reads one asks for the whole thing again
+where an entry is gone, damaged, or of another run.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from sklsh._files import replacing
+
+MAX_BYTES = 2**28
+"""Most that a device keeps, unless it says otherwise."""
+
+
+class CacheMiss(LookupError):
+    """A device has lost what it said it had; it does not answer and asks anew next round."""
+
+
+class Cache(Protocol):
+    """Keeps bundles of arrays under a name, with the tag they are good for."""
+
+    max_bytes: int
+
+    def get(self, name: str, tag: tuple[int, ...]) -> dict[str, np.ndarray] | None:
+        """The arrays; None if there are none, none that can be read, or of another tag."""
+
+    def put(self, name: str, tag: tuple[int, ...], arrays: dict[str, np.ndarray]) -> bool:
+        """Keep arrays in the place of those of that name; False if there is no room.
+
+        What was there before is gone in either case: old state is worse than none.
+        """
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+
+def _size(arrays: dict[str, np.ndarray]) -> int:
+    return sum(array.nbytes for array in arrays.values())
+
+
+class MemoryCache:
+    """Lives as long as the device's process.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Of all arrays together. An entry that does not fit is not kept.
+    """
+
+    def __init__(self, max_bytes: int = MAX_BYTES):
+        self.max_bytes = max_bytes
+        self._entries: dict[str, tuple[tuple[int, ...], dict[str, np.ndarray]]] = {}
+
+    def get(self, name, tag):
+        found = self._entries.get(name)
+        return found[1] if found is not None and found[0] == tag else None
+
+    def put(self, name, tag, arrays):
+        self._entries.pop(name, None)
+        held = sum(_size(entry) for _, entry in self._entries.values())
+        if held + _size(arrays) > self.max_bytes:
+            return False
+        self._entries[name] = (tag, arrays)
+        return True
+
+    def clear(self):
+        self._entries.clear()
+
+
+class DiskCache:
+    """One npz file an entry, written beside its place and moved there: whole or not at all.
+
+    Parameters
+    ----------
+    folder : path
+        Of this device alone; made when something is kept.
+    max_bytes : int
+        Of all files together. An entry that does not fit is not kept.
+
+    Notes
+    -----
+    Files are checked by their CRC when read. One that is damaged counts as missing, and so
+    does one that the disk had no room for.
+    """
+
+    def __init__(self, folder, max_bytes: int = MAX_BYTES):
+        self.folder = Path(folder)
+        self.max_bytes = max_bytes
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.npz"
+
+    def get(self, name, tag):
+        try:
+            with zipfile.ZipFile(self._path(name)) as archive:
+                if archive.testzip() is not None:
+                    return None
+            with np.load(self._path(name), allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+            if tuple(arrays.pop("tag").tolist()) != tag:
+                return None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return None
+        return arrays
+
+    def put(self, name, tag, arrays):
+        path = self._path(name)
+        try:
+            path.unlink(missing_ok=True)
+            held = sum(file.stat().st_size for file in self.folder.glob("*.npz"))
+            if held + _size(arrays) > self.max_bytes:
+                return False
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary, open(temporary, "wb") as file:
+                np.savez(file, tag=np.array(tag, dtype=np.int64), **arrays)
+        except OSError:
+            return False
+        return True
+
+    def clear(self):
+        for file in self.folder.glob("*.npz"):
+            file.unlink(missing_ok=True)

@@ -1,0 +1,165 @@
+"""What a device makes of its cache: the last sketch, a body of its own, its accumulators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sklsh.federated.cache import Cache, CacheMiss
+from sklsh.federated.messages import Sketch
+from sklsh.federated.parts import BodyPart, HeadPart, Rejected, check_array, check_ids
+from sklsh.network.optimizers import INITIAL_ACCUMULATOR
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Reads and writes a device's cache; what does not fit the model counts as lost.
+
+    Parameters
+    ----------
+    cache : Cache
+    n_features, n_labels : int
+    run : int
+        Of the invitation.
+    """
+
+    cache: Cache
+    n_features: int
+    n_labels: int
+    run: int
+
+    # Sketch -----------------------------------------------------------------------------------
+
+    def _sketch(self) -> dict | None:
+        kept = self.cache.get("sketch", (self.run,))
+        try:
+            check_array(kept["values"], "values", (self.n_labels, kept["values"].shape[1]))
+            check_array(kept["bias"], "bias", (self.n_labels,))
+            int(kept["round"]), int(kept["seed"])
+        except (TypeError, KeyError, IndexError, ValueError, Rejected):
+            return None
+        return kept
+
+    def sketch_round(self) -> int:
+        """Round of the sketch at hand, -1 without."""
+        kept = self._sketch()
+        return -1 if kept is None else int(kept["round"])
+
+    def whole(self, sketch: Sketch) -> Sketch:
+        """The sketch with all its rows, and kept if it is to be.
+
+        Raises
+        ------
+        CacheMiss
+            A delta came, and what it goes on top of is gone.
+        """
+        if sketch.ids is not None:
+            kept = self._sketch()
+            if kept is None or int(kept["round"]) != sketch.since:
+                raise CacheMiss("sketch")
+            if int(kept["seed"]) != sketch.seed or kept["values"].shape[1] != sketch.sketch_dim:
+                raise CacheMiss("sketch")
+            values, bias = kept["values"].copy(), kept["bias"].copy()
+            values[sketch.ids], bias[sketch.ids] = sketch.values, sketch.bias
+            sketch = replace(sketch, values=values, bias=bias, ids=None)
+        if sketch.keep:
+            numbers = {"round": np.array(sketch.round), "seed": np.array(sketch.seed)}
+            self.cache.put(
+                "sketch", (self.run,), {"values": sketch.values, "bias": sketch.bias, **numbers}
+            )
+        return sketch
+
+    # Body -------------------------------------------------------------------------------------
+
+    def body(self) -> BodyPart | None:
+        """The body that never leaves the device, with its accumulators."""
+        kept = self.cache.get("body", (self.run,))
+        try:
+            check_ids(kept["features"], "features", self.n_features)
+            n = kept["features"].shape[0]
+            check_array(kept["rows"], "rows", (n, kept["rows"].shape[1]))
+            check_array(kept["state"], "state", (n,))
+            weights = kept.get("weights")
+            if weights is not None:
+                check_array(weights, "weights", (n,))
+            dense, dense_state = _numbered(kept, "dense"), _numbered(kept, "dense_state")
+            for array, state in zip(dense, dense_state, strict=True):
+                check_array(array, "dense", array.shape)
+                check_array(state, "dense_state", array.shape[:1])
+        except (TypeError, KeyError, IndexError, ValueError, Rejected):
+            return None
+        return BodyPart(kept["features"], kept["rows"], kept["state"], dense, dense_state, weights)
+
+    def keep_body(self, body: BodyPart) -> None:
+        arrays = {"features": body.features, "rows": body.rows, "state": body.state}
+        if body.weights is not None:
+            arrays["weights"] = body.weights
+        arrays |= _named("dense", body.dense) | _named("dense_state", body.dense_state)
+        self.cache.put("body", (self.run,), arrays)
+
+    # Accumulators -----------------------------------------------------------------------------
+
+    def with_states(self, head: HeadPart | None, body: BodyPart, *, fresh: bool):
+        """Parts that came without accumulators, with those kept; tiny ones where none are."""
+        kept = None if fresh else self.cache.get("accumulators", (self.run,))
+        if head is not None:
+            state = _looked_up(kept, "head", head.ids, (2,))
+            head = replace(head, state=state)
+        if body.state.shape[0] != body.features.shape[0] or not body.dense_state:
+            state = _looked_up(kept, "body", body.features, ())
+            dense = [a if a.ndim == 1 else a[:, 0] for a in body.dense]
+            old = () if kept is None else _numbered(kept, "dense_state")
+            if [a.shape for a in old] != [a.shape for a in dense]:
+                old = tuple(np.full(a.shape, INITIAL_ACCUMULATOR, np.float32) for a in dense)
+            body = replace(body, state=state, dense_state=old)
+        return head, body
+
+    def keep_states(self, head: HeadPart, body: BodyPart | None) -> None:
+        """Accumulators as they are after training, beside those of rows not in it.
+
+        O(rows kept): at most one pair of floats a label and one a feature.
+        """
+        kept = self.cache.get("accumulators", (self.run,))
+        arrays = _merged(kept, "head", head.ids, head.state)
+        if body is not None:
+            arrays |= _merged(kept, "body", body.features, body.state)
+            arrays |= _named("dense_state", body.dense_state)
+        self.cache.put("accumulators", (self.run,), arrays)
+
+
+def _named(prefix: str, arrays) -> dict[str, np.ndarray]:
+    return {f"{prefix}_{i}": array for i, array in enumerate(arrays)}
+
+
+def _numbered(kept: dict, prefix: str) -> tuple[np.ndarray, ...]:
+    n = sum(key.rpartition("_")[0] == prefix for key in kept)
+    return tuple(kept[f"{prefix}_{i}"] for i in range(n))
+
+
+def _usable(kept: dict | None, name: str, tail: tuple[int, ...]):
+    """Ids and states kept under a name, or none."""
+    try:
+        ids, state = kept[f"{name}_ids"], kept[f"{name}_state"]
+        check_ids(ids, "ids", np.iinfo(np.int32).max)
+        check_array(state, "state", (ids.shape[0], *tail))
+    except (TypeError, KeyError, Rejected):
+        return np.empty(0, np.int32), np.empty((0, *tail), np.float32)
+    return ids, state
+
+
+def _looked_up(kept, name, ids, tail) -> np.ndarray:
+    out = np.full((ids.shape[0], *tail), INITIAL_ACCUMULATOR, dtype=np.float32)
+    had, state = _usable(kept, name, tail)
+    _, here, there = np.intersect1d(ids, had, assume_unique=True, return_indices=True)
+    out[here] = state[there]
+    return out
+
+
+def _merged(kept, name, ids, state) -> dict[str, np.ndarray]:
+    had, old = _usable(kept, name, state.shape[1:])
+    union = np.union1d(had, ids).astype(np.int32)
+    out = np.empty((union.shape[0], *state.shape[1:]), dtype=np.float32)
+    out[np.searchsorted(union, had)] = old
+    out[np.searchsorted(union, ids)] = state
+    return {f"{name}_ids": union, f"{name}_state": out}

@@ -1,0 +1,192 @@
+"""What messages are made of: payloads that count their bytes, parts of a model, checks.
+
+Weights travel as float32 or float16, the optimizer's state (one float a row) as float32,
+ids as int32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+import numpy as np
+
+HEADER = 16
+"""Bytes counted for a message beside its arrays: kind, round, device, a number."""
+
+REASONS = (
+    "missing", "stale", "stranger", "duplicate", "type", "shape", "range", "nonfinite", "outsized",
+)  # fmt: skip
+"""Why the server may have gone on without a reply."""
+
+
+class Rejected(ValueError):
+    """A message that the server does not use.
+
+    Attributes
+    ----------
+    reason : str
+        One of `REASONS`.
+    """
+
+    def __init__(self, reason: str, message: str):
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Sizes that both sides know: what an array of a message must fit.
+
+    Attributes
+    ----------
+    n_features, n_labels : int
+    hidden_layer_sizes : tuple of int
+    with_body : bool
+        Whether updates have a body: not so where it never leaves a device.
+    with_state : bool
+        Whether Adagrad accumulators travel with the rows.
+    """
+
+    n_features: int
+    n_labels: int
+    hidden_layer_sizes: tuple[int, ...]
+    with_body: bool = True
+    with_state: bool = True
+
+    @property
+    def n_hidden(self) -> int:
+        return self.hidden_layer_sizes[-1]
+
+    def dense_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of `BodyPart.dense`."""
+        sizes = self.hidden_layer_sizes
+        deep = list(pairwise(sizes))
+        return [*deep, *[(n,) for n in sizes]]
+
+    def dense_state_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of `BodyPart.dense_state`: one float a row."""
+        return [shape[:1] for shape in self.dense_shapes()] if self.with_state else []
+
+
+def check_array(array, name: str, shape: tuple[int, ...]) -> None:
+    """Real, finite numbers of the given shape, or `Rejected`."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+        raise Rejected("type", f"{name} must be a floating-point array, got {type(array)}")
+    if array.shape != shape:
+        raise Rejected("shape", f"{name} must have shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise Rejected("nonfinite", f"{name} must be finite")
+
+
+def check_ids(ids, name: str, n: int) -> None:
+    """Ascending different int32 ids in ``[0, n)``, or `Rejected`."""
+    if not isinstance(ids, np.ndarray) or ids.dtype != np.int32:
+        raise Rejected("type", f"{name} must be an int32 array, got {type(ids)}")
+    if ids.ndim != 1:
+        raise Rejected("shape", f"{name} must be 1-d, got shape {ids.shape}")
+    if ids.size and (ids[0] < 0 or ids[-1] >= n or (np.diff(ids) <= 0).any()):
+        raise Rejected("range", f"{name} must be ascending ids in [0, {n})")
+
+
+def check_count(value, name: str) -> None:
+    """A positive integer, or `Rejected`."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise Rejected("range", f"{name} must be a positive integer, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Base of everything with arrays."""
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Every array, nested parts included."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                yield value
+            elif isinstance(value, tuple):
+                yield from value
+            elif isinstance(value, Payload):
+                yield from value.arrays()
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes of the arrays."""
+        return sum(array.nbytes for array in self.arrays())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on the wire: the arrays and `HEADER`."""
+        return HEADER + self.array_bytes
+
+
+@dataclass(frozen=True)
+class HeadPart(Payload):
+    """Rows of the head, or their changes.
+
+    Attributes
+    ----------
+    ids : ndarray (n,), int32, ascending
+    weights : ndarray (n, n_hidden)
+    bias : ndarray (n,)
+    state : ndarray (n, 2), float32
+        Adagrad accumulators of weight rows and biases; (0, 2) where they do not travel.
+    """
+
+    ids: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    state: np.ndarray
+
+    def validate(self, shape: ModelShape) -> None:
+        check_ids(self.ids, "ids", shape.n_labels)
+        n = self.ids.shape[0]
+        check_array(self.weights, "weights", (n, shape.n_hidden))
+        check_array(self.bias, "bias", (n,))
+        check_array(self.state, "state", (n if shape.with_state else 0, 2))
+
+
+@dataclass(frozen=True)
+class BodyPart(Payload):
+    """First-layer rows of some features and everything behind them, or their changes.
+
+    Attributes
+    ----------
+    features : ndarray (n,), int32, ascending
+    rows : ndarray (n, n_hidden_1)
+    state : ndarray (n,), float32
+        Adagrad accumulators of the rows; empty where they do not travel.
+    dense : tuple of ndarray
+        Deeper weights, then all biases.
+    dense_state : tuple of ndarray
+        Their accumulators; empty where they do not travel.
+    weights : ndarray (n,), float32, or None
+        What entries of these features are multiplied by before a row is scaled to norm 1;
+        None: rows are read as they are. In no update.
+    """
+
+    features: np.ndarray
+    rows: np.ndarray
+    state: np.ndarray
+    dense: tuple[np.ndarray, ...]
+    dense_state: tuple[np.ndarray, ...] = ()
+    weights: np.ndarray | None = None
+
+    def validate(self, shape: ModelShape) -> None:
+        if self.weights is not None:
+            raise Rejected("type", "weights must be None in an update")
+        check_ids(self.features, "features", shape.n_features)
+        n = self.features.shape[0]
+        check_array(self.rows, "rows", (n, shape.hidden_layer_sizes[0]))
+        check_array(self.state, "state", (n if shape.with_state else 0,))
+        _check_arrays(self.dense, "dense", shape.dense_shapes())
+        _check_arrays(self.dense_state, "dense_state", shape.dense_state_shapes())
+
+
+def _check_arrays(arrays, name: str, shapes) -> None:
+    if not isinstance(arrays, tuple) or len(arrays) != len(shapes):
+        raise Rejected("shape", f"{name} must be {len(shapes)} arrays")
+    for array, expected in zip(arrays, shapes, strict=True):
+        check_array(array, name, expected)

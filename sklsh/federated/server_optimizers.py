@@ -1,0 +1,80 @@
+"""How the server moves a row by the averaged change of its holders: plainly, or with Adam.
+
+References
+----------
+S. Reddi et al. "Adaptive federated optimization", ICLR 2021 (FedAdam), here with one
+second moment a row, and rows that no device had left alone, their moments too.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-8
+MOVES = 1.0
+"""A coordinate moves by about this many learning rates a round."""
+
+
+class ServerOptimizer(Protocol):
+    """Moves rows of one of the model's arrays."""
+
+    uses_holders: bool
+    """Whether the number of a row's holders scales its change."""
+
+    def move(self, name: str, array, rows, change, learning_rate: float) -> None:
+        """``array[rows] += ...``; `name` tells arrays apart, `rows` is ids or a slice.
+
+        `learning_rate` is the devices' own of this round.
+        """
+
+
+class FedAvg:
+    """The averaged change itself."""
+
+    uses_holders = True
+
+    def move(self, name, array, rows, change, learning_rate):
+        array[rows] += change
+
+
+class FedAdam:
+    """Adam on averaged changes: a momentum for each weight, a second moment for each row.
+
+    Scale-free: how large changes are, and how many devices share a row, does not matter;
+    the devices' learning rate says how far a row moves.
+
+    Notes
+    -----
+    Memory: as much as the model itself, on the server.
+    """
+
+    uses_holders = False
+
+    def __init__(self):
+        self._moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def move(self, name, array, rows, change, learning_rate):
+        if name not in self._moments:
+            n = array.shape[0]
+            self._moments[name] = (
+                np.zeros_like(array), np.zeros(n, np.float32), np.zeros(n, np.int32),
+            )  # fmt: skip
+        first, second, count = self._moments[name]
+        count[rows] += 1
+        squares = np.square(change)
+        second[rows] *= np.float32(BETA_2)
+        second[rows] += np.float32(1 - BETA_2) * (
+            squares.mean(axis=1) if change.ndim > 1 else squares
+        )
+        first[rows] *= np.float32(BETA_1)
+        first[rows] += np.float32(1 - BETA_1) * change
+        n = count[rows].astype(np.float64)
+        rate = MOVES * learning_rate / (1 - BETA_1**n)
+        rate /= np.sqrt(second[rows] / (1 - BETA_2**n)) + EPSILON
+        rate = rate.astype(np.float32)
+        array[rows] += first[rows] * (rate[:, None] if change.ndim > 1 else rate)
+
+
+SERVER_OPTIMIZERS: dict[str, type] = {"avg": FedAvg, "adam": FedAdam}

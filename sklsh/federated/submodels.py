@@ -1,0 +1,122 @@
+"""A device's part of the model: built from messages, and what training has changed of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sklsh.federated.parts import BodyPart, HeadPart
+from sklsh.network.model import WideNetwork
+from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.rows import SparseRows
+
+BLOCK = 1024
+"""Rows whose change is computed at a time."""
+
+
+def renumber(rows_of: SparseRows, rows, ids) -> SparseRows:
+    """The given rows with columns numbered by their position in `ids`; others are dropped."""
+    taken = rows_of.take(rows)
+    places = np.searchsorted(ids, taken.indices)
+    known = np.append(ids, -1)[places] == taken.indices
+    if known.all():
+        return SparseRows(taken.indptr, places.astype(np.int32), taken.data)
+    indptr = np.append(0, np.cumsum(known))[taken.indptr].astype(np.int64)
+    return SparseRows(indptr, places[known].astype(np.int32), taken.data[known])
+
+
+def of_features(body: BodyPart, features: np.ndarray) -> BodyPart:
+    """The part of a body that rows with these features need; unknown ones are left out."""
+    kept = np.intersect1d(body.features, features, assume_unique=True, return_indices=True)[1]
+    state = body.state[kept] if body.state.shape[0] else body.state
+    weights = None if body.weights is None else body.weights[kept]
+    return replace(
+        body, features=body.features[kept], rows=body.rows[kept], state=state, weights=weights
+    )
+
+
+def build(head: HeadPart | None, body: BodyPart, activation: str) -> WideNetwork:
+    """A network of the neurons and features in messages, copied to float32."""
+    n_deep = len(body.dense) // 2
+    dense = [_own(array) for array in body.dense]
+    deep, biases = dense[:n_deep], dense[n_deep:]
+    if head is None:
+        weights = np.empty((0, biases[-1].shape[0]), dtype=np.float32)
+        bias = np.empty(0, dtype=np.float32)
+    else:
+        weights, bias = _own(head.weights), _own(head.bias)
+    return WideNetwork([_own(body.rows), *deep], biases, weights, bias, activation)
+
+
+def optimizer_of(head: HeadPart, body: BodyPart) -> RowwiseAdagrad:
+    """The accumulators that came with the rows, copied."""
+    n_deep = len(body.dense) // 2
+    dense = [_own(array) for array in body.dense_state]
+    return RowwiseAdagrad(
+        [_own(body.state), *dense[:n_deep]], dense[n_deep:],
+        _own(head.state[:, 0]), _own(head.state[:, 1]),
+    )  # fmt: skip
+
+
+def head_changes(had: HeadPart, network, optimizer, payload: str) -> HeadPart:
+    """Differences of the neurons that a step has touched. The network's head is used up."""
+    state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
+    changed = np.flatnonzero((state != had.state).any(axis=1))
+    return HeadPart(
+        had.ids[changed],
+        packed_change(network.head_weights, had.weights, changed, payload),
+        (network.head_bias[changed] - had.bias[changed]).astype(payload),
+        state[changed] - had.state[changed],
+    )
+
+
+def body_changes(had: BodyPart, network, optimizer, payload: str) -> BodyPart:
+    """Differences of the rows that a step has touched. The network's first layer is used up."""
+    changed = np.flatnonzero(optimizer.body_weights[0] != had.state)
+    now = trained_body(had, network, optimizer)
+    return BodyPart(
+        had.features[changed],
+        packed_change(network.body_weights[0], had.rows, changed, payload),
+        now.state[changed] - had.state[changed],
+        tuple(a - b for a, b in zip(now.dense, had.dense, strict=True)),
+        tuple(a - b for a, b in zip(now.dense_state, had.dense_state, strict=True)),
+    )
+
+
+def trained_body(had: BodyPart, network, optimizer) -> BodyPart:
+    """The body itself after training, float32."""
+    return BodyPart(
+        had.features,
+        network.body_weights[0],
+        optimizer.body_weights[0],
+        (*network.body_weights[1:], *network.body_biases),
+        (*optimizer.body_weights[1:], *optimizer.body_biases),
+    )
+
+
+def packed_change(now: np.ndarray, had: np.ndarray, changed: np.ndarray, payload) -> np.ndarray:
+    """``(now - had)[changed]`` in the wire's type, written over `now` from the front.
+
+    A third copy of its rows would be half of a device's peak again. A row never lands
+    behind the place it is read from: `changed` ascends.
+    """
+    n, width = changed.shape[0], now.shape[1]
+    out = now.reshape(-1).view(payload)[: n * width].reshape(n, width)
+    for start in range(0, n, BLOCK):
+        rows = changed[start : start + BLOCK]
+        change = now[rows]
+        change -= had[rows]
+        out[start : start + BLOCK] = change
+    return out
+
+
+def without_state(part):
+    """A part whose accumulators stay at home."""
+    if isinstance(part, HeadPart):
+        return replace(part, state=part.state[:0])
+    return replace(part, state=part.state[:0], dense_state=())
+
+
+def _own(array) -> np.ndarray:
+    return np.array(array, dtype=np.float32, order="C")

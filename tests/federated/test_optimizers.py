@@ -1,0 +1,120 @@
+"""Server optimizers, and where a device's accumulators come from."""
+
+import numpy as np
+import pytest
+
+from sklsh.federated import Ledger, run_round
+from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, MOVES, FedAdam
+from tests.federated.problems import federation
+
+
+def test_adam_is_adam_on_each_row_and_lets_others_be():
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((6, 5)).astype(np.float32)
+    expected, start = array.astype(np.float64), array.copy()
+    adam, m, v, t = FedAdam(), np.zeros((6, 5)), np.zeros(6), np.zeros(6)
+    for _ in range(20):
+        rows = np.sort(rng.choice(5, 3, replace=False))
+        change = rng.standard_normal((3, 5)).astype(np.float32)
+        adam.move("x", array, rows, change, 0.1)
+        t[rows] += 1
+        m[rows] = BETA_1 * m[rows] + (1 - BETA_1) * change
+        v[rows] = BETA_2 * v[rows] + (1 - BETA_2) * (change**2).mean(axis=1)
+        first = m[rows] / (1 - BETA_1 ** t[rows])[:, None]
+        second = v[rows] / (1 - BETA_2 ** t[rows])
+        expected[rows] += MOVES * 0.1 * first / (np.sqrt(second) + EPSILON)[:, None]
+    np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(array[5], start[5])
+
+
+def test_adam_does_not_care_how_large_changes_are():
+    moved = []
+    for scale in (1.0, 1e-4):
+        array, adam = np.zeros((4, 3), dtype=np.float32), FedAdam()
+        for step in range(3):
+            change = np.float32(scale) * np.arange(1 + step, 13 + step).reshape(4, 3)
+            adam.move("x", array, np.arange(4), change.astype(np.float32), 0.1)
+        moved.append(array)
+    np.testing.assert_allclose(*moved, rtol=1e-3)
+
+
+def losses(n_rounds=6, **plan):
+    server, transport = federation(n_rounds=n_rounds, **plan)
+    rng, ledger = np.random.default_rng(0), Ledger()
+    reports = [run_round(server, transport, rng, ledger=ledger) for _ in range(n_rounds)]
+    return [report.loss for report in reports], server, ledger, transport
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {"server_optimizer": "adam"},
+        {"local_optimizer": "fresh"},
+        {"local_optimizer": "kept"},
+        {"body_exchange": "local"},
+        {"body_exchange": "local", "local_optimizer": "kept", "sizes": (12, 8)},
+        {"body_exchange": "full", "local_optimizer": "kept", "sizes": (12, 8)},
+        {"server_optimizer": "adam", "sizes": (12, 8)},
+    ],
+)
+def test_each_way_learns_and_is_another(plan):
+    whole = {"own": {"sampler": "all"}, "local_steps": 12}
+    ours, server, _, _ = losses(**whole, **plan)
+    sizes = {k: v for k, v in plan.items() if k == "sizes"}
+    plain, other, _, _ = losses(**whole, **sizes)
+    assert ours[-1] < ours[0] - 0.04
+    assert ours[-1] != plain[-1]
+    assert all(np.isfinite(array).all() for array in server.network.parameters())
+    assert (server.network.head_weights != other.network.head_weights).any()
+
+
+@pytest.mark.parametrize("local_optimizer", ["fresh", "kept"])
+def test_accumulators_that_stay_cost_no_bytes(local_optimizer):
+    _, _, sent, _ = losses(1)
+    _, server, ours, _ = losses(1, local_optimizer=local_optimizer)
+    # Two floats a neuron, less each way: the same neurons are asked for in round 0.
+    neurons = (sent.total(kind="head", direction="down")) // (4 * (12 + 1 + 2 + 1))
+    saved = sent.total(kind="head", direction="down") - ours.total(kind="head", direction="down")
+    assert saved == neurons * 8
+    assert ours.total(direction="up") < sent.total(direction="up")
+    # The server knows which neurons have moved all the same.
+    assert not server.optimizer.untouched_neurons()[
+        np.flatnonzero(server.network.head_weights.any(axis=1))
+    ].any()
+
+
+def test_kept_accumulators_grow_from_round_to_round():
+    kept = []
+    for n_rounds in (1, 3):
+        _, server, _, transport = losses(n_rounds, local_optimizer="kept")
+        run = server.invite().run
+        kept.append(transport.caches[0].get("accumulators", (run,)))
+    _, first, later = np.intersect1d(kept[0]["head_ids"], kept[1]["head_ids"], return_indices=True)
+    before, after = kept[0]["head_state"][first], kept[1]["head_state"][later]
+    assert first.shape[0] == kept[0]["head_ids"].shape[0]
+    assert (after >= before).all() and (after > before).any()
+
+
+def test_a_local_body_never_leaves():
+    seen = []
+    server, transport = federation(body_exchange="local")
+
+    class Watching:
+        devices = transport.devices
+
+        def ask(self, question, messages):
+            replies = transport.ask(question, messages)
+            seen.extend(replies)
+            return replies
+
+    start = server.network.body_weights[0].copy()
+    rng, ledger = np.random.default_rng(0), Ledger()
+    for _ in range(3):
+        run_round(server, Watching(), rng, ledger=ledger)
+    assert ledger.total(kind="body", direction="up") == 0
+    assert [ledger.total(kind="body", round=r) > 0 for r in range(3)] == [True, False, False]
+    np.testing.assert_array_equal(server.network.body_weights[0], start)
+    bodies = [cache.get("body", (server.invite().run,)) for cache in transport.caches]
+    moved = [np.abs(b["rows"] - start[b["features"]]).max() for b in bodies]
+    assert min(moved) > 1e-3
+    assert all(getattr(reply, "body", None) is None for reply in seen)
