@@ -77,4 +77,4 @@ doc: $(VENV)/.with-doc
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
 
 clean:
-	rm -rf $(VENV) $(PEERS) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated dist
+	rm -rf $(VENV) $(PEERS) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated doc/auto_examples doc/sg_execution_times.rst dist

@@ -8,14 +8,15 @@ That chance is what hash tables offer instead of a distance. Here it is counted 
 """
 
 # %%
-# One code
-# --------
-# A bit of SimHash is the side of a random plane: of two vectors at an angle, both lie on the
-# same side with probability 1 - angle / 180°, and k bits are equal with the k-th power. PGHash
-# hashes a sketch of c of the 128 columns; pairs of sketches have angles that scatter about the
-# true one, c = 8 more than c = 32, and the scatter makes *distant* pairs collide more often:
-# look at 90°, where most pairs of rows are. DWTA compares which of eight coordinates wins,
-# twice.
+# **One code.** A bit of SimHash is the side of a random plane: of two vectors at an angle, both
+# lie on the same side with probability 1 - angle / 180°, and k bits are equal with the k-th
+# power. PGHash hashes a sketch of c of the 128 columns; angles of sketches scatter about the true
+# one, with c = 8 more than with c = 32, and the scatter makes *distant* pairs collide more often:
+# look at 90°, where most pairs of rows are. DWTA compares which of eight coordinates wins, twice.
+#
+# **Several tables.** A pair that has L chances is found with 1 - (1 - p^k)^L: longer codes and
+# more tables turn the gentle slope into a step. Where it falls is the choice of k and L; that it
+# costs L look-ups, the price.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -41,12 +42,6 @@ for name, fitted in one_code.items():
 left.set(yscale="log", ylim=(3e-4, 1.3), xlim=(0, 125), title="equal codes in one table")
 left.legend(frameon=False, loc="lower left")
 
-# %%
-# Several tables
-# --------------
-# A pair that has L chances is found with 1 - (1 - p^k)^L: longer codes and more tables turn the
-# gentle slope into a step. Where it falls is the choice of k and L; that it costs L look-ups,
-# the price.
 for k, n_tables in ((1, 1), (4, 4), (8, 32), (12, 256)):
     fitted = hasher("simhash", n_tables=n_tables, hash_length=k)
     CollisionDisplay.from_estimator(

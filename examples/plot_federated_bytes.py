@@ -34,7 +34,13 @@ def watch(scores):
 
 
 # %%
-# The same model, start, devices and rates for all; only what devices ask for differs.
+# The same model, start, devices and rates for all; only what devices ask for differs. Left,
+# quality after each round against all that has been sent by then; right, what the bytes were.
+#
+# A device that sees some neurons beside its own labels learns what its rows are *not*, for few
+# bytes more; the whole head costs most and, with the same rates, learns slowest. On a head of
+# this size random neurons are as good as those found by hashing, and need no sketch: see the
+# page on when hashing helps.
 axes = None
 for sampler in ("labels", "random", "lsh", "all"):
     scores = []
@@ -52,12 +58,5 @@ for sampler in ("labels", "random", "lsh", "all"):
     )
     axes = display.ax_
     print(f"{sampler:6s}  {model.ledger_.total() / 1e6:5.0f} MB, P@1 {scores[-1]:.3f}")
-
-# %%
-# Left, quality after each round against all that has been sent by then; right, what the bytes
-# were. A device that sees some neurons beside its own labels learns what its rows are *not*,
-# for few bytes more; the whole head costs most and, with the same rates, learns slowest. On
-# a head of this size random neurons are as good as those found by hashing, and need no sketch:
-# see the page on when hashing helps.
 axes[0].legend(title="sampler", frameon=False)
 plt.show()

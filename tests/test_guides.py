@@ -1,0 +1,41 @@
+"""The code of the guides runs, as one reads it from top to bottom."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+DOC = Path(__file__).parents[1] / "doc"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "classifier",
+        "hasher",
+        "migrate",
+        "recommender",
+        pytest.param("federated", marks=pytest.mark.slow),
+    ],
+)
+def test_the_code_runs(page, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    names = {"__name__": page}
+    blocks = re.findall(r"```python\n(.*?)```", (DOC / f"{page}.md").read_text(), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, f"{page}.md", "exec"), names)
+
+
+def test_the_first_pages_example():
+    failed, tried = doctest.testfile(str(DOC / "index.md"), module_relative=False)
+    assert tried > 5
+    assert not failed
+
+
+def test_every_page_is_in_the_table_of_contents():
+    listed = re.findall(r"^([\w/-]+)$", (DOC / "index.md").read_text(), flags=re.MULTILINE)
+    pages = {path.stem for path in DOC.glob("*.*") if path.suffix in (".md", ".rst")}
+    assert pages - {"index", "sg_execution_times"} <= set(listed)
