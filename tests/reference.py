@@ -321,11 +321,11 @@ def drawn_entries(indptr, indices, seed, rate):
 
 
 def cooccurrences(users):
-    """Dense items x items: sum over users of ``x_i x_j / sum(x)``, diagonal 0."""
+    """Dense items x items: sum over users of ``x_i x_j / sqrt(sum(x))``, diagonal 0."""
     out = np.zeros((users.shape[1], users.shape[1]))
     for row in users:
         if row.sum() > 0:
-            out += np.outer(row, row) / row.sum()
+            out += np.outer(row, row) / np.sqrt(row.sum())
     np.fill_diagonal(out, 0)
     return out
 
@@ -333,7 +333,8 @@ def cooccurrences(users):
 def item_votes(row, neighbours, source_scale, target_scale):
     """Votes of one user's items, largest 1."""
     votes = [
-        target_scale[j] * sum(row[i] * source_scale[i] * neighbours[i, j] for i in range(len(row)))
+        target_scale[j]
+        * sum(row[i] * source_scale[i] * neighbours[i, j] ** 1.5 for i in range(len(row)))
         for j in range(len(row))
     ]
     return np.array(votes) / max(max(votes), 1e-300)

@@ -86,7 +86,7 @@ class TestRightAnswer:
         for item in range(N_ITEMS):
             known = memory.ids[item] >= 0
             walk[item, memory.ids[item, known]] = memory.values[item, known]
-        votes = (board[0] * source) @ walk * target
+        votes = (board[0] * source) @ walk**1.5 * target
         votes /= votes.max(axis=1, keepdims=True)
         want = logits + memory.weight * np.log1p(100 * votes)
         want[board[0] > 0] = -np.inf
@@ -309,9 +309,10 @@ class TestModelSelection:
     def test_score_tells_structure_from_noise(self, board):
         noise = np.random.default_rng(0).permuted(board[0], axis=1)
         model = LSHRecommender(**SMALL)
-        assert model.fit(board[0]).score(board[0]) > 0.5
+        structured = model.fit(board[0]).score(board[0])
         assert model.score(np.zeros((2, N_ITEMS))) == 0
-        assert model.fit(noise[:30]).score(noise[30:]) < 0.5
+        # Any order of ten items finds most: chance is near .5.
+        assert structured > model.fit(noise[:30]).score(noise[30:]) + 0.2
 
     def test_grid_search_and_pipeline(self, board):
         search = GridSearchCV(

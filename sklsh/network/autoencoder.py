@@ -30,6 +30,7 @@ from sklsh.network.prototypes import set_prototypes
 from sklsh.network.retrieval import best_items, likely_items, popular_items
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
+from sklsh.network.smoothing import smooth_items
 
 PROTOTYPE_SCALE = 2.0
 """Length of a fresh neuron's row: shorter than a classifier's, whose rows do not name their own
@@ -118,6 +119,9 @@ class Autoencoder:
         order = rng.permutation(R.n_rows).astype(np.int32)
         held_out, train = order[: settings.n_validation], np.sort(order[settings.n_validation :])
         tests = leave_some_out(R.take(held_out), HIDDEN_SHARE, learner.seed)
+        if self.memory is not None:
+            self.memory.update(R.take(train), n_threads)
+            smooth_items(learner.network, self.memory, self.known_items(), n_threads)
         with one_blas_thread():
             learner.network.see(R.indices, only=learner.n_steps == 0)
             set_prototypes(
@@ -135,7 +139,6 @@ class Autoencoder:
             )  # fmt: skip
             learner.n_steps, learner.sampler = trainer.step_count, None
         if self.memory is not None:
-            self.memory.update(R.take(train), n_threads)
             self._fit_weight(*tests, n_threads)
             self.memory.update(R.take(held_out), n_threads)
         if settings.prediction == "lsh":
@@ -160,15 +163,18 @@ class Autoencoder:
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1
     ) -> None:
         """One pass over new users. Costs what their rows cost, whatever came before."""
+        first_seen = self.counts == 0
         self._count(R)
         learner = self.learner
+        if self.memory is not None:
+            self.memory.weight = self.memory.weight or DEFAULT_WEIGHT
+            self.memory.update(R, n_threads)
+            fresh = np.flatnonzero(first_seen & (self.counts > 0)).astype(np.int32)
+            smooth_items(learner.network, self.memory, fresh, n_threads)
         # Tables over a head that has moved on would miss what it learns.
         self.index = None
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
-        if self.memory is not None:
-            self.memory.weight = self.memory.weight or DEFAULT_WEIGHT
-            self.memory.update(R, n_threads)
 
     def grow(self, n_items: int, settings: Settings) -> None:
         """Make room for items that come with the next rows."""
