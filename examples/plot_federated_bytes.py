@@ -47,6 +47,7 @@ for sampler in ("labels", "random", "lsh", "all"):
     model = FederatedLSHClassifier(
         SparseLSHMLPClassifier((64,), sampler=sampler),
         n_rounds=5,
+        local_steps=1.0,
         body_exchange="full" if sampler == "all" else "touched",
         payload="float16",
         callback=watch(scores),

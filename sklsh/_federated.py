@@ -56,9 +56,11 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         above. `n_active` is the number of these neurons a round ("auto": 1,024).
         `max_iter`, early stopping and the neighbours' votes are not used. A recommender's
         devices hold users: ``fit(user_items, groups=devices_of_users)``.
-    n_rounds : int, default=10
-    local_steps : int or None, default=None
-        Batches that a device trains on in a round. None: one pass over its rows.
+    n_rounds : int, default=20
+    local_steps : int, float in (0, 1] or None, default=0.5
+        What a device trains on in a round: so many batches, or (float) that share of its
+        rows; None: all its rows, once. Fewer rows have fewer neurons and features: a round
+        takes less memory, and traffic goes further.
     device_params : dict, list of dict or dict of dicts, default=None
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
@@ -78,7 +80,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         First-layer rows that travel: of features in the round's rows, or all. "local": the
         body never leaves a device, which begins with the server's and makes it its own;
         the head alone is shared. See `device_estimator`.
-    payload : {"float32", "float16"}, default="float32"
+    payload : {"float16", "float32"}, default="float16"
         Type of weights, sketch and changes on the wire.
     sketch_rounds : int, default=1
         Rounds with one fold. Above 1 devices keep their last sketch and are sent the rows
@@ -172,7 +174,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [None, HasMethods(["fit"])],
         "n_rounds": [POSITIVE],
-        "local_steps": [None, POSITIVE],
+        "local_steps": [None, POSITIVE, Interval(Real, 0, 1, closed="right")],
         "device_params": [None, dict, list],
         "aggregation": [StrOptions(set(AGGREGATIONS))],
         "transport": [StrOptions({"joblib"}), HasMethods(["ask"])],
@@ -205,15 +207,15 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         self,
         estimator=None,
         *,
-        n_rounds=10,
-        local_steps=None,
+        n_rounds=20,
+        local_steps=0.5,
         device_params=None,
         aggregation="mean",
         transport="joblib",
         include_labels=True,
         n_decoys=0.0,
         body_exchange="touched",
-        payload="float32",
+        payload="float16",
         sketch_rounds=1,
         sketch_tolerance=0.0,
         cache_dir=None,

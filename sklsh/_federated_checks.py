@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from hashlib import sha256
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
-from sklsh.federated.device import Device
+from sklsh.federated.device import Device, n_samples_of
 from sklsh.federated.server import Plan
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.hashing._random import child_seed
@@ -22,11 +22,10 @@ from sklsh.network.settings import Settings
 def round_limits(census, settings: Settings, local_steps, fraction) -> dict:
     """What devices' sizes say of a round: rows an update may count for, devices expected."""
     typical = int(np.median([c.n_samples for c in census.values()]))
-    if local_steps is None:
-        # One pass over the rows: a device far larger than the rest counts for ten.
-        max_rows = 10 * typical
-    else:
-        max_rows = local_steps * settings.batch_size
+    max_rows = n_samples_of(steps_of(local_steps), typical, settings.batch_size)
+    if not isinstance(local_steps, Integral):
+        # A device's share of its rows: one far larger than the rest counts for ten.
+        max_rows *= 10
     return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
 
 
@@ -34,6 +33,13 @@ def check_powers(powers) -> tuple[float, float]:
     if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
         raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
     return float(powers[0]), float(powers[1])
+
+
+def steps_of(local_steps) -> int | float:
+    """`local_steps` as messages have it: None is the whole of a device's rows."""
+    if local_steps is None:
+        return 1.0
+    return int(local_steps) if isinstance(local_steps, Integral) else float(local_steps)
 
 
 def plan_of(federation, settings: Settings) -> Plan:
@@ -46,7 +52,7 @@ def plan_of(federation, settings: Settings) -> Plan:
     )  # fmt: skip
     return Plan(
         head_power=head_power, body_power=body_power,
-        local_steps=federation.local_steps or 0, learning_rate=settings.learning_rate_init,
+        local_steps=steps_of(federation.local_steps), learning_rate=settings.learning_rate_init,
         **fold_of(settings), **{name: getattr(federation, name) for name in same},
     )  # fmt: skip
 

@@ -167,7 +167,7 @@ def test_the_methods_of_the_field_are_settings(wide, family, fold, hash_length, 
         (16,), sampler="lsh", family=family, fold=fold, hash_length=hash_length, n_active=100
     )
     model = FederatedLSHClassifier(
-        estimator, n_rounds=3, include_labels=False, body_exchange="full",
+        estimator, n_rounds=3, include_labels=False, body_exchange="full", payload="float32",
         device_params={"local_sampler": "all"}, holder_power=(0, 0), random_state=0,
     ).fit(X, Y, groups=groups)  # fmt: skip
     assert 0 < model.history_[-1]["active_share"] <= 100 / 1200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -46,6 +47,13 @@ BATCH_ACTIVE = 256
 
 ORDER, NEGATIVES, TRAINING, TABLES, INPUTS = range(5)
 """Streams of a device's randomness."""
+
+
+def n_samples_of(local_steps: int | float, n_rows: int, batch_size: int) -> int:
+    """Rows that a round trains on, repeats counted; see `Invite.local_steps`."""
+    if isinstance(local_steps, float):
+        return max(1, math.ceil(local_steps * n_rows))
+    return local_steps * batch_size
 
 
 @dataclass(frozen=True)
@@ -224,10 +232,9 @@ class Device:
     def order(self, invite: Invite) -> np.ndarray:
         """Rows of this round's steps, in order: the next ones of an endless shuffled stream."""
         n_rows, batch_size = self.X.n_rows, self._batch_size()
-        n_steps = invite.local_steps
+        count = n_samples_of(invite.local_steps, n_rows, batch_size)
         if self.settings.local_steps is not None:
-            n_steps = min(self.settings.local_steps, n_steps or self.settings.local_steps)
-        count = n_steps * batch_size if n_steps else n_rows
+            count = min(count, self.settings.local_steps * batch_size)
         start = invite.round * count
         epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)
         rows = np.concatenate([self._rng(ORDER, epoch).permutation(n_rows) for epoch in epochs])

@@ -31,15 +31,15 @@ class Invite(Payload):
     Attributes
     ----------
     round : int
-    local_steps : int
-        0: one pass over the device's rows.
+    local_steps : int or float
+        Batches; a float is a share of the device's rows, each once.
     learning_rate : float
     run : int
         Names the training run: what a device has kept from another is of no use.
     """
 
     round: int
-    local_steps: int
+    local_steps: int | float
     learning_rate: float
     run: int = 0
 

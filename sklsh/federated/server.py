@@ -33,8 +33,8 @@ class Plan:
     Attributes
     ----------
     n_rounds : int
-    local_steps : int
-        0: one pass over a device's rows.
+    local_steps : int or float
+        Batches; a float is a share of a device's rows, each once.
     learning_rate : float
     body_exchange : {"full", "touched", "local"}
     payload : {"float32", "float16"}
@@ -66,7 +66,7 @@ class Plan:
     """
 
     n_rounds: int
-    local_steps: int
+    local_steps: int | float
     learning_rate: float
     body_exchange: str = "touched"
     payload: str = "float32"

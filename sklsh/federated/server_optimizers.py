@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-8
-MOVES = 1.0
-"""A coordinate moves by about this many learning rates a round."""
+BETA_1, BETA_2, EPSILON = 0.9, 0.99, 1e-2
+"""EPSILON, the paper's tau, keeps the small changes of rows that are only pushed away from
+being blown up: 1 point of P@1 on the bundled WordNet subset over 1e-3."""
 
 
 class ServerOptimizer(Protocol):
@@ -42,8 +42,8 @@ class FedAvg:
 class FedAdam:
     """Adam on averaged changes: a momentum for each weight, a second moment for each row.
 
-    Scale-free: how large changes are, and how many devices share a row, does not matter;
-    the devices' learning rate says how far a row moves.
+    A coordinate moves by up to about the devices' learning rate a round, however large its
+    changes are; how many devices share a row does not matter.
 
     Notes
     -----
@@ -71,7 +71,7 @@ class FedAdam:
         first[rows] *= np.float32(BETA_1)
         first[rows] += np.float32(1 - BETA_1) * change
         n = count[rows].astype(np.float64)
-        rate = MOVES * learning_rate / (1 - BETA_1**n)
+        rate = learning_rate / (1 - BETA_1**n)
         rate /= np.sqrt(second[rows] / (1 - BETA_2**n)) + EPSILON
         rate = rate.astype(np.float32)
         array[rows] += first[rows] * (rate[:, None] if change.ndim > 1 else rate)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, MOVES, FedAdam
+from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, FedAdam
 from tests.federated.problems import federation
 
 
@@ -22,20 +22,15 @@ def test_adam_is_adam_on_each_row_and_lets_others_be():
         v[rows] = BETA_2 * v[rows] + (1 - BETA_2) * (change**2).mean(axis=1)
         first = m[rows] / (1 - BETA_1 ** t[rows])[:, None]
         second = v[rows] / (1 - BETA_2 ** t[rows])
-        expected[rows] += MOVES * 0.1 * first / (np.sqrt(second) + EPSILON)[:, None]
+        expected[rows] += 0.1 * first / (np.sqrt(second) + EPSILON)[:, None]
     np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(array[5], start[5])
 
 
-def test_adam_does_not_care_how_large_changes_are():
-    moved = []
-    for scale in (1.0, 1e-4):
-        array, adam = np.zeros((4, 3), dtype=np.float32), FedAdam()
-        for step in range(3):
-            change = np.float32(scale) * np.arange(1 + step, 13 + step).reshape(4, 3)
-            adam.move("x", array, np.arange(4), change.astype(np.float32), 0.1)
-        moved.append(array)
-    np.testing.assert_allclose(*moved, rtol=1e-3)
+def test_large_changes_move_a_row_no_further_than_the_learning_rate():
+    array, adam = np.zeros((4, 3), dtype=np.float32), FedAdam()
+    adam.move("x", array, np.arange(4), np.full((4, 3), 50.0, dtype=np.float32), 0.1)
+    np.testing.assert_allclose(array, 0.1, rtol=1e-3)
 
 
 def losses(n_rounds=6, **plan):

@@ -56,13 +56,21 @@ def test_own_local_steps_are_fewer_not_more():
     device = device_of({"local_steps": 2, "batch_size": 5})
     assert device.order(Invite(0, 9, 0.1)).shape == (10,)
     assert device.order(Invite(0, 1, 0.1)).shape == (5,)
-    assert device.order(Invite(0, 0, 0.1)).shape == (10,)
+    assert device.order(Invite(0, 1.0, 0.1)).shape == (10,)
+
+
+def test_a_share_of_the_rows_goes_on_where_the_last_round_ended():
+    device = device_of({})
+    n = device.X.n_rows
+    parts = [device.order(Invite(r, 0.25, 0.1)) for r in range(4)]
+    assert {part.shape[0] for part in parts} == {-(-n // 4)}
+    assert np.unique(np.concatenate(parts)).shape[0] == n
 
 
 def test_decoys_survive_the_intersection_of_rounds():
     """Rounds of one pass have the same labels; what is common to all must not be just those."""
     device = device_of({"sampler": "labels", "n_decoys": 1.0, "batch_size": 100}, n_samples=60)
-    requests = [device.request(Invite(r, 0, 0.1)).ids for r in range(4)]
+    requests = [device.request(Invite(r, 1.0, 0.1)).ids for r in range(4)]
     common = requests[0]
     for ids in requests[1:]:
         common = np.intersect1d(common, ids)
