@@ -27,7 +27,7 @@ from sklsh.hashing import make_family
 from sklsh.metrics import precision_at_k
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.rows import SparseRows
-from sklsh.network.sampling import N_CANDIDATES, Candidates, RandomCandidates
+from sklsh.network.sampling import N_CANDIDATES, Candidates, draw_neurons
 
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 256
@@ -77,6 +77,15 @@ def quality(name: str, parts, n_seeds: int) -> dict:
     return {"sampler": name, "runs": runs}
 
 
+class RandomCandidates:
+    """Other uniform neurons for each row."""
+
+    def find(self, network, hidden, n_probes, step, n_threads):
+        ids = np.empty(n_probes * N_CANDIDATES, dtype=np.int32)
+        draw_neurons(network, 0, step, ids)
+        return np.arange(0, ids.shape[0] + 1, N_CANDIDATES), ids
+
+
 def recall(parts) -> list[dict]:
     """Recall of the true best neurons among each source's candidates, on a trained head."""
     X, _, Y, _ = parts
@@ -89,7 +98,7 @@ def recall(parts) -> list[dict]:
     seen = np.arange(network.n_labels) if network.seen_ids is None else network.seen_ids
     logits = hidden @ network.head_weights[seen].T + network.head_bias[seen]
     best = seen[np.argpartition(-logits, N_BEST, axis=1)[:, :N_BEST]]
-    sources: dict[str, Candidates] = {"random": RandomCandidates(N_CANDIDATES, 0)}
+    sources: dict[str, Candidates] = {"random": RandomCandidates()}
     for name, n_tables in (("pghash", 16), ("pghash", 64), ("simhash", 64), ("dwta", 16)):
         for share in (8, 32) if name == "pghash" else (1,):
             bits = int(np.log2(seen.shape[0] / 256))

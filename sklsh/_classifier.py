@@ -61,7 +61,8 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
     n_active : int, default="auto"
         Neurons that the sampler proposes a batch. "auto": 256.
     family, fold, n_tables, hash_length, sketch_dim
-        Of the hash tables, as in `CompressedLSHHasher`; for ``sampler="lsh"``. An automatic
+        Of the hash tables, as in `CompressedLSHHasher`; for ``sampler="lsh"`` and
+        ``prediction="lsh"``; `fold` and `sketch_dim` for ``shuffle="lsh"`` too. An automatic
         `hash_length` leaves some 256 neurons a bucket.
     rehash_interval : int, default="auto"
         Steps before the tables are thrown away and new hash functions drawn. "auto": 100,
@@ -96,8 +97,11 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         not held out: then there are no votes, and training rows fit the threshold.
     warm_start : bool, default=False
         Start `fit` from the weights of the fit before.
-    shuffle : bool, default=True
-        Shuffle rows each epoch.
+    shuffle : bool or {"auto", "lsh"}, default="auto"
+        Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
+        rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so
+        that a batch's labels are hard negatives of one another. "auto": "lsh" where no rows
+        vote (``n_neighbors=0``, streams), unless the sampler is "all"; else True.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, order, dropout, samplers and hash functions.
     n_jobs : int, default=None
@@ -182,7 +186,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         "early_stopping": ["boolean"],
         "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
-        "shuffle": ["boolean"],
+        "shuffle": ["boolean", StrOptions({"auto", "lsh"})],
         "random_state": ["random_state"],
         "n_jobs": [
             None,
@@ -217,7 +221,7 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         early_stopping=False,
         validation_fraction="auto",
         warm_start=False,
-        shuffle=True,
+        shuffle="auto",
         random_state=None,
         n_jobs=None,
         verbose=False,
@@ -342,7 +346,8 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
-        settings = self._settings(STREAM_ROWS, targets)
+        votes = not first and self.learner_.memory is not None
+        settings = self._settings(STREAM_ROWS, targets, votes)
         learner = self._start(rows, X, targets, settings) if first else self.learner_
         learner.partial_fit(
             rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
@@ -354,10 +359,12 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self
 
-    def _settings(self, n_samples, targets) -> Settings:
+    def _settings(self, n_samples, targets, votes=True) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}
+        if not votes:
+            params["n_neighbors"] = 0
         settings = Settings.resolve(params, n_samples, targets.classes.shape[0])
-        if settings.sampler == "lsh" and self.sketch_dim is not None:
+        if "lsh" in (settings.sampler, settings.shuffle) and self.sketch_dim is not None:
             width = settings.hidden_layer_sizes[-1]
             check_int(self.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
         return settings

@@ -49,7 +49,7 @@ CHANGES = {
     "n_iter_no_change": ([1, 3], {**STOP, "tol": 0.5}),
     "early_stopping": ([False, True], {"max_iter": 30, "learning_rate_init": 0.2}),
     "validation_fraction": ([0.1, 0.3], {}),
-    "shuffle": ([True, False], {}),
+    "shuffle": ([True, False, "lsh"], {}),
     "random_state": ([0, 1], {}),
 }
 UNCHANGING = {"n_jobs": [1, 2, -1], "verbose": [False, True]}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh.network.batching import similar_order
 from sklsh.network.calibration import hits
 from sklsh.network.model import WideNetwork
 from sklsh.network.predictor import Predictor
@@ -25,6 +26,13 @@ class History:
 
     losses: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
+
+
+def epoch_order(network, X: SparseRows, rows, settings: Settings, rng, n_threads: int = 1):
+    """The order in which an epoch reads `rows`: as `settings.shuffle` says."""
+    if settings.shuffle == "lsh":
+        return similar_order(network, X, rows, settings.batch_size, settings, rng, n_threads)
+    return rng.permutation(rows) if settings.shuffle else rows
 
 
 def precision_at_1(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
@@ -58,13 +66,13 @@ def fit_epochs(
     predictor = Predictor(trainer.network, n_threads=n_threads)
     try:
         for epoch in range(settings.max_iter):
-            order = rng.permutation(rows) if settings.shuffle else rows
+            seen = X if corrupt is None else corrupt(epoch)
+            order = epoch_order(trainer.network, seen, rows, settings, rng, n_threads)
 
             def rate(position, epoch=epoch):
                 left = 1.0 - (epoch + position) / settings.max_iter
                 return settings.learning_rate_init * max(FINAL_RATE, left)
 
-            seen = X if corrupt is None else corrupt(epoch)
             loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
             history.losses.append(loss)
             if settings.early_stopping:

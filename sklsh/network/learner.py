@@ -9,7 +9,7 @@ import numpy as np
 from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
 from sklsh.network.calibration import fit_vote_weight, hits
-from sklsh.network.fitting import History, fit_epochs
+from sklsh.network.fitting import History, epoch_order, fit_epochs
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
@@ -191,10 +191,10 @@ class Learner:
                 self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
             )
             trainer = self._trainer(settings, n_threads)
+            order = epoch_order(self.network, X, rows, settings, rng, n_threads)
             loss = trainer.epoch(
-                X, Y, rng.permutation(rows) if settings.shuffle else rows,
-                settings.batch_size, settings.learning_rate_init, sample_weight,
-            )  # fmt: skip
+                X, Y, order, settings.batch_size, settings.learning_rate_init, sample_weight
+            )
         self.n_steps = trainer.step_count
         # Tables over a head that has moved on would miss what it learns.
         self.index, self.table_stats = None, {}

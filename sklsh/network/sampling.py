@@ -12,11 +12,18 @@ import numpy as np
 
 from sklsh._threads import blocks, run_blocks
 from sklsh.kernels.counter import draw_integers
-from sklsh.kernels.topk import probe_topk_rows
+from sklsh.kernels.layers import gather_rows
+from sklsh.kernels.topk import probe_topk_rows, select_topk_rows
 from sklsh.network.model import WideNetwork
 
 PROBES = 2
 """Probed rows of one task."""
+
+KEPT = 8
+"""Neurons that each row keeps of a shared pool."""
+
+POOL = 256
+"""Candidates of one task of scoring."""
 
 N_CANDIDATES = 1_000
 """Candidates that a probed row scores exactly."""
@@ -150,28 +157,60 @@ class Candidates(Protocol):
         """
 
 
-class RandomCandidates:
-    """`n_candidates` uniform neurons a row: what any hash has to beat."""
+class BestOfPool:
+    """Few rows probed deep in one pool of candidates: a random one, or every neuron.
 
-    def __init__(self, n_candidates: int, seed: int):
+    As `Probe`, but the rows share their candidates, so that these are gathered once and
+    scored by one matrix product. Random ones are what any hash has to beat; all neurons make
+    it the oracle.
+
+    Parameters
+    ----------
+    n_active : int
+        Budget, shared by the probed rows.
+    n_candidates : int or None
+        Uniform neurons in the pool; None: every neuron in play.
+    seed : int
+    n_probes : int or None
+        Rows of the batch that are probed. None: as many as can keep `KEPT` neurons each, at
+        most 32.
+    """
+
+    def __init__(
+        self, n_active: int, n_candidates: int | None, seed: int, n_probes: int | None = None
+    ):
+        self.n_active = n_active
         self.n_candidates = n_candidates
+        if n_probes is None:
+            n_probes = min(32, n_active // KEPT)
+        self.n_probes = max(1, min(n_probes, n_active))
         self._seed = seed
 
-    def find(self, network, hidden, n_probes, step, n_threads):
-        ids = np.empty(n_probes * self.n_candidates, dtype=np.int32)
-        draw_neurons(network, self._seed, step, ids)
-        return np.arange(0, ids.shape[0] + 1, self.n_candidates), ids
-
-
-class AllCandidates:
-    """Every neuron: with it, `Probe` is the oracle."""
-
-    def find(self, network, hidden, n_probes, step, n_threads):
-        every = network.seen_ids
-        if every is None:
+    def _pool(self, network: WideNetwork, step: int) -> np.ndarray:
+        if self.n_candidates is None:
             every = np.arange(network.n_labels, dtype=np.int32)
-        ids = np.tile(every, n_probes)
-        return np.arange(0, ids.shape[0] + 1, every.shape[0]), ids
+            return every if network.seen_ids is None else network.seen_ids
+        drawn = np.empty(self.n_candidates, dtype=np.int32)
+        draw_neurons(network, self._seed, step, drawn)
+        return np.unique(drawn)
+
+    def propose(self, network, hidden, slots, step, n_threads):
+        pool = self._pool(network, step)
+        pool = pool[slots[pool] < 0]
+        probes = hidden[: self.n_probes]
+        logits = np.empty((probes.shape[0], pool.shape[0]), dtype=np.float32)
+
+        def score(start, stop):
+            rows = np.empty((stop - start, network.n_hidden), dtype=np.float32)
+            gather_rows(network.head_weights, pool[start:stop], rows, 0, stop - start)
+            np.matmul(probes, rows.T, out=logits[:, start:stop])
+
+        run_blocks(score, blocks(pool.shape[0], POOL), n_threads)
+        shape = (probes.shape[0], self.n_active // self.n_probes)
+        ids = np.full(shape, -1, dtype=np.int64)
+        best = np.full(shape, -np.inf, dtype=np.float32)
+        select_topk_rows(logits, network.head_bias[pool], pool, best, ids, 0, probes.shape[0])
+        return [(ids[ids >= 0].astype(np.int32), 0.0)]
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:
@@ -182,9 +221,6 @@ def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -
         return All(n_labels)
     if name == "uniform":
         return Uniform(n_active, seed)
-    candidates = {
-        "lsh": lsh,
-        "random": RandomCandidates(N_CANDIDATES, seed),
-        "exact": AllCandidates(),
-    }
-    return Probe(candidates[name], n_active)
+    if name == "lsh":
+        return Probe(lsh, n_active)
+    return BestOfPool(n_active, N_CANDIDATES if name == "random" else None, seed)

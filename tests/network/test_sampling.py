@@ -7,9 +7,8 @@ from sklsh.hashing import make_family
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.sampling import (
     SAMPLERS,
-    AllCandidates,
+    BestOfPool,
     Probe,
-    RandomCandidates,
     Uniform,
     make_sampler,
 )
@@ -80,7 +79,7 @@ def test_seeds_and_steps(name):
 @pytest.mark.parametrize("n_probes", [1, 4])
 def test_exact_returns_the_true_top_neurons(n_probes):
     network, hidden, slots = problem()
-    sampler = Probe(AllCandidates(), N_ACTIVE, n_probes=n_probes)
+    sampler = BestOfPool(N_ACTIVE, None, 0, n_probes=n_probes)
     ids = proposed(sampler, network, hidden, slots)
     logits = hidden[:n_probes].astype(float) @ network.head_weights.T + network.head_bias
     logits[:, slots >= 0] = -np.inf
@@ -88,28 +87,55 @@ def test_exact_returns_the_true_top_neurons(n_probes):
     assert sorted(ids.tolist()) == sorted(expected)
 
 
-def test_random_candidates_are_scored_exactly():
+def test_a_random_pool_is_scored_exactly():
     network, hidden, slots = problem()
-    candidates = RandomCandidates(50, seed=9)
-    indptr, found = candidates.find(network, hidden, 3, 2, 1)
-    assert indptr.tolist() == [0, 50, 100, 150]
-    assert found.tolist() == reference.uniform_integers(9, 2, N_LABELS, 150)
-    sampler = Probe(RandomCandidates(50, seed=9), 12, n_probes=3)
-    ids = proposed(sampler, network, hidden, slots, 2)
+    pool = set(reference.uniform_integers(9, 2, N_LABELS, 50))
+    allowed = sorted(j for j in pool if slots[j] < 0)
+    ids = proposed(BestOfPool(12, 50, 9, n_probes=3), network, hidden, slots, 2)
     expected = []
     for i in range(3):
-        allowed = sorted({j for j in found[50 * i : 50 * i + 50] if slots[j] < 0})
         logits = network.head_weights[allowed] @ hidden[i] + network.head_bias[allowed]
         expected += [allowed[p] for p in reference.top_k(logits.tolist(), 4)[0]]
     assert sorted(ids.tolist()) == sorted(expected)
 
 
-def test_fewer_rows_than_probes_and_budgets_below_the_probes():
+class Given:
+    """Candidates as they are given, the same for each row."""
+
+    def __init__(self, ids):
+        self.ids = np.asarray(ids, dtype=np.int32)
+
+    def find(self, network, hidden, n_probes, step, n_threads):
+        size = self.ids.shape[0]
+        return np.arange(n_probes + 1) * size, np.tile(self.ids, n_probes)
+
+
+def test_each_row_keeps_the_best_of_its_candidates():
+    network, hidden, slots = problem()
+    candidates = np.arange(0, N_LABELS, 3)
+    ids = proposed(Probe(Given(candidates), 12, n_probes=3), network, hidden, slots)
+    allowed = candidates[slots[candidates] < 0]
+    expected = []
+    for i in range(3):
+        logits = network.head_weights[allowed] @ hidden[i] + network.head_bias[allowed]
+        expected += [int(allowed[p]) for p in reference.top_k(logits.tolist(), 4)[0]]
+    assert sorted(ids.tolist()) == sorted(expected)
+
+
+@pytest.mark.parametrize("sampler", [Probe, BestOfPool])
+def test_fewer_rows_than_probes_and_budgets_below_the_probes(sampler):
     network, hidden, slots = problem(n_rows=2)
-    assert 0 < len(proposed(Probe(AllCandidates(), 40), network, hidden, slots)) <= 40
+
+    def found(n_active):
+        if sampler is Probe:
+            built = Probe(Given(np.arange(N_LABELS)), n_active)
+        else:
+            built = BestOfPool(n_active, None, 0)
+        return proposed(built, network, hidden, slots)
+
+    assert 0 < len(found(40)) <= 40
     for n_active in (1, 3):
-        found = proposed(Probe(AllCandidates(), n_active), network, hidden, slots)
-        assert 1 <= len(found) <= n_active
+        assert 1 <= len(found(n_active)) <= n_active
 
 
 def test_uniform_log_q_correction():
