@@ -13,6 +13,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import LSHRecommender
+from sklsh.metrics import inverse_propensity, novelty_at_k
 
 N_ITEMS = 10
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
@@ -234,6 +235,66 @@ def _dense(memory):
         known = memory.ids[item] >= 0
         out[item, memory.ids[item, known]] = memory.values[item, known]
     return out
+
+
+class TestItemWeight:
+    def test_weights_are_factors_of_the_odds(self, board, fitted):
+        weights = np.arange(1.0, N_ITEMS + 1)
+        model = LSHRecommender(**SMALL, item_weight=weights).fit(board[0])
+        every = {"N": N_ITEMS, "filter_already_liked_items": False}
+        users = np.arange(60)
+        ids, scores = model.recommend(users, board[0], **every)
+        plain_ids, plain = fitted.recommend(users, board[0], **every)
+        by_item = np.take_along_axis(plain, np.argsort(plain_ids, axis=1), 1)
+        want = by_item + np.log(weights)
+        assert (ids == np.argsort(-want, axis=1)).all() and (ids != plain_ids).any()
+        np.testing.assert_allclose(scores, -np.sort(-want, axis=1), rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(model.item_weight_, weights)
+
+    def test_empty_rows_too(self, board):
+        weights = np.where(np.arange(N_ITEMS) == 3, 50.0, 1.0)
+        model = LSHRecommender(**SMALL, item_weight=weights).fit(board[0])
+        ids, scores = model.recommend(0, np.zeros((1, N_ITEMS)), N=1)
+        assert ids[0] == 3
+        assert scores[0] == pytest.approx(np.log(50 * 24 / board[0].sum()), rel=1e-4)
+
+    @pytest.mark.parametrize("prediction", ["exact", "lsh"])
+    def test_propensities_bring_up_rare_items(self, wide, prediction):
+        users = wide[:, np.argsort(np.arange(6000) % 3 == 0, kind="stable")].tolil()
+        users[:1500, 4500] = 1
+        users = sp.csr_array(users)
+        params = {**SMALL, "max_iter": 1, "prediction": prediction}
+        plain = LSHRecommender(**params).fit(users)
+        model = LSHRecommender(**params, item_weight="propensity").fit(users)
+        np.testing.assert_allclose(model.item_weight_, inverse_propensity(users), rtol=1e-6)
+        found = [m.predict_topk(users[1500:], 5)[0] for m in (plain, model)]
+        assert novelty_at_k(users, found[1], 5) > novelty_at_k(users, found[0], 5)
+
+    def test_propensities_follow_a_stream(self, board):
+        model = LSHRecommender(**SMALL, item_weight="propensity").partial_fit(board[0][:20])
+        before = model.item_weight_
+        model.partial_fit(np.hstack([board[0][20:], np.ones((40, 2))]))
+        assert model.item_weight_.shape == (N_ITEMS + 2,)
+        assert (model.item_weight_[:N_ITEMS] != before).all()
+        assert model.recommend(0, np.ones((1, N_ITEMS + 2)))[0][0] == -1
+
+    @pytest.mark.parametrize(
+        ("weight", "match"),
+        [
+            (np.ones(3), "one for each of the 10 items, got shape"),
+            (np.arange(10), "positive and finite, got 0.0 for item 0"),
+            (np.full(10, np.inf), "positive and finite, got inf"),
+            ("rare", "item_weight"),
+        ],
+    )
+    def test_refusals(self, board, weight, match):
+        with pytest.raises(ValueError, match=match):
+            LSHRecommender(**SMALL, item_weight=weight).fit(board[0])
+
+    def test_propensities_need_users(self, board):
+        model = LSHRecommender(**SMALL, item_weight="propensity")
+        with pytest.raises(ValueError, match="at least 3 users, got 2"):
+            model.fit(board[0][:2])
 
 
 class TestContainers:

@@ -71,6 +71,8 @@ class Autoencoder:
     memory : ItemMemory or None
     index : LSHCandidates or None
         Hash tables over the trained head, where recommendations are looked for.
+    item_bonus : ndarray (n_items,), float32, or None
+        Added to the items' scores.
     """
 
     learner: Learner
@@ -78,6 +80,7 @@ class Autoencoder:
     n_users: int = 0
     memory: ItemMemory | None = None
     index: LSHCandidates | None = None
+    item_bonus: np.ndarray | None = None
 
     @classmethod
     def start(cls, n_items: int, settings: Settings, seed: int) -> Autoencoder:
@@ -184,6 +187,10 @@ class Autoencoder:
         if self.memory is not None:
             self.memory = self.memory.grow(n_items, _n_neighbors(n_items, settings))
 
+    def set_item_weights(self, weights: np.ndarray | None) -> None:
+        """Multiply the odds of each item by its weight, from now on; None: by 1."""
+        self.item_bonus = None if weights is None else np.log(weights).astype(np.float32)
+
     def known_items(self) -> np.ndarray:
         """Items that anybody has had, ascending int32."""
         return np.flatnonzero(self.counts).astype(np.int32)
@@ -201,14 +208,15 @@ class Autoencoder:
         pool = known if pool is None else np.intersect1d(pool, known)
         memory = self.memory if votes else None
         network, inputs = self.learner.network, self.inputs(R)
-        how: dict[str, Any] = {"exclude": exclude, "n_threads": n_threads}
+        bias = network.head_bias if self.item_bonus is None else network.head_bias + self.item_bonus
+        how: dict[str, Any] = {"bias": bias, "exclude": exclude, "n_threads": n_threads}
         if self.index is not None and pool.shape[0] > MANY * self.index.n_candidates:
             items, scores = likely_items(network, memory, self.index, R, inputs, k, pool, **how)
         else:
             items, scores = best_items(network, memory, R, inputs, k, pool, **how)
         empty = R.counts() == 0
         if empty.any():
-            items[empty], scores[empty] = popular_items(self.counts, k, pool)
+            items[empty], scores[empty] = popular_items(self.counts, k, pool, self.item_bonus)
         return items, scores
 
     def ndcg(

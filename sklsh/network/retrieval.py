@@ -44,6 +44,7 @@ def best_items(
     k: int,
     pool: np.ndarray,
     *,
+    bias: np.ndarray,
     exclude: bool,
     n_threads: int = 1,
 ):
@@ -55,6 +56,8 @@ def best_items(
         Users' items, and the rows that the network reads.
     pool : ndarray of int32
         Items that may be named, ascending.
+    bias : ndarray (n_labels,), float32
+        Of the logits: the head's own, and what else an item is to have.
     exclude : bool
         Leave out a row's own items.
 
@@ -100,9 +103,7 @@ def best_items(
                 weights = network.head_weights[first:last] if whole else network.head_weights[ids]
                 np.matmul(hidden[start:stop], weights.T, out=part)
                 part += offsets[:, first:last]
-                select_topk_rows(
-                    part, network.head_bias[ids], ids, scores[own], items[own], 0, stop - start
-                )
+                select_topk_rows(part, bias[ids], ids, scores[own], items[own], 0, stop - start)
 
         run_blocks(task, blocks(rows.shape[0], row_block), n_threads)
     masked = scores < MASKED / 2
@@ -120,6 +121,7 @@ def likely_items(
     k: int,
     pool: np.ndarray,
     *,
+    bias: np.ndarray,
     exclude: bool,
     n_threads: int = 1,
 ):
@@ -144,7 +146,7 @@ def likely_items(
 
         def task(start, stop, rows=rows, hidden=hidden, indptr=named_indptr, named=named):
             rank_candidates(
-                hidden, network.head_weights, network.head_bias, rows, *R,
+                hidden, network.head_weights, bias, rows, *R,
                 voting.ids, voting.values, *scales, np.float32(voting.weight), SHARPNESS,
                 allowed, exclude, indptr, named, max(k, N_VOTERS),
                 np.zeros(network.n_labels, dtype=np.float32),
@@ -157,18 +159,24 @@ def likely_items(
     if short.size:
         items[short], scores[short] = best_items(
             network, memory, R.take(short), inputs.take(short), k, pool,
-            exclude=exclude, n_threads=n_threads,
+            bias=bias, exclude=exclude, n_threads=n_threads,
         )  # fmt: skip
     return items, scores
 
 
-def popular_items(counts: np.ndarray, k: int, pool: np.ndarray):
-    """The `k` items of `pool` with the most users, ``(k,)`` ids and log shares, padded."""
+def popular_items(counts: np.ndarray, k: int, pool: np.ndarray, bonus: np.ndarray | None = None):
+    """The `k` items of `pool` with the most users, ``(k,)`` ids and log shares, padded.
+
+    `bonus` is added to the logarithms.
+    """
     items = np.full(k, -1, dtype=np.int64)
     scores = np.full(k, -np.inf, dtype=np.float32)
-    best = pool[np.argsort(-counts[pool], kind="stable")[:k]]
-    items[: best.shape[0]] = best
-    scores[: best.shape[0]] = np.log(counts[best] / counts.sum())
+    # Ties of counts are ties of their logarithms: the smaller column comes first.
+    values = np.log(np.maximum(counts[pool], 1e-300) / max(counts.sum(), 1))
+    if bonus is not None:
+        values += bonus[pool]
+    order = np.argsort(-values, kind="stable")[:k]
+    items[: order.shape[0]], scores[: order.shape[0]] = pool[order], values[order]
     return items, scores
 
 

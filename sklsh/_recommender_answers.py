@@ -1,0 +1,172 @@
+"""What a fitted recommender answers: recommendations, similar items, vectors of users, a score."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, check_non_negative
+
+from sklsh._threads import effective_n_threads
+from sklsh._validation import check_float32, check_int, check_X
+from sklsh.network.interactions import leave_some_out
+from sklsh.network.retrieval import similar_rows
+from sklsh.network.rows import SparseRows
+
+SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
+
+
+class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Answers from the parts that fitting leaves: `engine_` and the items' names, `ids_`."""
+
+    def _rows(self, user_items, *, reset: bool) -> tuple[SparseRows, int]:
+        """Checked rows of positive entries, and the number of items."""
+        X = check_float32(check_X(self, user_items, reset=reset))
+        check_non_negative(X, type(self).__name__)
+        X = sp.csr_array(X)
+        if not X.data.all():
+            X = X.copy()
+            X.eliminate_zeros()
+        return SparseRows.from_matrix(X), X.shape[1]
+
+    def recommend(
+        self,
+        userid,
+        user_items,
+        N=10,
+        filter_already_liked_items=True,
+        filter_items=None,
+        items=None,
+    ):
+        """The best items for users, in the manner of `implicit`.
+
+        Parameters
+        ----------
+        userid : int or array-like (n_users,) of int
+            Names the rows of `user_items`, no more: users are not stored, so that any
+            integer will do, and a new user is served as a known one.
+        user_items : array-like or sparse matrix (n_users, n_items)
+            The users' items, one row for each `userid`.
+        N : int, default=10
+        filter_already_liked_items : bool, default=True
+            Leave out a row's own items.
+        filter_items : array-like of item ids, default=None
+            Items to leave out for everybody.
+        items : array-like of item ids, default=None
+            The only items that may be named. Not together with `filter_items`.
+
+        Returns
+        -------
+        ids : ndarray (N,), or (n_users, N) if `userid` is an array
+            Best first. Padded with -1 (names that are text: "") if there are too few. Items
+            that nobody has had are never named.
+        scores : ndarray of float32, of the same shape
+            Logit plus votes; of a row without items the logarithm of the popularity. Padded
+            with -inf.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `userid` of another length than `user_items`, or no integers; an id that is no
+            item's; both `filter_items` and `items`.
+
+        Notes
+        -----
+        O(n_users * n_items * n_hidden) in blocks, or with hash tables (`prediction`)
+        O(n_users * n_candidates * n_hidden): never an n_users x n_items array.
+        """
+        check_is_fitted(self)
+        users = np.asarray(userid)
+        if users.dtype.kind not in "iu":
+            raise TypeError(f"userid must be an integer or integers, got dtype {users.dtype}")
+        if users.ndim > 1:
+            raise ValueError(f"userid must be a scalar or 1-d, got shape {users.shape}")
+        if filter_items is not None and items is not None:
+            raise ValueError("only one of filter_items and items may be given, got both")
+        N = check_int(N, "N", 1)
+        rows, n_items = self._rows(user_items, reset=False)
+        if rows.n_rows != users.size:
+            raise ValueError(
+                f"user_items must have one row for each of the {users.size} userid, "
+                f"got {rows.n_rows}"
+            )
+        pool = None
+        if items is not None:
+            pool = np.unique(self.ids_.columns(items, "items")).astype(np.int32)
+        elif filter_items is not None:
+            unwanted = self.ids_.columns(filter_items, "filter_items")
+            pool = np.setdiff1d(np.arange(n_items, dtype=np.int32), unwanted)
+        columns, scores = self._topk(rows, N, pool, exclude=bool(filter_already_liked_items))
+        ids = self.ids_.names_of(columns)
+        return (ids, scores) if users.ndim else (ids[0], scores[0])
+
+    def predict_topk(self, user_items, k=5):
+        """The `k` best new items of each row, as column numbers.
+
+        Parameters
+        ----------
+        user_items : array-like or sparse matrix (n_users, n_items)
+        k : int, default=5
+
+        Returns
+        -------
+        items : ndarray (n_users, k), int64
+            Columns, best first, without the row's own, padded with -1: what the metrics of
+            `sklsh.metrics` take.
+        scores : ndarray (n_users, k), float32
+        """
+        check_is_fitted(self)
+        rows, _ = self._rows(user_items, reset=False)
+        return self._topk(rows, check_int(k, "k", 1), None, exclude=True)
+
+    def _topk(self, rows, k, pool, *, exclude):
+        n_threads = effective_n_threads(self.n_jobs)
+        return self.engine_.topk(rows, k, pool, exclude=exclude, n_threads=n_threads)
+
+    def similar_items(self, itemid, N=10):
+        """The items whose neurons are most like that of an item.
+
+        Parameters
+        ----------
+        itemid : item id, or array-like (n_ids,) of them
+        N : int, default=10
+
+        Returns
+        -------
+        ids : ndarray (N,), or (n_ids, N)
+            Best first, as in `implicit` the item itself foremost; padded as in `recommend`.
+            An item that nobody has had is like none.
+        scores : ndarray of float32, of the same shape
+            Cosines of head rows.
+        """
+        check_is_fitted(self)
+        columns = self.ids_.columns(itemid, "itemid")
+        found, scores = similar_rows(
+            self.network_, np.atleast_1d(columns), check_int(N, "N", 1),
+            self.engine_.known_items(),
+        )  # fmt: skip
+        ids = self.ids_.names_of(found)
+        return (ids, scores) if columns.ndim else (ids[0], scores[0])
+
+    def transform(self, user_items):
+        """Vectors of users: the last hidden layer, ``(n_users, n_hidden)`` float32."""
+        check_is_fitted(self)
+        rows, _ = self._rows(user_items, reset=False)
+        engine = self.engine_
+        n_threads = effective_n_threads(self.n_jobs)
+        return engine.learner.network.hidden(engine.inputs(rows), None, n_threads)
+
+    def score(self, user_items, y=None):
+        """nDCG@10 of a hidden fifth of each row's items, given the others.
+
+        Which items are hidden follows from a hash of row and column: the same rows are
+        always split alike, for whatever parameters. Rows of which nothing is hidden do not
+        count; 0 if there are no others. For model selection score users that `fit` has not
+        seen, as `GridSearchCV` does: of others it may have memorised what is hidden.
+        """
+        check_is_fitted(self)
+        rows, _ = self._rows(user_items, reset=False)
+        visible, hidden = leave_some_out(rows, SCORE_HIDDEN, SCORE_SEED)
+        return self.engine_.ndcg(
+            visible, hidden, effective_n_threads(self.n_jobs), depth=SCORE_DEPTH
+        )
