@@ -1,6 +1,7 @@
 """Data with many labels: a real set that comes along, files, synthetic sets, devices."""
 
 from sklsh.datasets._devices import split_devices
+from sklsh.datasets._interactions import split_by_time, split_interactions
 from sklsh.datasets._synthetic import make_extreme_classification
 from sklsh.datasets._wordnet import load_wordnet
 from sklsh.datasets._xc import load_xc, save_xc
@@ -11,4 +12,6 @@ __all__ = [
     "save_xc",
     "make_extreme_classification",
     "split_devices",
+    "split_by_time",
+    "split_interactions",
 ]
