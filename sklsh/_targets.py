@@ -24,14 +24,14 @@ class Targets:
     multilabel : bool
     container : {"array", "csr_matrix", "csr_array"}
         Of a multilabel y.
-    dtype : dtype
-        Of a multilabel y.
+    dtype : str
+        Name of a multilabel y's dtype.
     """
 
     classes: np.ndarray
     multilabel: bool
     container: str = "array"
-    dtype: np.dtype | type = np.int64
+    dtype: str = "int64"
 
     @classmethod
     def learn(cls, y, classes=None) -> tuple[Targets, SparseRows]:
@@ -57,7 +57,7 @@ class Targets:
                     f"a multilabel y must have at least 2 columns, got {n_labels}; "
                     "one label is one class against none: pass y as 1-d"
                 )
-            return cls(np.arange(n_labels), True, container, dtype), rows
+            return cls(np.arange(n_labels), True, container, dtype.name), rows
         y = _check_classes(y)
         seen = np.unique(y)
         known = seen if classes is None else np.unique(_check_classes(classes, "classes"))
