@@ -67,10 +67,10 @@ $(PEERS)/.made: $(VENV)/.made pyproject.toml
 	$(PEERS)/bin/python -m pip install --quiet --editable ".[bench,peers]"
 	@touch $@
 
-bench-classifier: $(PEERS)/.made
-	$(PEERS)/bin/python benchmarks/bench_classifier.py $(ARGS)
+bench-classifier bench-recommender: bench-%: $(PEERS)/.made
+	$(PEERS)/bin/python benchmarks/bench_$*.py $(ARGS)
 
-bench-federated bench-recommender: bench-%: $(VENV)/.with-bench
+bench-federated: bench-%: $(VENV)/.with-bench
 	$(BIN)/python benchmarks/bench_$*.py $(ARGS)
 
 doc: $(VENV)/.with-doc
