@@ -1,11 +1,12 @@
 """What does a federation learn, and what does it send? The paper's methods beside sklsh's.
 
-All methods start from the same prototypes and see the same rows on the same devices; they
-differ in what a device asks for and sends. P@1 is measured after each round on test rows.
+All methods start from the same prototypes and see the same rows on the same devices equally
+often; they differ in what a device asks for and sends. P@1 is measured after each round on
+test rows. Each part writes benchmarks/results/federated-PART-SET.json.
 
-    python benchmarks/bench_federated.py                 bundled WordNet subset, 8 devices
-    python benchmarks/bench_federated.py --data FOLDER   X_train.npz, Y_train.npz, X_test, Y_test
-    python benchmarks/bench_federated.py --methods default,dense --devices 32 --how dirichlet
+    python benchmarks/bench_federated.py                          all parts, bundled WordNet subset
+    python benchmarks/bench_federated.py --part methods --data FOLDER --devices 32
+    python benchmarks/bench_federated.py --part recommender --data FOLDER_OF_TRAIN_AND_TEST
 """
 
 from __future__ import annotations
@@ -17,40 +18,46 @@ import platform
 import time
 from pathlib import Path
 
+import federated_measures as measures
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet, split_devices
-from sklsh.metrics import precision_at_k
+from sklsh.metrics import precision_at_k, recall_at_k
 from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
+RESULTS = Path(__file__).parent / "results"
+WHOLE = {"local_steps": 1.0, "halves": 2}
+"""All of a device's rows in a round, and half as many rounds."""
+AVERAGE = {"body_exchange": "full", "holder_power": (0.0, 0.0), "payload": "float32", **WHOLE}
 PAPER = {
-    "include_labels": False, "body_exchange": "full", "holder_power": (0.0, 0.0),
-    "device_params": {"local_sampler": "all"},
+    **AVERAGE, "include_labels": False, "device_params": {"local_sampler": "all"},
 }  # fmt: skip
 """As the authors' code: labels are not added, the body travels whole, softmax over all sent."""
 
 METHODS: dict[str, tuple[dict, dict]] = {
     "default": ({}, {}),
-    "default float16": ({}, {"payload": "float16"}),
+    "delta sketch": ({}, {"sketch_rounds": 1000, "sketch_tolerance": 0.2}),
+    "all rows a round": ({}, WHOLE),
+    "float32": ({}, {"payload": "float32"}),
     "random ids": ({"sampler": "random"}, {}),
     "own labels only": ({"sampler": "labels"}, {}),
     "periodic fold": ({"fold": "periodic"}, {}),
-    "holder power .5": ({}, {"holder_power": (0.5, 0.2)}),
     "holder power 0": ({}, {"holder_power": (0.0, 0.0)}),
-    "dense FedAvg": (
-        {"sampler": "all"},
-        {"body_exchange": "full", "holder_power": (0.0, 0.0)},
-    ),
+    "fresh accumulators": ({}, {"local_optimizer": "fresh"}),
+    "kept accumulators": ({}, {"local_optimizer": "kept"}),
+    "FedAdam": ({}, {"server_optimizer": "adam"}),
+    "local body": ({}, {"body_exchange": "local"}),
+    "dense FedAvg": ({"sampler": "all"}, AVERAGE),
     "PGHash (paper)": ({"sampler": "lsh", "fold": "periodic"}, PAPER),
     "PGHash-D (paper)": (
-        {"sampler": "lsh", "family": "pghash_d", "fold": "sample", "hash_length": 8},
-        PAPER,
+        {"sampler": "lsh", "family": "pghash_d", "fold": "sample", "hash_length": 3}, PAPER,
     ),
-    "Federated SLIDE": ({"sampler": "lsh", "family": "simhash"}, PAPER),
-}
+    "SLIDE, SimHash": ({"sampler": "lsh", "family": "simhash"}, PAPER),
+    "SLIDE, DWTA": ({"sampler": "lsh", "family": "dwta", "hash_length": 3}, PAPER),
+}  # fmt: skip
 
 
 def load(folder: str | None):
@@ -59,7 +66,7 @@ def load(folder: str | None):
         data = load_wordnet()
         return data.X_train, data.Y_train, data.X_test, data.Y_test
     names = ("X_train", "Y_train", "X_test", "Y_test")
-    return [sp.load_npz(Path(folder) / f"{name}.npz") for name in names]
+    return [sp.csr_matrix(sp.load_npz(Path(folder) / f"{name}.npz")) for name in names]
 
 
 def precision(network, X: SparseRows, Y) -> float:
@@ -68,93 +75,236 @@ def precision(network, X: SparseRows, Y) -> float:
     return float(precision_at_k(Y, labels, k=1))
 
 
-def run(data, groups, estimator: dict, federation: dict, args) -> dict:
-    """One method: P@1 after each round, bytes, seconds."""
+def run(data, groups, estimator: dict, federation: dict, args, transport=None) -> dict:
+    """One method: P@1 after each round, bytes by round and part, seconds."""
     X, Y, X_test, Y_test = data
-    rows, scores, bytes_so_far = SparseRows.from_matrix(X_test), [], []
+    rows, scores, seconds = SparseRows.from_matrix(X_test), [], []
+    federation = dict(federation)
+    n_rounds = max(1, args.rounds // federation.pop("halves", 1))
 
     def watch(network, entry):
         scores.append(precision(network, rows, Y_test))
-        sent = entry["bytes_up"] + entry["bytes_down"]
-        bytes_so_far.append((bytes_so_far[-1] if bytes_so_far else 0) + sent)
+        seconds.append(entry["seconds"])
 
     model = FederatedLSHClassifier(
-        SparseLSHMLPClassifier((args.hidden,), **estimator), n_rounds=args.rounds,
+        SparseLSHMLPClassifier((args.hidden,), **estimator), n_rounds=n_rounds,
         callback=watch, random_state=args.seed, **federation,
     )  # fmt: skip
     start = time.perf_counter()
-    model.fit(X, Y, groups=groups)
+    if transport is None:
+        model.fit(X, Y, groups=groups)
+    else:
+        measures.with_transport(transport, model, X, Y, groups)
+    total = time.perf_counter() - start
+    ledger = model.ledger_
+    parts = {"head": ("head", "sketch", "select"), "body": ("body", "request")}
+    out = {
+        "precision_by_round": scores, "round_seconds": seconds, "seconds": total,
+        "by_kind": ledger.by("kind"), "start_bytes": ledger.total(round=-1),
+        "bytes_by_round": np.cumsum(
+            [ledger.total(round=r) for r in range(n_rounds)]
+        ).tolist(),
+        "active_share": model.history_[-1]["active_share"],
+        "peak_device_share": max(ledger.memory.values()) / model.network_.nbytes,
+    }  # fmt: skip
+    for part, kinds in parts.items():
+        by_round = [sum(ledger.total(round=r, kind=k) for k in kinds) for r in range(n_rounds)]
+        out[f"{part}_bytes_by_round"] = np.cumsum(by_round).tolist()
+    if federation.get("body_exchange") == "local":
+        own = [model.device_estimator(d).network_ for d in model.device_ids_.tolist()[:4]]
+        out["device_precision"] = float(np.mean([precision(n, rows, Y_test) for n in own]))
+    return out
+
+
+def to_reach(result: dict, target: float) -> dict | None:
+    """Round and bytes at which P@1 has reached `target`; all bytes include the start."""
+    for i, score in enumerate(result["precision_by_round"]):
+        if score >= target:
+            found = {"round": i + 1, "all": result["start_bytes"] + result["bytes_by_round"][i]}
+            return found | {p: result[f"{p}_bytes_by_round"][i] for p in ("head", "body")}
+    return None
+
+
+def central_precision(data, args) -> float:
+    """The same network trained in one place, without votes."""
+    model = SparseLSHMLPClassifier((args.hidden,), n_neighbors=0, random_state=args.seed)
+    model.fit(data[0], data[1])
+    return precision(model.network_, SparseRows.from_matrix(data[2]), data[3])
+
+
+def line(name: str, result: dict, target: float) -> None:
+    scores, reached = result["precision_by_round"], to_reach(result, target)
+    total = (result["start_bytes"] + result["bytes_by_round"][-1]) / 1e6
+    to_target = "never" if reached is None else f"{reached['all'] / 1e6:.0f}"
+    print(
+        f"{name:20s} {scores[-1]:.4f} {max(scores):.4f} {result['active_share']:6.3f} "
+        f"{total:7.0f} {to_target:>7s} {result['peak_device_share']:6.3f} "
+        f"{result['seconds']:6.0f}",
+        flush=True,
+    )
+
+
+HEADER = "method                 last   peak   share      MB  MB to -1 memory seconds"
+
+
+def methods(data, args) -> dict:
+    """Every method on the same devices."""
+    groups = split_devices(data[1], args.devices, args.how, alpha=0.3, random_state=0)
+    best = central_precision(data, args)
+    print(f"centralised, without votes: P@1 {best:.4f}; {args.devices} devices, {args.how}")
+    print(HEADER)
+    results = {}
+    for name in args.methods.split(","):
+        results[name] = run(data, groups, *METHODS[name], args)
+        line(name, results[name], best - 0.01)
+    return {"central": best, "methods": results}
+
+
+def grid(data, args) -> dict:
+    """Widths of the sketch, c/d from 1/32 to 1: ours and the paper's."""
+    groups = split_devices(data[1], args.devices, args.how, alpha=0.3, random_state=0)
+    results = {}
+    for name in ("default", "PGHash (paper)"):
+        estimator, federation = METHODS[name]
+        for part in (32, 16, 8, 4, 1):
+            width = {"sampler": "lsh", "sketch_dim": max(1, args.hidden // part)}
+            results[f"{name}, c/d 1/{part}"] = r = run(
+                data, groups, {**estimator, **width}, federation, args
+            )
+            line(f"{name[:6]} 1/{part}", r, np.inf)
+    return results
+
+
+def splits(data, args) -> dict:
+    """The default on even and uneven devices, with updates lost, and late decline."""
+    best, results = central_precision(data, args), {}
+    print(f"central {best:.4f}")
+    cases = {
+        "iid": ("iid", None), "dirichlet .3": ("dirichlet", None),
+        "iid, 30 % of updates lost": ("iid", measures.Lossy),
+    }  # fmt: skip
+    for name, (how, transport) in cases.items():
+        groups = split_devices(data[1], args.devices, how, alpha=0.3, random_state=0)
+        results[name] = r = run(data, groups, {}, {}, args, transport)
+        line(name[:20], r, best - 0.01)
+    return {"central": best, **results}
+
+
+def parts(data, args) -> dict:
+    """Measures of the parts: folds, hashing time, an attacker, a weak device."""
+    out = {"hashing 670,091 labels, c=8 k=8 L=50, seconds": measures.hashing_seconds()}
+    model = SparseLSHMLPClassifier((args.hidden,), n_neighbors=0, random_state=0)
+    model.fit(data[0], data[1])
+    out["recall of the true best tenth, c/d 1/16"] = measures.folds(
+        model.network_, *map(SparseRows.from_matrix, (data[0], data[2])), 1 / 16
+    )
+    groups = split_devices(data[1], args.devices, random_state=0)
+    out["attacker's precision"] = {
+        f"{sampler}, {n}x decoys": measures.attacker(data[0], data[1], groups, sampler, n, 32)
+        for sampler in ("labels", "lsh")
+        for n in (0.0, 1.0, 4.0)
+    }
+    weak = {"n_tables": 4, "hash_length": 6, "n_active": 128, "local_steps": 8}
+    model = FederatedLSHClassifier(
+        SparseLSHMLPClassifier((args.hidden,)), n_rounds=args.rounds, device_params={0: weak},
+        random_state=args.seed,
+    ).fit(data[0], data[1], groups=groups)  # fmt: skip
+    ledger, last = model.ledger_, args.rounds - 1
+    rows = SparseRows.from_matrix(data[2])
+    out["a weak device"] = {
+        "settings": weak,
+        "bytes, its share of another's": ledger.total(round=last, device=0)
+        / ledger.total(round=last, device=1),
+        "memory, its share of another's": ledger.memory[last, 0] / ledger.memory[last, 1],
+        "P@1 of the federation": precision(model.network_, rows, data[3]),
+    }
+    print(json.dumps(out, indent=1))
+    return out
+
+
+def memory(data, args) -> dict:
+    """What device 0 allocates in a round, by tracemalloc."""
+    groups = split_devices(data[1], args.devices, random_state=0)
+    out = {
+        str(share): measures.device_memory(
+            data[0], data[1], groups, args.hidden, local_steps=share
+        )
+        for share in (0.5, 1.0)
+    }  # fmt: skip
+    print(json.dumps(out, indent=1))
+    return out
+
+
+def recommender(folder: str, args) -> dict:
+    """Users in groups: Recall@20 beside the network trained in one place."""
+    train, test = (
+        sp.csr_matrix(sp.load_npz(Path(folder) / f"{name}.npz"), dtype=np.float32)
+        for name in ("train", "test")
+    )
+    train.data[:] = 1
+    asked = np.flatnonzero(np.diff(test.indptr))
+    groups = np.random.default_rng(0).permutation(train.shape[0]) % args.devices
+
+    def recall(model):
+        return recall_at_k(test[asked], model.predict_topk(train[asked], 20)[0], k=20)
+
+    central = recall(LSHRecommender(n_neighbors=0, random_state=0).fit(train))
+    start = time.perf_counter()
+    model = FederatedLSHClassifier(
+        LSHRecommender(), n_rounds=args.rounds, local_steps=1 / 3, sketch_rounds=1000,
+        sketch_tolerance=0.2, random_state=0,
+    ).fit(train, groups=groups)  # fmt: skip
     seconds = time.perf_counter() - start
     ledger = model.ledger_
-    network = model.network_
-    return {
-        "precision_by_round": scores, "bytes_by_round": bytes_so_far,
-        "start_bytes": ledger.total(round=-1), "by_kind": ledger.by("kind"),
-        "active_share": model.history_[-1]["active_share"],
-        "peak_device_share": max(ledger.memory.values()) / network.nbytes,
-        "seconds": seconds,
+    out = {
+        "central, network alone": central, "federated": recall(model), "seconds": seconds,
+        "bytes": ledger.total(), "by_kind": ledger.by("kind"),
+        "peak_device_share": max(ledger.memory.values()) / model.network_.nbytes,
     }  # fmt: skip
+    print(json.dumps(out, indent=1))
+    return out
 
 
-def to_reach(result: dict, target: float) -> int | None:
-    """Bytes until P@1 has reached `target`, the start included."""
-    for score, sent in zip(result["precision_by_round"], result["bytes_by_round"], strict=True):
-        if score >= target:
-            return result["start_bytes"] + sent
-    return None
+PARTS = {"methods": methods, "grid": grid, "splits": splits, "parts": parts, "memory": memory}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--part", choices=(*PARTS, "recommender"), default=None)
     parser.add_argument("--data", default=None)
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--how", default="iid", choices=("iid", "contiguous", "dirichlet"))
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=16, help="of half a pass")
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--out", default=None)
+    parser.add_argument("--test-step", type=int, default=1, help="each n-th test row")
+    parser.add_argument("--normalise", action="store_true", help="rows to norm 1")
     args = parser.parse_args()
-    data = load(args.data)
-    groups = split_devices(data[1], args.devices, args.how, alpha=0.3, random_state=0)
+    name = "wordnet-subset" if args.data is None else Path(args.data).name
+    RESULTS.mkdir(exist_ok=True)
+    for part in PARTS if args.part is None else [args.part]:
+        print(f"\n== {part}, {name}", flush=True)
+        if part == "recommender":
+            found = recommender(args.data, args)
+        else:
+            data = load(args.data)
+            if args.normalise:
+                from sklearn.preprocessing import normalize
 
-    central = SparseLSHMLPClassifier((args.hidden,), n_neighbors=0, random_state=args.seed)
-    start = time.perf_counter()
-    central.fit(data[0], data[1])
-    seconds = time.perf_counter() - start
-    best = precision(central.network_, SparseRows.from_matrix(data[2]), data[3])
-    target = best - 0.01
-    print(f"centralised, without votes: P@1 {best:.4f}, {seconds:.0f} s")
-    print(f"{args.devices} devices, {args.how}, {args.rounds} rounds, hidden {args.hidden}")
-    print("method              P@1 last  peak    share  MB     MB to central -1  memory  seconds")
-    results = {}
-    for name in args.methods.split(","):
-        estimator, federation = METHODS[name]
-        result = results[name] = run(data, groups, estimator, federation, args)
-        result["bytes_to_target"] = reached = to_reach(result, target)
-        scores = result["precision_by_round"]
-        total = (result["start_bytes"] + result["bytes_by_round"][-1]) / 1e6
-        print(
-            f"{name:18s}  {scores[-1]:.4f}    {max(scores):.4f}  {result['active_share']:.3f}"
-            f"  {total:6.0f} {'never' if reached is None else f'{reached / 1e6:.0f}':>10s}"
-            f"        {result['peak_device_share']:.3f}   {result['seconds']:.0f}",
-            flush=True,
-        )
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}
-    report = {
-        "settings": {k: v for k, v in vars(args).items() if k not in ("data", "out")},
-        "data": "wordnet subset" if args.data is None else Path(args.data).name,
-        "machine": machine, "central": best, "methods": results,
-    }  # fmt: skip
-    default = (
-        Path(__file__).parent
-        / "results"
-        / (f"federated-{report['data'].replace(' ', '-')}-{args.devices}-{args.how}.json")
-    )
-    path = Path(args.out) if args.out else default
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written to {path}")
+                data[0], data[2] = normalize(data[0]), normalize(data[2])
+            data = [*data[:2], *(a[:: args.test_step] for a in data[2:])]
+            found = PARTS[part](data, args)
+        settings = {k: v for k, v in vars(args).items() if k not in ("data", "part")}
+        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}
+        path = RESULTS / f"federated-{part}-{name}-{args.devices}.json"
+        old = json.loads(path.read_text()) if path.exists() else {}
+        if part == "methods" and old.get("settings", {}).get("rounds") == args.rounds:
+            # Methods run one by one come together in one file.
+            found["methods"] = old["result"]["methods"] | found["methods"]
+        report = {"data": name, "settings": settings, "machine": machine, "result": found}
+        path.write_text(json.dumps(report, indent=1) + "\n")
+        print(f"written to {path}")
 
 
 if __name__ == "__main__":

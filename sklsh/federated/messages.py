@@ -57,12 +57,16 @@ class Sketch(Payload):
     values : ndarray (n, sketch_dim)
         ``B w_j``.
     bias : ndarray (n,)
+        ``b_j + w_j @ hidden_centre``.
     centre : ndarray (sketch_dim,), float32
         Mean of all rows of the sketch: neurons are hashed less what they share.
     ids : ndarray (n,), int32, or None
         Neurons of these rows; None: all of them.
     since : int
         The round whose sketch the rows `ids` bring up to date.
+    hidden_centre : ndarray (n_hidden,), float32, or None
+        A hidden vector near all; None: zeros. Biases and what the neurons make of it are
+        large and cancel: a sketch of the one would drown the sum.
     keep : bool
         Whether a later round has the same fold, so that this one is worth keeping.
     """
@@ -77,6 +81,7 @@ class Sketch(Payload):
     ids: np.ndarray | None = None
     since: int = -1
     keep: bool = False
+    hidden_centre: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,12 @@ class Publisher:
     _projection: Projection | None = None
     _messages: dict = field(default_factory=dict)
 
-    def publish(self, network: WideNetwork, number: int) -> None:
-        """The sketch of round `number`. O(n_labels * n_hidden)."""
+    def publish(self, network: WideNetwork, number: int, hidden_centre=None) -> None:
+        """The sketch of round `number`. O(n_labels * n_hidden).
+
+        `hidden_centre` must not change between two folds.
+        """
+        self._hidden_centre = hidden_centre
         self._messages = {}
         period = number // self.n_rounds * self.n_rounds
         self._fold_seed = self.seed + 7919 * period
@@ -69,6 +73,8 @@ class Publisher:
             rows = slice(start, start + BLOCK)
             values = self._projection.apply(network.head_weights[rows], n_jobs=1)
             bias = network.head_bias[rows]
+            if hidden_centre is not None:
+                bias = bias + network.head_weights[rows] @ hidden_centre
             total += values.sum(axis=0, dtype=np.float64)
             out = np.arange(start, start + values.shape[0])
             if not fresh:
@@ -98,5 +104,6 @@ class Publisher:
                 self.round, self.fold, self._fold_seed, self.values.shape[1],
                 self.values[rows], self.bias[rows], self.centre, ids, key,
                 keep=(self.round + 1) // self.n_rounds == self.round // self.n_rounds,
+                hidden_centre=self._hidden_centre,
             )  # fmt: skip
         return self._messages[key]

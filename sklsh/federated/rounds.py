@@ -132,7 +132,7 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
         return
     counts = np.array([mean.n_samples for mean in means.values()], dtype=np.float64)
     centre = np.average([mean.mean for mean in means.values()], axis=0, weights=counts)
-    centre = centre.astype(np.float32)
+    centre = server.hidden_centre = centre.astype(np.float32)
     replies = exchange.ask(
         "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}, slice(1, None)
     )

@@ -14,6 +14,9 @@ MAX_DIRECT_BITS = 10
 BLOCK = 4096
 """Neurons hashed at a time: only so many are ever there as float32, or as codes."""
 
+TABLES = 8
+"""Tables hashed at a time, of one block: calls cost more than codes."""
+
 
 def with_bias(projection: Projection) -> Projection:
     """The projection of ``[w, b]``: the bias gets a bin of its own behind the sketch."""
@@ -27,8 +30,9 @@ class HashedVectors:
 
     ``w @ h + b`` is the inner product of ``[w - m, (b + (w - m) @ c) / s]`` and
     ``[h - c, s]`` up to what all neurons share; `m` is the neurons' mean, `c` the mean of
-    the device's own hidden rows, ``(w - m) @ c`` is read off the sketch, and `s` gives the
-    bias its due length on both sides.
+    the device's own hidden rows, and `s` gives the bias its due length on both sides. The
+    server has added to `b` what neurons make of a hidden vector near all; what they make
+    of the way from there to `c` is read off the sketch.
 
     Parameters
     ----------
@@ -47,7 +51,8 @@ class HashedVectors:
         projection = make_projection(sketch.fold, hidden.shape[1], sketch.sketch_dim, sketch.seed)
         centre = hidden.mean(axis=0)
         queries = projection.apply(hidden - centre, n_jobs=1)
-        direction = projection.apply(centre[None], n_jobs=1)[0]
+        away = centre if sketch.hidden_centre is None else centre - sketch.hidden_centre
+        direction = projection.apply(away[None], n_jobs=1)[0]
         self._sketch = sketch
         self._last = sketch.bias.astype(np.float32)
         squares = 0.0
@@ -112,14 +117,15 @@ def count_collisions(functions: HashFunctions, neurons, n: int, queries) -> np.n
     counts = np.zeros(n, dtype=np.int32)
     for start in range(0, n, BLOCK):
         block, out = neurons(start, start + BLOCK), counts[start : start + BLOCK]
-        for table in range(functions.n_tables):
-            codes = functions.packed_codes(block, [table], n_jobs=1)[0]
-            if direct:
-                out += of_code[table][codes]
-            else:
-                known, sizes = kinds[table]
-                places = np.minimum(np.searchsorted(known, codes), known.shape[0] - 1)
-                out += np.where(known[places] == codes, sizes[places], 0).astype(np.int32)
+        for first in range(0, functions.n_tables, TABLES):
+            several = functions.packed_codes(block, slice(first, first + TABLES), n_jobs=1)
+            for table, codes in enumerate(several, start=first):
+                if direct:
+                    out += of_code[table][codes]
+                else:
+                    known, sizes = kinds[table]
+                    places = np.minimum(np.searchsorted(known, codes), known.shape[0] - 1)
+                    out += np.where(known[places] == codes, sizes[places], 0).astype(np.int32)
     return counts
 
 

@@ -111,6 +111,8 @@ class Server:
         Of the folds.
     mover : ServerOptimizer, optional
         By default a new one, as the plan says.
+    hidden_centre : ndarray (n_hidden,), float32, or None
+        Mean hidden vector of all devices before the first round, if they were asked.
     label_counts : ndarray (n_labels,), int64, or None
         Rows that have each label, of `n_counted` rows in all, where labels are features too.
     """
@@ -122,6 +124,7 @@ class Server:
     round: int = 0
     first_round: int = 0
     mover: ServerOptimizer | None = None
+    hidden_centre: np.ndarray | None = None
     label_counts: np.ndarray | None = None
     n_counted: int = 0
     _sent: dict = field(default_factory=dict)
@@ -151,7 +154,8 @@ class Server:
         network, optimizer, mover = parts
         return Server(
             network, optimizer, plan, self.seed, self.round, first_round=self.round, mover=mover,
-            label_counts=self.label_counts, n_counted=self.n_counted,
+            hidden_centre=self.hidden_centre, label_counts=self.label_counts,
+            n_counted=self.n_counted,
         )  # fmt: skip
 
     # What it sends ----------------------------------------------------------------------------
@@ -199,7 +203,7 @@ class Server:
 
     def sketches(self, since: dict[int, int]) -> dict[int, Sketch]:
         """What each device is sent of the sketch, by the round of the one it has (-1: none)."""
-        self.publisher.publish(self.network, self.round)
+        self.publisher.publish(self.network, self.round, self.hidden_centre)
         return {device: self.publisher.message(had) for device, had in since.items()}
 
     def count(self, replies: list[Counts]) -> None:

@@ -29,6 +29,8 @@ def renumber(rows_of: SparseRows, rows, ids) -> SparseRows:
 def of_features(body: BodyPart, features: np.ndarray) -> BodyPart:
     """The part of a body that rows with these features need; unknown ones are left out."""
     kept = np.intersect1d(body.features, features, assume_unique=True, return_indices=True)[1]
+    if kept.shape[0] == body.features.shape[0]:
+        return body
     state = body.state[kept] if body.state.shape[0] else body.state
     weights = None if body.weights is None else body.weights[kept]
     return replace(
