@@ -94,7 +94,8 @@ def omikuji(X, Y, X_test):
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "train.txt")
-        save_xc(path, X, Y)
+        full = np.flatnonzero(np.diff(X.indptr))  # it refuses files with rows without features
+        save_xc(path, X[full], Y[full])
         yield
         model = package.Model.train_on_data(path, n_threads=THREADS)
         yield

@@ -103,7 +103,7 @@ def save_model(model, folder, *, y_train=None) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_model(folder, mmap_mode="r"):
+def load_model(folder, mmap_mode="c"):
     """Read a model that `save_model` has written.
 
     **Loading runs code that the folder's maker chose: load only what you trust.**
@@ -111,10 +111,11 @@ def load_model(folder, mmap_mode="r"):
     Parameters
     ----------
     folder : str or path-like
-    mmap_mode : {None, "r", "c"}, default="r"
-        "r": arrays stay on disk and are read as they are used; many processes share them.
-        "c": the same, and writing changes the process's own copy. None: arrays are read
-        into memory, as it takes to go on training.
+    mmap_mode : {None, "r", "c"}, default="c"
+        "c": arrays stay on disk and are read as they are used; many processes share them,
+        and writing changes the process's own copy. "r": the same, and writing is an error;
+        kernels are compiled once more for read-only arrays, some seconds at first use.
+        None: arrays are read into memory, as it takes to go on training.
 
     Returns
     -------

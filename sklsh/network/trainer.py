@@ -112,9 +112,12 @@ class Trainer:
             n_active = stamp_ids(ids, np.float32(offset), self._slots, active, offsets, n_active)
         offsets[:n_active] += network.head_bias[active[:n_active]]
         if self.dropout:
-            dropout_rows(
-                self.seed + self.step_count, rows, np.float32(self.dropout), hidden, 0, n_rows
-            )
+            seed, rate = self.seed + self.step_count, np.float32(self.dropout)
+
+            def drop(start, stop):
+                dropout_rows(seed, rows, rate, hidden, start, stop)
+
+            run_blocks(drop, blocks(n_rows, ROWS), n_threads)
 
         # Forward through the active part of the head.
         head = self._buffer("head", (n_active, network.n_hidden))
