@@ -169,7 +169,8 @@ def model(_folder) -> dict:
             random_state=0, n_jobs=THREADS,
         ).fit(X, Y)  # fmt: skip
         # What prediction needs: parameters, and rows where they vote.
-        size = fitted.network_.nbytes + (fitted.memory_.nbytes if fitted.memory_ else 0)
+        memory = fitted.memory_
+        size = fitted.network_.nbytes + (memory.nbytes if memory else 0)
         with tempfile.TemporaryDirectory() as parent:
             folder = Path(parent) / "model"
             save_model(fitted, folder)

@@ -44,7 +44,11 @@ SAMPLERS: dict[str, dict] = {
     "simhash": {"sampler": "lsh", "family": "simhash"},
     "dwta": {"sampler": "lsh", "family": "dwta"},
     "exact": {"sampler": "exact"},
+    "batches/8": {"sampler": "labels", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
+    "batches/8+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
+    "batches/32+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 32},
 }
+"""Rows in random order, but in "batches": of rows that hash alike."""
 
 
 def synthetic(n_labels: int):
@@ -64,8 +68,9 @@ def quality(name: str, parts, n_seeds: int) -> dict:
     runs = []
     for seed in range(n_seeds):
         model = SparseLSHMLPClassifier(
-            hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed, **SAMPLERS[name]
-        )
+            hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed,
+            **{"shuffle": True, **SAMPLERS[name]},
+        )  # fmt: skip
         start, processor = time.perf_counter(), time.process_time()
         model.fit(X, Y)
         seconds, processor = time.perf_counter() - start, time.process_time() - processor
@@ -148,7 +153,7 @@ def main() -> None:
                 columns.append(
                     f"{key} {statistics.median(values):.4f} ({min(values):.4f}-{max(values):.4f})"
                 )
-            print(f"{sampler:12s} " + "  ".join(columns), flush=True)
+            print(f"{sampler:18s} " + "  ".join(columns), flush=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "sampling.json").write_text(json.dumps(results, indent=1))
 

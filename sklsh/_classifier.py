@@ -6,12 +6,11 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
+from sklsh._classifier_answers import ClassifierAnswers
 from sklsh._progress import EpochProgress
 from sklsh._targets import Targets, is_indicator
 from sklsh._threads import effective_n_threads
@@ -27,7 +26,7 @@ from sklsh._validation import (
 from sklsh.hashing import FAMILIES
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
-from sklsh.network.calibration import N_RIVALS, fit_threshold, log_shares
+from sklsh.network.calibration import fit_threshold
 from sklsh.network.learner import Learner
 from sklsh.network.model import ACTIVATIONS
 from sklsh.network.rows import SparseRows, without_weightless
@@ -37,7 +36,7 @@ from sklsh.network.settings import STREAM_ROWS, Settings
 AUTO = StrOptions({"auto"})
 
 
-class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
+class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
     """Multilayer perceptron for extreme multiclass and multilabel classification.
 
     Trains only the output neurons that are worth computing: a batch's own labels and the
@@ -401,106 +400,6 @@ class SparseLSHMLPClassifier(ClassifierMixin, BaseEstimator):
         self.loss_curve_, self.n_iter_ = history.losses, len(history.losses)
         self.best_loss_ = min(history.losses, default=np.inf)
         self.validation_scores_ = history.validation_scores or None
-
-    # Prediction ---------------------------------------------------------------------------
-
-    def predict_topk(self, X, k=5):
-        """The `k` best labels of each row.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix (n_samples, n_features)
-        k : int, default=5
-
-        Returns
-        -------
-        labels : ndarray (n_samples, k), int64
-            Best first, padded with -1 if there are fewer than `k` labels. Integer classes
-            as they are; of other classes their positions in `classes_`.
-        scores : ndarray (n_samples, k), float32
-            Logit plus neighbours' votes, padded with -inf.
-
-        Notes
-        -----
-        O(n_samples * n_labels * n_hidden) in blocks, or with hash tables (`prediction`)
-        O(n_samples * n_candidates * n_hidden): never an n_samples x n_labels array.
-        """
-        labels, scores = self._topk(X, check_int(k, "k", 1))
-        return self.targets_.names(labels), scores
-
-    def _topk(self, X, k):
-        check_is_fitted(self)
-        rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
-        return self.learner_.predictor(effective_n_threads(self.n_jobs)).topk(rows, k)
-
-    def predict(self, X):
-        """The best class of each row, or the labels above `threshold_` in y's container."""
-        if not hasattr(self, "targets_") or not self.targets_.multilabel:
-            labels, _ = self._topk(X, 1)
-            return self.classes_[labels[:, 0]]
-        labels, scores = self._topk(X, min(N_RIVALS, self.classes_.shape[0]))
-        chosen = log_shares(scores) > np.log(self.threshold_)
-        indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
-        answer = self.targets_.indicator(indptr, labels[chosen])
-        if self.targets_.container != "array":
-            answer.sort_indices()
-        return answer
-
-    def decision_function(self, X):
-        """Scores of every class, a dense (n_samples, n_labels) array; binary: (n_samples,).
-
-        Multiclass: logit plus votes. Multilabel: the logarithm of a label's share (softmax
-        over the row's 50 best) over `threshold_`; positive means predicted. For wide heads
-        use `predict_topk`.
-        """
-        check_is_fitted(self)
-        rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
-        scores = self.learner_.predictor(effective_n_threads(self.n_jobs)).logits(rows)
-        if self.targets_.multilabel:
-            n_best = min(N_RIVALS, scores.shape[1])
-            best = -np.partition(-scores, n_best - 1, axis=1)[:, :n_best]
-            best = -np.sort(-best, axis=1)
-            total = best[:, :1] - log_shares(best)[:, :1]
-            return scores - total - np.float32(np.log(self.threshold_))
-        if scores.shape[1] == 2:
-            return scores[:, 1] - scores[:, 0]
-        return scores
-
-    def predict_proba(self, X):
-        """Probabilities, a dense (n_samples, n_labels) array.
-
-        Multiclass: softmax. Multilabel: logistic function of `decision_function`, one half
-        where `predict` begins to name a label; not calibrated otherwise.
-        """
-        scores = self.decision_function(X)
-        if self.targets_.multilabel:
-            return expit(scores)
-        if scores.ndim == 1:
-            positive = expit(scores)
-            return np.column_stack([1 - positive, positive])
-        return softmax(scores, axis=1)
-
-    # Fitted state -------------------------------------------------------------------------
-
-    @property
-    def network_(self):
-        """The trained `WideNetwork`."""
-        return self.learner_.network
-
-    @property
-    def coefs_(self):
-        """Weight matrices, ``(n_in, n_out)`` each; the last is a view of the head."""
-        return [*self.network_.body_weights, self.network_.head_weights.T]
-
-    @property
-    def intercepts_(self):
-        """Bias vectors."""
-        return [*self.network_.body_biases, self.network_.head_bias]
-
-    @property
-    def neighbor_weight_(self):
-        """Weight of the neighbours' votes, 0 if there are none."""
-        return self.learner_.memory.weight if self.learner_.memory else 0.0
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

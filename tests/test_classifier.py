@@ -1,6 +1,7 @@
 """SparseLSHMLPClassifier as a user and as scikit-learn meet it."""
 
 import pickle
+import re
 
 import joblib
 import numpy as np
@@ -215,6 +216,17 @@ def test_fitted_attributes(wide):
     assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) == 3
     assert model.best_loss_ == min(model.loss_curve_)
     assert small().fit(X, Y).validation_scores_ is None
+
+
+def test_documented_attributes_exist(wide):
+    """Every name under "Attributes", on a fit that makes them all."""
+    doc = SparseLSHMLPClassifier.__doc__.split("Attributes\n")[1].split("Notes\n")[0]
+    lines = [line for line in doc.splitlines() if re.match(r"    \w+_\b.*$", line)]
+    names = {name for line in lines for name in re.findall(r"\w+_\b", line.split(" : ")[0])}
+    assert len(names) > 12
+    X = pd.DataFrame(wide[0].toarray()).rename(columns=str)
+    model = small(early_stopping=True).fit(X, wide[1])
+    assert [name for name in sorted(names) if not hasattr(model, name)] == []
 
 
 def test_feature_names():
