@@ -172,6 +172,6 @@ def test_the_methods_of_the_field_are_settings(wide, family, fold, hash_length, 
     ).fit(X, Y, groups=groups)  # fmt: skip
     assert 0 < model.history_[-1]["active_share"] <= 100 / 1200
     assert model.history_[-1]["n_used"] == 4
-    # Header, mean, sketch and bias, to four devices in three rounds.
-    sketch = 16 + 4 * width + 1200 * (width + 1) * 4
+    # Header, sketched mean row, mean hidden vector, sketch and bias, to four devices, thrice.
+    sketch = 16 + 4 * width + 4 * 16 + 1200 * (width + 1) * 4
     assert model.ledger_.total(kind="sketch") == 12 * sketch

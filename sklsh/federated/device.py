@@ -37,6 +37,7 @@ from sklsh.federated.submodels import (
 )
 from sklsh.hashing import make_family
 from sklsh.kernels.prototypes import scatter_rows
+from sklsh.network.batching import similar_order
 from sklsh.network.interactions import drawn_entries, keep_entries, network_rows
 from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import make_sampler
@@ -207,9 +208,13 @@ class Device:
         settings, n_ids = self.settings.training, network.n_labels
         seed = int(self._rng(TRAINING, invite.round).integers(2**31))
         sampler = make_sampler(self._local_sampler(), min(BATCH_ACTIVE, n_ids), n_ids, seed)
+        positions, batch_size = positions.astype(np.int32), self._batch_size()
+        if settings.shuffle == "lsh":
+            rng = np.random.default_rng(seed)
+            positions = similar_order(network, X, positions, batch_size, settings, rng)
         loss = Trainer(
             network, sampler, optimizer, dropout=settings.dropout, alpha=settings.alpha, seed=seed
-        ).epoch(X, Y, positions.astype(np.int32), self._batch_size(), invite.learning_rate)
+        ).epoch(X, Y, positions, batch_size, invite.learning_rate)
         if self.local_optimizer == "kept":
             state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
             trained = trained_body(body, network, optimizer)

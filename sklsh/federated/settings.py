@@ -95,7 +95,8 @@ def resolve_device(
         # At equal requests, neurons that collide beat random ones: no device can re-rank
         # candidates exactly, as training in one place does.
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
-    training = Settings.resolve(merged, n_samples, n_labels)
+    # No rows vote in a federation: batches of rows that hash alike pay.
+    training = Settings.resolve({**merged, "n_neighbors": 0}, n_samples, n_labels)
     n_active = merged["n_active"]
     if isinstance(n_active, str):
         n_active = automatic_budget(n_labels)
