@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from sklsh._numbers import check_number
 from sklsh._threads import blocks
-from sklsh._validation import check_choice, check_int, check_sparse
+from sklsh._validation import INT32_MAX, check_choice, check_int, check_sparse
 
 # Entries of the (groups, devices) arrays that are held at a time.
 BLOCK_ENTRIES = 1_000_000
@@ -55,7 +55,7 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
     >>> split_devices(["a", "a", "b", "b", "b"], 2, how="contiguous")
     array([0, 0, 0, 1, 1])
     """
-    n_devices = check_int(n_devices, "n_devices", 1)
+    n_devices = check_int(n_devices, "n_devices", 1, INT32_MAX)
     check_choice(how, "how", ("iid", "contiguous", "dirichlet"))
     alpha = check_number(alpha, "alpha", 0, closed="neither")
     y = check_sparse(y, "y") if sp.issparse(y) else np.asarray(y)

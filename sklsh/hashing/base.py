@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._threads import blocks
-from sklsh._validation import check_int, check_n_jobs
+from sklsh._validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed
 from sklsh.hashing.projection import (
@@ -225,7 +225,7 @@ class HashFamily:
         TypeError, ValueError
             Naming the setting or argument that is not as documented.
         """
-        n_features = check_int(n_features, "n_features", 1)
+        n_features = check_int(n_features, "n_features", 1, INT32_MAX)
         seed = check_int(seed, "seed", 0)
         check_int(self.n_tables, "n_tables", 1, 2**15)
         check_int(self.hash_length, "hash_length", 1, MAX_CODE_BITS)

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._validation import check_choice, check_int, check_n_jobs, check_sparse
+from sklsh._validation import INT32_MAX, check_choice, check_int, check_n_jobs, check_sparse
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed, random_permutation, random_signs
 from sklsh.kernels.folding import fold_rows, fold_rows_csr
@@ -55,13 +55,14 @@ def check_rows(X, n_features: int, name: str = "X"):
     ValueError
         Not 2-d, another number of columns, or a corrupted sparse matrix.
     """
-    X = X if sp.issparse(X) else np.asarray(X)
+    # Checked before scipy walks it: astype alone may not return from a corrupted one.
+    X = check_sparse(X, name) if sp.issparse(X) else np.asarray(X)
     if X.dtype.kind not in "biuf":
         raise ValueError(f"{name} must be real numbers, got dtype {X.dtype}")
     if X.dtype not in (np.float32, np.float64):
         X = X.astype(np.float32)
     if sp.issparse(X):
-        X = check_sparse(check_sparse(X, name).tocsr(), name)
+        X = check_sparse(X.tocsr(), name)
     else:
         X = np.ascontiguousarray(X)
     if X.ndim != 2 or X.shape[1] != n_features:
@@ -102,7 +103,7 @@ class Projection:
         TypeError, ValueError
             Naming the argument that is not as above.
         """
-        n_features = check_int(n_features, "n_features", 1)
+        n_features = check_int(n_features, "n_features", 1, INT32_MAX)
         seed = check_int(seed, "seed", 0)
         if sketch_dim is None:
             sketch_dim = auto_sketch_dim(n_features)
@@ -207,7 +208,7 @@ class Identity(Projection):
 
     @classmethod
     def draw(cls, n_features: int, sketch_dim: int | None = None, seed: int = 0) -> Projection:
-        n_features = check_int(n_features, "n_features", 1)
+        n_features = check_int(n_features, "n_features", 1, INT32_MAX)
         if sketch_dim not in (None, n_features):
             raise ValueError(f"sketch_dim must be None or {n_features}, got {sketch_dim!r}")
         ones = np.ones(n_features, dtype=np.float32)

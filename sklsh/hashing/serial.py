@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from sklsh._threads import blocks
-from sklsh._validation import check_int, check_n_jobs
+from sklsh._validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._checks import MAX_COLLISIONS
 from sklsh.hashing.base import HashFunctions, check_sketch, code_dtype
@@ -59,7 +59,7 @@ def serial_candidates(
     """
     n_jobs = check_n_jobs(n_jobs)
     if n_candidates is not None:
-        n_candidates = check_int(n_candidates, "n_candidates", 1)
+        n_candidates = min(check_int(n_candidates, "n_candidates", 1), INT32_MAX)
     sketch_index = check_sketch(sketch_index, functions.projection.sketch_dim)
     keys = functions.probes(sketch_query, n_probes, n_jobs=n_jobs)
     n_queries, n_tables, _ = keys.shape

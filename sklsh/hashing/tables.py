@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._validation import check_int, check_n_jobs
+from sklsh._validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._checks import check_codes, check_ids, check_keys
 from sklsh.hashing.base import MAX_CODE_BITS, HashFunctions, code_dtype
@@ -211,7 +211,7 @@ class HashTables:
         keys = check_keys(codes, self.code_bits, self.n_tables)
         n_jobs = check_n_jobs(n_jobs)
         if n_candidates is not None:
-            n_candidates = check_int(n_candidates, "n_candidates", 1)
+            n_candidates = min(check_int(n_candidates, "n_candidates", 1), INT32_MAX)
         n_queries = keys.shape[0]
         low_bits = self.code_bits - self.prefix_bits
         totals = np.empty(n_queries, dtype=np.int64)

@@ -79,7 +79,8 @@ def test_sketch_dim_by_itself():
         ),
         (("periodic", 10, 0), ValueError, "sketch_dim must be .* got 0"),
         (("periodic", 10, 2.0), TypeError, r"sketch_dim must be an integer, got 2\.0"),
-        (("signed", 0), ValueError, "n_features must be at least 1, got 0"),
+        (("signed", 0), ValueError, r"n_features must be in \[1, 2147483647\], got 0"),
+        (("signed", 2**31), ValueError, "n_features must be .* got 2147483648"),
         (("signed", 10, 5, -1), ValueError, "seed must be at least 0, got -1"),
         (("folded", 10), ValueError, r"fold must be one of \['identity'.*got 'folded'"),
         (("identity", 10, 5), ValueError, "sketch_dim must be None or 10, got 5"),
@@ -109,8 +110,10 @@ def test_refused_rows(X, message):
         Identity.draw(4).apply(X)
 
 
-def test_corrupted_rows_never_reach_a_kernel():
-    X = sp.csr_matrix(np.eye(4, dtype=np.float32))
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_corrupted_rows_never_reach_a_kernel(dtype):
+    """Nor scipy's: converting integers would walk the matrix."""
+    X = sp.csr_matrix(np.eye(4, dtype=dtype))
     X.indices = np.array([0, 1, 2, 10**6])
     with pytest.raises(ValueError, match=r"X.indices must be in \[0, 4\)"):
         make_projection("signed", 4, 2).apply(X)

@@ -270,6 +270,18 @@ def test_refused_queries(made, keys, n_candidates, error, message):
         made[2].query(keys, n_candidates)
 
 
+def test_more_candidates_than_any_index_has(made):
+    functions, sketch, tables = made
+    codes = functions.codes(sketch[:2])
+    for ours, all_of_them in zip(tables.query(codes, 2**70), tables.query(codes), strict=True):
+        np.testing.assert_array_equal(ours, all_of_them)
+    every = serial_candidates(functions, sketch, sketch[:2], sketch.shape[0])
+    for ours, all_of_them in zip(
+        serial_candidates(functions, sketch, sketch[:2], 2**70), every, strict=True
+    ):
+        np.testing.assert_array_equal(ours, all_of_them)
+
+
 def test_refused_changes_change_nothing(made):
     functions, sketch, tables = made
     before = pickle.loads(pickle.dumps(tables))
