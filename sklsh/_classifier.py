@@ -274,7 +274,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         ------
         ValueError
             NaN, inf or complex entries; a corrupted sparse matrix; X and y of different
-            lengths; a y of one class, or without a positive entry.
+            lengths; a y of one class, or without a positive entry; a training that diverges
+            to infinite or NaN weights.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         X = check_float32(check_X(self, X, reset=True))

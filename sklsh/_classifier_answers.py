@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklsh._targets import Targets
 from sklsh._threads import effective_n_threads
-from sklsh._validation import check_float32, check_int, check_X
+from sklsh._validation import check_depth, check_float32, check_X
 from sklsh.network.calibration import N_RIVALS, log_shares
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
@@ -30,6 +30,7 @@ class ClassifierAnswers:
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
         k : int, default=5
+            At most the number of labels, or 1,000 if that is more.
 
         Returns
         -------
@@ -44,7 +45,8 @@ class ClassifierAnswers:
         O(n_samples * n_labels * n_hidden) in blocks, or with hash tables (`prediction`)
         O(n_samples * n_candidates * n_hidden): never an n_samples x n_labels array.
         """
-        labels, scores = self._topk(X, check_int(k, "k", 1))
+        check_is_fitted(self)
+        labels, scores = self._topk(X, check_depth(k, "k", self.classes_.shape[0]))
         return self.targets_.names(labels), scores
 
     def _topk(self, X, k):

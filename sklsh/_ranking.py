@@ -72,7 +72,7 @@ def _one_label_a_row(y, name, n_labels):
 
 
 def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
-    """Each row's `k` best label columns, best first, padded with -1.
+    """Each row's `k` best label columns (or all, if there are fewer), padded with -1.
 
     Parameters
     ----------
@@ -83,7 +83,8 @@ def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
 
     Returns
     -------
-    ranked : ndarray (n_samples, k) of int64
+    ranked : ndarray (n_samples, min(k, columns of y_score)) of int64
+        Best first.
     n_labels : int or None
         Columns of a score matrix; None for ranked labels, which do not say.
 
@@ -98,7 +99,8 @@ def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
         _refuse_nan(scores.data)
         counts = np.diff(scores.indptr)
         rows = np.repeat(np.arange(scores.shape[0]), counts)
-        return _best(rows, scores.indices, scores.data, scores.shape[0], k), scores.shape[1]
+        n_samples, n_labels = scores.shape
+        return _best(rows, scores.indices, scores.data, n_samples, min(k, n_labels)), n_labels
     y_score = np.asarray(y_score)
     if y_score.ndim != 2:
         raise ValueError(
@@ -113,6 +115,7 @@ def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
         )
     _refuse_nan(y_score)
     n_samples, n_labels = y_score.shape
+    k = min(k, n_labels)
     spans = blocks(n_samples, max(1, BLOCK_SCORES // max(1, n_labels)))
     parts = [_best_dense(y_score[start:stop], k) for start, stop in spans]
     return np.concatenate([np.empty((0, k), dtype=np.int64), *parts]), n_labels
@@ -136,8 +139,7 @@ def _check_ranked(ranked, k):
             f"y_score, as ranked labels, must name a label once a row, got label "
             f"{ordered[row, 1:][twice[row]][0]} twice in row {row}"
         )
-    missing = max(0, k - ranked.shape[1])
-    return np.pad(ranked[:, :k], ((0, 0), (0, missing)), constant_values=-1)
+    return ranked[:, :k]
 
 
 def _best_dense(scores, k):
@@ -167,8 +169,8 @@ def ranked_hits(y_true, y_score, k: int) -> tuple[sp.csr_array, np.ndarray, np.n
     Returns
     -------
     Y : csr_array (n_samples, n_labels)
-    ranked : ndarray (n_samples, k) of int64
-    hits : ndarray (n_samples, k) of bool
+    ranked : ndarray (n_samples, min(k, columns of y_score)) of int64
+    hits : ndarray of bool, of the same shape
 
     Raises
     ------

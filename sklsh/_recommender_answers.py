@@ -8,7 +8,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from sklsh._threads import effective_n_threads
-from sklsh._validation import check_float32, check_int, check_X
+from sklsh._validation import check_depth, check_float32, check_X
 from sklsh.network.interactions import leave_some_out
 from sklsh.network.retrieval import similar_rows
 from sklsh.network.rows import SparseRows
@@ -48,6 +48,7 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         user_items : array-like or sparse matrix (n_users, n_items)
             The users' items, one row for each `userid`.
         N : int, default=10
+            At most the number of items, or 1,000 if that is more.
         filter_already_liked_items : bool, default=True
             Leave out a row's own items.
         filter_items : array-like of item ids, default=None
@@ -83,7 +84,7 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             raise ValueError(f"userid must be a scalar or 1-d, got shape {users.shape}")
         if filter_items is not None and items is not None:
             raise ValueError("only one of filter_items and items may be given, got both")
-        N = check_int(N, "N", 1)
+        N = check_depth(N, "N", self.n_features_in_)
         rows, n_items = self._rows(user_items, reset=False)
         if rows.n_rows != users.size:
             raise ValueError(
@@ -107,6 +108,7 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ----------
         user_items : array-like or sparse matrix (n_users, n_items)
         k : int, default=5
+            As `N` of `recommend`.
 
         Returns
         -------
@@ -117,7 +119,8 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
-        return self._topk(rows, check_int(k, "k", 1), None, exclude=True)
+        k = check_depth(k, "k", self.n_features_in_)
+        return self._topk(rows, k, None, exclude=True)
 
     def _topk(self, rows, k, pool, *, exclude):
         n_threads = effective_n_threads(self.n_jobs)
@@ -130,6 +133,7 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ----------
         itemid : item id, or array-like (n_ids,) of them
         N : int, default=10
+            As in `recommend`.
 
         Returns
         -------
@@ -141,10 +145,9 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         """
         check_is_fitted(self)
         columns = self.ids_.columns(itemid, "itemid")
-        found, scores = similar_rows(
-            self.network_, np.atleast_1d(columns), check_int(N, "N", 1),
-            self.engine_.known_items(),
-        )  # fmt: skip
+        N = check_depth(N, "N", self.n_features_in_)
+        known = self.engine_.known_items()
+        found, scores = similar_rows(self.network_, np.atleast_1d(columns), N, known)
         ids = self.ids_.names_of(found)
         return (ids, scores) if columns.ndim else (ids[0], scores[0])
 

@@ -17,6 +17,9 @@ from sklsh.kernels.sparse import BAD_INDEX, BAD_INDPTR, UNSORTED, inspect_csr
 
 INT32_MAX = np.iinfo(np.int32).max
 
+MAX_PADDED = 1_000
+"""Widest answer that may be asked of a smaller number of labels or items."""
+
 
 def check_int(value, name: str, low: int, high: int | None = None, why: str = "") -> int:
     """`value` as an int, if it is an integer in ``[low, high]``.
@@ -34,6 +37,18 @@ def check_int(value, name: str, low: int, high: int | None = None, why: str = ""
     if value < low or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"in [{low}, {high}]"
         raise ValueError(f"{name} must be {allowed}{why and f' ({why})'}, got {value}")
+    return value
+
+
+def check_depth(value, name: str, n: int) -> int:
+    """How many of `n` labels or items to name: an int in ``[1, max(n, MAX_PADDED)]``.
+
+    Answers have the width that was asked for, however few there are to name; the limit keeps
+    a slip of the keyboard from filling the memory with padding.
+    """
+    value, high = check_int(value, name, 1), max(n, MAX_PADDED)
+    if value > high:
+        raise ValueError(f"{name} must be at most {high} (more could only be padding), got {value}")
     return value
 
 

@@ -123,8 +123,9 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     """
     k = check_int(k, "k", 1)
     Y, _, hits = ranked_hits(y_true, y_score, k)
-    gains = 1 / np.log2(np.arange(2, k + 2))
-    best = np.concatenate([[np.inf], np.cumsum(gains)])[np.minimum(np.diff(Y.indptr), k)]
+    n_ranked = hits.shape[1]  # fewer than k only where there are no more labels
+    gains = 1 / np.log2(np.arange(2, n_ranked + 2))
+    best = np.concatenate([[np.inf], np.cumsum(gains)])[np.minimum(np.diff(Y.indptr), n_ranked)]
     return _mean(hits @ gains / best, sample_weight)
 
 

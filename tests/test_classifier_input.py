@@ -244,6 +244,20 @@ def test_bad_k(k, message):
     assert_refused(message, lambda model: model.predict_topk(X, k), bare_and_fitted()[1])
 
 
+def test_training_that_diverges():
+    message = "training has diverged: loss and weights must be finite, got (nan|-?inf)"
+    weights = np.full(60, 1e30)
+    assert_refused(
+        message, lambda model: model.fit(X, Y1, sample_weight=weights), *bare_and_fitted()
+    )
+    with pytest.raises(ValueError, match=message):
+        small(learning_rate_init=3e38).fit(X, Y1)
+    stream = small().partial_fit(X, Y1, classes=[0, 1, 2])
+    stream.partial_fit(X, Y1, sample_weight=weights)
+    with pytest.raises(ValueError, match=message):
+        stream.partial_fit(X, Y1, sample_weight=weights)
+
+
 def test_one_sample():
     with pytest.raises(ValueError, match="y must have at least 2 classes, got 1 class"):
         small().fit(X[:1], Y1[:1])

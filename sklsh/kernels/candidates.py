@@ -6,6 +6,8 @@ import numpy as np
 from sklsh.kernels.interactions import vote_items
 from sklsh.kernels.topk import beats, push_topk
 
+# Compiled in: interactions 5bedabd2, topk ceed05b2
+
 
 @nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
 def item_score(hidden, weights, bias, votes, weight, sharpness):

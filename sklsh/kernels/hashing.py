@@ -10,6 +10,8 @@ import numpy as np
 
 from sklsh.kernels.counter import mix
 
+# Compiled in: counter 46982fd1
+
 LANES = 128
 """Rows hashed side by side: 4 kB of float32 for each 8 coordinates, half of an L1 cache."""
 

@@ -6,6 +6,8 @@ import numpy as np
 from sklsh.kernels.counter import mix
 from sklsh.kernels.topk import beats, push_topk
 
+# Compiled in: counter 46982fd1, topk ceed05b2
+
 
 @nb.njit(nogil=True, cache=True)
 def draw_entries_csr(indptr, indices, seed, rate, drawn):
@@ -94,7 +96,7 @@ def vote_items(
                 n_voted += 1
             value = values[item, slot]
             votes[other] += max(factor * value * np.sqrt(value), np.float32(1e-30))
-    largest = np.float32(0.0)
+    largest = np.float32(1e-38)
     for v in range(n_voted):
         votes[voted[v]] *= target_scale[voted[v]]
         largest = max(largest, votes[voted[v]])

@@ -107,7 +107,7 @@ def exp_in_place(values, bits):
         values[i] *= powers[i]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def softmax_residual(
     logits, offsets, n_active, indptr, indices, rows, slots, row_weights, bits, losses, start, stop
 ):

@@ -5,6 +5,8 @@ import numpy as np
 
 from sklsh.kernels.topk import beats, push_topk
 
+# Compiled in: topk ceed05b2
+
 
 @nb.njit(nogil=True, cache=True)
 def nearest_rows_csr(

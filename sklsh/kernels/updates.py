@@ -1,10 +1,14 @@
-"""Lazy optimizer kernels: row-wise Adagrad on the rows that a batch touched."""
+"""Lazy optimizer kernels: row-wise Adagrad on the rows that a batch touched.
+
+What has diverged divides by zero: the error model is numpy's, that the caller finds NaN in the
+loss instead of an exception from a kernel.
+"""
 
 import numba as nb
 import numpy as np
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, start, stop):
     """Row-wise Adagrad: one accumulator a row, of the mean squared gradient of its entries.
 
@@ -25,7 +29,7 @@ def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, st
             row[column] -= rate * gradient[column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def adagrad_vector(weights, accumulators, ids, gradients, learning_rate, start, stop):
     """Element-wise Adagrad on ``weights[ids]``: the biases."""
     for i in range(start, stop):
@@ -80,7 +84,7 @@ def transpose_batch(indptr, indices, data, rows, slots, features, starts, column
     return n_found
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
 def adagrad_features(
     weights,
     accumulators,

@@ -35,6 +35,16 @@ def epoch_order(network, X: SparseRows, rows, settings: Settings, rng, n_threads
     return rng.permutation(rows) if settings.shuffle else rows
 
 
+def check_finite(value: float) -> float:
+    """A loss or weight, if it is finite; a ValueError otherwise: training has diverged."""
+    if not np.isfinite(value):
+        raise ValueError(
+            f"training has diverged: loss and weights must be finite, got {value}; "
+            "learning_rate_init, the entries of X or sample_weight are too large"
+        )
+    return value
+
+
 def precision_at_1(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
     """Share of `rows` whose best-scored label is one of theirs."""
     return float(hits(predictor.topk(X, 1, rows)[0], Y, rows).mean())
@@ -58,7 +68,8 @@ def fit_epochs(
 
     With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
     best weights are put back at the end (they cost a copy of the parameters meanwhile).
-    ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`.
+    ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`. A
+    loss or weight that is not finite is a ValueError.
     """
     history = History()
     best_score, best_weights, n_worse = -np.inf, None, 0
@@ -74,7 +85,7 @@ def fit_epochs(
                 return settings.learning_rate_init * max(FINAL_RATE, left)
 
             loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
-            history.losses.append(loss)
+            history.losses.append(check_finite(loss))
             if settings.early_stopping:
                 score = judge() if judge else precision_at_1(predictor, X, Y, validation)
                 history.validation_scores.append(score)
@@ -91,6 +102,10 @@ def fit_epochs(
         )
     if best_weights is not None:
         restore_weights(trainer.network, best_weights)
+    for array in trainer.network.parameters():
+        # The last step comes after the last loss; a NaN is both smallest and largest.
+        check_finite(float(array.min()))
+        check_finite(float(array.max()))
     return history
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
 from sklsh.network.calibration import fit_vote_weight, hits
-from sklsh.network.fitting import History, epoch_order, fit_epochs
+from sklsh.network.fitting import History, check_finite, epoch_order, fit_epochs
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
@@ -198,4 +198,4 @@ class Learner:
         self.n_steps = trainer.step_count
         # Tables over a head that has moved on would miss what it learns.
         self.index, self.table_stats = None, {}
-        self.history.losses.append(loss)
+        self.history.losses.append(check_finite(loss))
