@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral, Real
+from os import PathLike
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklsh._classifier_answers import ClassifierAnswers
+from sklsh._classifier_resuming import checkpoint_of, warm_learner
 from sklsh._progress import EpochProgress
 from sklsh._targets import Targets, is_indicator
 from sklsh._threads import effective_n_threads
@@ -103,6 +105,14 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         vote (``n_neighbors=0``, streams), unless the sampler is "all"; else True.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, order, dropout, samplers and hash functions.
+    checkpoint_dir : path, default=None
+        Folder where `fit` keeps its state. After a kill or a power cut, `fit` with the same
+        data and parameters goes on from there and ends with the same weights, to the bit. A
+        checkpoint of another training is refused. What is finished stays: name another
+        folder, or delete it, to train anew.
+    checkpoint_interval : int, default=1
+        Epochs between two writes of weights and optimizer (and the best weights, with early
+        stopping).
     n_jobs : int, default=None
         Threads. None: all cores, or what `joblib.parallel_config` says. Never changes a
         result.
@@ -187,6 +197,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         "warm_start": ["boolean"],
         "shuffle": ["boolean", StrOptions({"auto", "lsh"})],
         "random_state": ["random_state"],
+        "checkpoint_dir": [None, str, PathLike],
+        "checkpoint_interval": [Interval(Integral, 1, None, closed="left")],
         "n_jobs": [
             None,
             Interval(Integral, None, -1, closed="right"),
@@ -222,6 +234,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         warm_start=False,
         shuffle="auto",
         random_state=None,
+        checkpoint_dir=None,
+        checkpoint_interval=1,
         n_jobs=None,
         verbose=False,
     ):
@@ -249,6 +263,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.shuffle = shuffle
         self.random_state = random_state
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_interval = checkpoint_interval
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -275,25 +291,24 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         ValueError
             NaN, inf or complex entries; a corrupted sparse matrix; X and y of different
             lengths; a y of one class, or without a positive entry; a training that diverges
-            to infinite or NaN weights.
+            to infinite or NaN weights; a checkpoint that is damaged or of another training.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         X = check_float32(check_X(self, X, reset=True))
         targets, Y = Targets.learn(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
-        if self.warm_start and hasattr(self, "learner_"):
-            learner = self._same_shape(X, targets)
-        else:
-            learner = None
+        learner = warm_learner(self, X, targets)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings, n_threads = self._settings(rows.n_rows, targets), effective_n_threads(self.n_jobs)
+        checkpoint = checkpoint_of(self, rows, Y, weights, learner)
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
             judges = learner.fit(
-                rows, Y, settings, sample_weight=weights, n_threads=n_threads, on_epoch=progress
-            )
+                rows, Y, settings, sample_weight=weights, n_threads=n_threads,
+                on_epoch=progress, checkpoint=checkpoint,
+            )  # fmt: skip
         threshold = None
         if targets.multilabel:
             threshold = fit_threshold(learner.predictor(n_threads), rows, Y, judges)
@@ -372,26 +387,6 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
     def _start(self, rows, X, targets, settings) -> Learner:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return Learner.start(rows, X.shape[1], targets.classes.shape[0], settings, seed)
-
-    def _same_shape(self, X, targets) -> Learner:
-        """The learner of the fit before, if it fits this data too."""
-        network = self.learner_.network
-        sizes = tuple(weights.shape[1] for weights in network.body_weights)
-        wanted = check_hidden_layer_sizes(self.hidden_layer_sizes)
-        if (sizes, network.activation) != (wanted, self.activation):
-            raise ValueError(
-                "warm_start needs the hidden_layer_sizes and activation of the fit before: "
-                f"{sizes} and {network.activation!r}, got {wanted} and {self.activation!r}"
-            )
-        had = (network.n_features, self.targets_.classes.tolist(), self.targets_.multilabel)
-        has = (X.shape[1], targets.classes.tolist(), targets.multilabel)
-        if had != has:
-            raise ValueError(
-                "warm_start needs the features and classes of the fit before: "
-                f"{had[0]} features and {len(had[1])} classes, got {has[0]} and {len(has[1])}"
-                + ("" if had[0] != has[0] or len(had[1]) != len(has[1]) else " others")
-            )
-        return self.learner_
 
     def _keep(self, learner, targets, threshold) -> None:
         """Fitted attributes, all at once: a failed fit leaves the estimator as it was."""

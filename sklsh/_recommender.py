@@ -115,7 +115,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         **{
             name: constraint
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
-            if name not in ("warm_start", "prediction")
+            if name not in ("warm_start", "prediction", "checkpoint_dir", "checkpoint_interval")
         },
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "item_weight": [None, StrOptions({"propensity"}), "array-like"],

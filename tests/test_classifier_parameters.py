@@ -55,10 +55,12 @@ CHANGES = {
 UNCHANGING = {"n_jobs": [1, 2, -1], "verbose": [False, True]}
 # Says what a second fit does: see below.
 OF_A_SECOND_FIT = {"warm_start"}
+# Where and how often: see test_checkpoints.py.
+OF_A_KILLED_FIT = {"checkpoint_dir", "checkpoint_interval"}
 
 
 def test_no_parameter_is_left_out():
-    named = {*CHANGES, *UNCHANGING, *OF_A_SECOND_FIT}
+    named = {*CHANGES, *UNCHANGING, *OF_A_SECOND_FIT, *OF_A_KILLED_FIT}
     assert named == set(SparseLSHMLPClassifier().get_params())
 
 

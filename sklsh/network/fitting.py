@@ -28,6 +28,26 @@ class History:
     validation_scores: list[float] = field(default_factory=list)
 
 
+@dataclass
+class FitState:
+    """Where a fit is between two epochs, beside its network.
+
+    Attributes
+    ----------
+    history : History
+    best_score : float
+        With early stopping: of the weights to be put back.
+    best_weights : list of ndarray or None
+    n_worse : int
+        Epochs since the score has improved by `tol`.
+    """
+
+    history: History = field(default_factory=History)
+    best_score: float = -np.inf
+    best_weights: list[np.ndarray] | None = None
+    n_worse: int = 0
+
+
 def epoch_order(network, X: SparseRows, rows, settings: Settings, rng, n_threads: int = 1):
     """The order in which an epoch reads `rows`: as `settings.shuffle` says."""
     if settings.shuffle == "lsh":
@@ -63,20 +83,25 @@ def fit_epochs(
     corrupt: Callable[[int], SparseRows] | None = None,
     judge: Callable[[], float] | None = None,
     on_epoch: Callable[[int, History], None] = lambda epoch, history: None,
+    state: FitState | None = None,
+    save: Callable[[FitState], None] = lambda state: None,
 ) -> History:
     """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
 
     With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
     best weights are put back at the end (they cost a copy of the parameters meanwhile).
     ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`. A
-    loss or weight that is not finite is a ValueError.
+    loss or weight that is not finite is a ValueError. The fit goes on from `state`, and hands it to
+    `save` after each epoch.
     """
-    history = History()
-    best_score, best_weights, n_worse = -np.inf, None, 0
+    state = state or FitState()
+    history = state.history
     n_threads = trainer.n_threads
     predictor = Predictor(trainer.network, n_threads=n_threads)
     try:
-        for epoch in range(settings.max_iter):
+        for epoch in range(len(history.losses), settings.max_iter):
+            if state.n_worse >= settings.n_iter_no_change:
+                break
             seen = X if corrupt is None else corrupt(epoch)
             order = epoch_order(trainer.network, seen, rows, settings, rng, n_threads)
 
@@ -89,19 +114,19 @@ def fit_epochs(
             if settings.early_stopping:
                 score = judge() if judge else precision_at_1(predictor, X, Y, validation)
                 history.validation_scores.append(score)
-                n_worse = 0 if score > best_score + settings.tol else n_worse + 1
-                if score > best_score:
-                    best_score, best_weights = score, copy_weights(trainer.network)
+                improved = score > state.best_score + settings.tol
+                state.n_worse = 0 if improved else state.n_worse + 1
+                if score > state.best_score:
+                    state.best_score, state.best_weights = score, copy_weights(trainer.network)
+            save(state)
             on_epoch(epoch, history)
-            if n_worse >= settings.n_iter_no_change:
-                break
     except KeyboardInterrupt:
         warnings.warn(
             f"Training interrupted by the user after {len(history.losses)} whole epochs.",
             stacklevel=2,
         )
-    if best_weights is not None:
-        restore_weights(trainer.network, best_weights)
+    if state.best_weights is not None:
+        restore_weights(trainer.network, state.best_weights)
     for array in trainer.network.parameters():
         # The last step comes after the last loss; a NaN is both smallest and largest.
         check_finite(float(array.min()))

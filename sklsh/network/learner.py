@@ -9,6 +9,7 @@ import numpy as np
 from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
 from sklsh.network.calibration import fit_vote_weight, hits
+from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import History, check_finite, epoch_order, fit_epochs
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
@@ -105,30 +106,45 @@ class Learner:
         sample_weight: np.ndarray | None = None,
         n_threads: int = 1,
         on_epoch=lambda epoch, history: None,
+        checkpoint: FitCheckpoint | None = None,
     ) -> np.ndarray:
         """Train for ``settings.max_iter`` epochs and fit the neighbours' votes.
+
+        What `checkpoint` has of this fit is not done again.
 
         Returns
         -------
         judges : ndarray of int32
             Rows to calibrate on: those held out, or training rows where there are none.
         """
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is not None:
+            self.seed, self.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
         rng = np.random.default_rng([self.seed, self.n_steps])
         order = rng.permutation(X.n_rows).astype(np.int32)
         held_out, train = np.split(order, [settings.n_validation])
         train = np.sort(train)
         judges = held_out if held_out.size else order[:MAX_JUDGES]
         with one_blas_thread():
-            self.network.see(Y.take(train).indices, only=self.n_steps == 0)
-            fresh = self.optimizer.untouched_neurons()
-            set_prototypes(
-                self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
-            )
+            if saved is not None:
+                saved.restore(self)
+            else:
+                self.network.see(Y.take(train).indices, only=self.n_steps == 0)
+                fresh = self.optimizer.untouched_neurons()
+                set_prototypes(
+                    self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
+                )
             self.sampler = None
             trainer = self._trainer(settings, n_threads)
+
+            def save(state):
+                if checkpoint is not None:
+                    checkpoint.save(self, trainer, state, rng)
+
             self.history = fit_epochs(
-                trainer, X, Y, train, settings, validation=judges,
-                sample_weight=sample_weight, rng=rng, on_epoch=on_epoch,
+                trainer, X, Y, train, settings, validation=judges, sample_weight=sample_weight,
+                rng=rng, on_epoch=on_epoch, save=save,
+                state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = None

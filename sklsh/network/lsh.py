@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import numpy as np
 
 from sklsh._threads import blocks
@@ -13,6 +15,7 @@ ROWS = 8192
 """Neurons centred at a time, and of those that their mean is taken from."""
 
 
+@dataclass
 class InnerProductMap:
     """Turns neurons and hidden vectors into vectors whose angle orders the logits.
 
@@ -21,31 +24,35 @@ class InnerProductMap:
     share a large positive mean `c` and trained rows a mean `m`; angles without them tell
     neurons apart. `s` gives the bias coordinate its due length on both sides.
 
-    Parameters
+    Attributes
     ----------
-    network : WideNetwork
-    hidden : ndarray (n_rows, n_hidden)
-        A sample of hidden vectors.
+    row_mean, hidden_mean : ndarray (n_hidden,), float32
+    bias_length : float32
     """
 
-    def __init__(self, network: WideNetwork, hidden: np.ndarray):
+    row_mean: np.ndarray
+    hidden_mean: np.ndarray
+    bias_length: np.float32
+
+    @classmethod
+    def of(cls, network: WideNetwork, hidden: np.ndarray) -> InnerProductMap:
+        """The map of a network for vectors like the rows of `hidden`, ``(n_rows, n_hidden)``."""
         every = max(1, network.n_seen // ROWS)
         if network.seen_ids is None:
             sample = np.arange(0, network.n_labels, every)
         else:
             sample = network.seen_ids[::every]
         weights = network.head_weights[sample]
-        self.row_mean = weights.mean(axis=0)
-        self.hidden_mean = hidden.mean(axis=0)
-        centred = weights - self.row_mean
+        row_mean, hidden_mean = weights.mean(axis=0), hidden.mean(axis=0)
+        centred = weights - row_mean
         bias = network.head_bias[sample]
-        bias = bias + centred @ self.hidden_mean
+        bias = bias + centred @ hidden_mean
         lengths = [
             float(np.sqrt(np.mean(np.square(a)) * (a.shape[1] if a.ndim > 1 else 1)))
-            for a in (hidden - self.hidden_mean, bias, centred)
+            for a in (hidden - hidden_mean, bias, centred)
         ]
         ratio = lengths[0] * lengths[1] / lengths[2] if lengths[2] else 0.0
-        self.bias_length = np.float32(np.sqrt(ratio) or 1.0)
+        return cls(row_mean, hidden_mean, np.float32(np.sqrt(ratio) or 1.0))
 
     def neurons(self, network: WideNetwork, ids) -> np.ndarray:
         """Vectors of the head rows `ids` (an array or a slice), ``(n, n_hidden + 1)``."""
@@ -97,17 +104,35 @@ class LSHCandidates:
 
     def build(self, network: WideNetwork, hidden, step: int = 0, n_threads: int = 1) -> None:
         """Draw hash functions for `step`, hash every neuron; `hidden` rows to centre by."""
-        self.map = InnerProductMap(network, hidden)
-        seed = self._seed + 7919 * step
-        self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
-        self._ids = network.seen_ids
+        self.map = InnerProductMap.of(network, hidden)
+        self._draw(network, step)
         sketch = np.empty((network.n_seen, self._functions.projection.sketch_dim), np.float32)
         for start, stop in blocks(network.n_seen, ROWS):
             ids = slice(start, stop) if self._ids is None else self._ids[start:stop]
             vectors = self.map.neurons(network, ids)
             sketch[start:stop] = self._functions.sketch(vectors, n_threads)
         self.tables = HashTables.from_sketch(self._functions, sketch, n_jobs=n_threads)
+
+    def _draw(self, network: WideNetwork, step: int) -> None:
+        seed = self._seed + 7919 * step
+        self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
+        self._ids = network.seen_ids
         self._next_rehash = step + self.rehash_interval
+
+    def snapshot(self) -> dict:
+        """All that `restore` needs, by name; empty before the first build."""
+        if self.tables is None:
+            return {}
+        step = self._next_rehash - self.rehash_interval
+        return {"step": step, "codes": self.tables.codes, **vars(self.map)}
+
+    def restore(self, network: WideNetwork, snapshot: dict, n_threads: int = 1) -> None:
+        """Be as when `snapshot` was taken, with the same neurons in play."""
+        codes = snapshot["codes"]
+        self._draw(network, int(snapshot["step"]))
+        self.map = InnerProductMap(**{f.name: snapshot[f.name][()] for f in fields(InnerProductMap)})
+        present = np.ones(codes.shape[1], dtype=bool)
+        self.tables = HashTables(codes, self._functions.code_bits, present, n_threads)
 
     def query(self, hidden, n_threads: int = 1):
         """``(indptr, ids, counts)`` of hidden rows, from the tables as they are."""

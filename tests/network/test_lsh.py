@@ -24,7 +24,7 @@ def problem(seed=0, n_labels=500, n_rows=30):
 @given(seeds)
 def test_inner_products_are_the_logits_less_a_constant_a_row(seed):
     network, hidden = problem(seed)
-    mapped = InnerProductMap(network, hidden)
+    mapped = InnerProductMap.of(network, hidden)
     neurons, queries = mapped.neurons(network, slice(None)), mapped.queries(hidden)
     assert neurons.dtype == queries.dtype == np.float32
     logits = hidden.astype(float) @ network.head_weights.T + network.head_bias
@@ -39,7 +39,7 @@ def test_map_of_a_head_of_zeros():
     network, hidden = problem()
     network.head_weights[...] = 0
     network.head_bias[...] = 0
-    mapped = InnerProductMap(network, hidden)
+    mapped = InnerProductMap.of(network, hidden)
     assert np.isfinite(mapped.neurons(network, slice(None))).all()
     assert np.isfinite(mapped.queries(hidden)).all()
 
