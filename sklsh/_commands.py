@@ -19,6 +19,7 @@ from rich.table import Table
 
 import sklsh
 from sklsh._baselines import nearest_neighbor_topk, popular_topk
+from sklsh._federated_commands import app as federated_app
 from sklsh._files import replacing
 from sklsh.datasets import load_wordnet, load_xc
 from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k, recall_at_k
@@ -39,6 +40,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(federated_app)
 Data = Annotated[
     Path,
     typer.Argument(

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklsh._federated_answers import FederatedAnswers
-from sklsh._federated_checks import (
-    check_groups,
-    check_privacy,
-    device_settings,
-    make_caches,
-    make_devices,
-    own_params,
-    plan_of,
-    round_limits,
-)
+from sklsh._federated_checks import check_groups
 from sklsh._federated_tasks import Task, new_task, task_of
+from sklsh._federated_training import (
+    begin,
+    check_federation,
+    checkpoint_of,
+    go_on,
+    local_devices,
+    run,
+)
 from sklsh._recommender import LSHRecommender
-from sklsh._threads import effective_n_threads
 from sklsh.federated.aggregation import AGGREGATIONS
-from sklsh.federated.ledger import Ledger
-from sklsh.federated.privacy import epsilon_spent
-from sklsh.federated.rounds import count_labels, set_prototypes, take_census
+from sklsh.federated.cache import Cache
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
 from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, PAYLOADS
-from sklsh.federated.training import run_rounds, start_server, summary
-from sklsh.federated.transports import JoblibTransport
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
@@ -91,6 +85,10 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         Where devices keep sketch, body and accumulators, a folder each. None: in memory.
         `fit` empties the folders of its devices. What is missing or damaged is asked for
         anew, and `history_` counts it.
+    checkpoint_dir : path, default=None
+        Folder that the server is kept in after each round. `fit` goes on from what is there,
+        at the next round and with the same history; of another training it is refused. What
+        is finished stays as it is: name another folder, or empty it, to train anew.
     server_optimizer : {"avg", "adam"}, default="avg"
         How the server moves a row by its holders' averaged change: by it, or by Adam with
         one second moment a row (FedAdam; `holder_power` is of no effect then).
@@ -185,6 +183,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         "sketch_rounds": [POSITIVE],
         "sketch_tolerance": [Interval(Real, 0, 1, closed="left")],
         "cache_dir": [None, str, PathLike],
+        "checkpoint_dir": [None, str, PathLike],
         "server_optimizer": [StrOptions(set(SERVER_OPTIMIZERS))],
         "local_optimizer": [StrOptions(set(LOCAL_OPTIMIZERS))],
         "prototypes": ["boolean"],
@@ -219,6 +218,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         sketch_rounds=1,
         sketch_tolerance=0.0,
         cache_dir=None,
+        checkpoint_dir=None,
         server_optimizer="avg",
         local_optimizer="sent",
         prototypes=True,
@@ -246,6 +246,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         self.sketch_rounds = sketch_rounds
         self.sketch_tolerance = sketch_tolerance
         self.cache_dir = cache_dir
+        self.checkpoint_dir = checkpoint_dir
         self.server_optimizer = server_optimizer
         self.local_optimizer = local_optimizer
         self.prototypes = prototypes
@@ -304,75 +305,79 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         task = new_task(self.estimator) if first else task_of(self.estimator_)
         return self._train(task, *task.read(X, y, classes, first=first), groups, first=first)
 
+    def fit_devices(self, n_features, labels):
+        """Train from scratch with devices that have their rows elsewhere.
+
+        Parameters
+        ----------
+        n_features : int
+        labels : int or array-like (n_classes,)
+            Number of labels that devices' rows are marked with (of items, with a
+            recommender), or the classes of devices whose rows have one label each, which
+            number them by their place in the sorted classes.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            `transport` is "joblib", which has no devices but the rows that `fit` is given.
+        """
+        if isinstance(self.transport, str):
+            raise ValueError(
+                "fit_devices needs a transport with devices of its own, got "
+                f"transport={self.transport!r}"
+            )
+        self._validate_params()
+        check_federation(self)
+        task = new_task(self.estimator)
+        task.expect(n_features, labels)
+        checkpoint = checkpoint_of(self, task)
+        progress = None if checkpoint is None else checkpoint.load()
+        if progress is None:
+            progress = begin(self, task, self.transport, self._seed())
+            if checkpoint is not None:
+                checkpoint.save(progress)
+        run(self, progress, self.transport, checkpoint)
+        task.keep(progress.server, progress.census, progress.history, first=True)
+        return self._keep(task.estimator, progress, {}, np.array(list(progress.census)))
+
     def _train(self, task: Task, X, Y, groups, *, first):
         device_ids, places = check_groups(groups, X.n_rows)
-        if self.noise_multiplier > 0:
-            check_privacy(self.clip_norm, self.aggregation)
-            epsilon_spent(self.noise_multiplier, self.fraction, 1, self.delta)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        n_done = 0 if first else self.n_rounds_
-        settings = task.settings(X.n_rows)
-        plan = plan_of(self, settings)
-        ledger = Ledger() if first else self.ledger_
-        transport, caches = self.transport, {}
+        check_federation(self)
+        checkpoint = checkpoint_of(self, task, (*X, *Y, places)) if first else None
+        progress = None if checkpoint is None else checkpoint.load()
+        seed = self._seed() if progress is None else progress.server.seed
+        transport, caches = self.transport, dict[object, Cache]()
         if isinstance(transport, str):
-            own = device_settings(
-                task.params(), own_params(self.device_params, device_ids), places, task.n_labels,
-                {"include_labels": self.include_labels, "n_decoys": float(self.n_decoys)},
+            transport, caches = local_devices(
+                self, task, X, Y, device_ids, places, seed,
+                first=first, anew=first and progress is None,
             )  # fmt: skip
-            caches = dict(
-                zip(device_ids.tolist(), make_caches(self.cache_dir, device_ids, own), strict=True)
-            )
-            if first:
-                for cache in caches.values():
-                    cache.clear()
-            else:
-                caches |= {d: c for d, c in self.caches_.items() if d in caches}
-            devices = make_devices(
-                X, Y, places, (task.n_features, task.n_labels), settings.activation, own,
-                list(caches.values()), seed + n_done, body_exchange=self.body_exchange,
-                payload=self.payload, local_optimizer=self.local_optimizer,
-            )  # fmt: skip
-            transport = JoblibTransport(devices, effective_n_threads(self.n_jobs))
-        census = take_census(transport, ledger)
-        if not census:
-            raise ValueError("transport must reach at least one device, got no usable answer")
-        plan = replace(plan, **round_limits(census, settings, self.local_steps, self.fraction))
-        if first:
-            server = start_server(
-                census, task.n_features, task.n_labels, settings.hidden_layer_sizes,
-                settings.activation, plan, seed, task.row_norm,
-            )  # fmt: skip
-            if task.counts_items:
-                count_labels(server, transport, ledger)
-            if self.prototypes and not plan.private:
-                set_prototypes(server, transport, ledger, task.prototype_scale)
-        else:
-            server = self.server_.resume(plan)
-        history = [] if first else list(self.history_)
-        for entry in run_rounds(
-            server, transport, ledger, fraction=self.fraction, delta=self.delta,
-            seed=[seed, n_done],
-        ):  # fmt: skip
-            history.append(entry)
-            if self.callback is not None:
-                self.callback(server.network, entry)
-            if self.verbose:
-                print(summary(entry))
-        task.keep(server, census, history, first=first)
+        if progress is None:
+            progress = (begin if first else go_on)(self, task, transport, seed)
+            if checkpoint is not None:
+                checkpoint.save(progress)
+        run(self, progress, transport, checkpoint)
+        task.keep(progress.server, progress.census, progress.history, first=first)
         if caches:
             caches = dict(zip(caches, transport.caches, strict=True))
         caches = caches if first else {**self.caches_, **caches}
-        return self._keep(task.estimator, server, caches, device_ids, ledger, history)
+        return self._keep(task.estimator, progress, caches, device_ids)
 
-    def _keep(self, estimator, server, caches, device_ids, ledger, history):
-        self.estimator_, self.server_, self.caches_ = estimator, server, caches
+    def _seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _keep(self, estimator, progress, caches, device_ids):
+        self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches
         self.n_features_in_ = estimator.n_features_in_
         for name in ("classes_", "feature_names_in_"):
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
-        self.device_ids_, self.ledger_, self.history_ = device_ids, ledger, history
-        self.n_rounds_ = len(history)
+        self.device_ids_, self.ledger_ = device_ids, progress.ledger
+        self.history_, self.n_rounds_ = progress.history, len(progress.history)
         return self
 
     def __sklearn_tags__(self):

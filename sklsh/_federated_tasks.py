@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import clone
 
@@ -9,7 +11,13 @@ from sklsh._classifier import SparseLSHMLPClassifier
 from sklsh._item_ids import ItemIds
 from sklsh._recommender import LSHRecommender, check_some_interaction
 from sklsh._targets import Targets
-from sklsh._validation import check_hidden_layer_sizes, check_same_length, check_X
+from sklsh._validation import (
+    INT32_MAX,
+    check_hidden_layer_sizes,
+    check_int,
+    check_same_length,
+    check_X,
+)
 from sklsh.federated.server import Server
 from sklsh.network import autoencoder, learner
 from sklsh.network.autoencoder import Autoencoder
@@ -41,6 +49,17 @@ class ClassifierTask:
         check_same_length(X, Y)
         self.n_features, self.n_labels = X.shape[1], self.targets.classes.shape[0]
         return SparseRows.from_matrix(X), Y
+
+    def expect(self, n_features, labels) -> None:
+        """Sizes and classes of rows that are elsewhere; see `fit_devices`."""
+        self.n_features = check_int(n_features, "n_features", 1, INT32_MAX)
+        if isinstance(labels, Integral):
+            classes = np.arange(check_int(labels, "labels", 2, INT32_MAX))
+            self.targets = Targets(classes, True, "csr_matrix", "float32")
+        else:
+            self.targets, _ = Targets.learn(np.asarray(labels))
+        self.n_labels = self.targets.classes.shape[0]
+        self.estimator.n_features_in_ = self.n_features
 
     def params(self) -> dict:
         """The estimator's parameters, as devices resolve them."""
@@ -78,6 +97,12 @@ class RecommenderTask:
             check_some_interaction(rows)
         self.n_features = self.n_labels = n_items
         return rows, rows
+
+    def expect(self, n_features, labels) -> None:
+        """Number of items of rows that are elsewhere, said twice; see `fit_devices`."""
+        self.n_features = check_int(n_features, "n_features", 1, INT32_MAX)
+        self.n_labels = check_int(labels, "labels", n_features, n_features, "items")
+        self.estimator.n_features_in_ = self.n_features
 
     def params(self) -> dict:
         # What the recommender itself would resolve: its own dropout, and no votes.

@@ -56,13 +56,9 @@ class Publisher:
         self._hidden_centre = hidden_centre
         self._messages = {}
         period = number // self.n_rounds * self.n_rounds
-        self._fold_seed = self.seed + 7919 * period
         fresh = self.values is None or period != self.first_round
         if fresh:
-            self.first_round = period
-            self._projection = make_projection(
-                self.fold, network.n_hidden, self.sketch_dim, self._fold_seed
-            )
+            self._draw(network.n_hidden, period)
             shape = (network.n_labels, self._projection.sketch_dim)
             self.values = np.empty(shape, dtype=self.payload)
             self.bias = np.empty(shape[0], dtype=self.payload)
@@ -88,6 +84,16 @@ class Publisher:
             self.published[out] = number
         self.centre = (total / network.n_labels).astype(np.float32)
         self.round = number
+
+    def _draw(self, n_hidden: int, period: int) -> None:
+        self.first_round = period
+        self._fold_seed = self.seed + 7919 * period
+        self._projection = make_projection(self.fold, n_hidden, self.sketch_dim, self._fold_seed)
+
+    def restore(self, n_hidden: int, period: int, values, bias, published) -> None:
+        """Go on from what was published under the fold of the round `period`."""
+        self._draw(n_hidden, period)
+        self.values, self.bias, self.published = values, bias, published
 
     def message(self, since: int) -> Sketch:
         """What a device needs that has the sketch of round `since`; -1: it has none."""

@@ -53,15 +53,15 @@ class FedAdam:
     uses_holders = False
 
     def __init__(self):
-        self._moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self.moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def move(self, name, array, rows, change, learning_rate):
-        if name not in self._moments:
+        if name not in self.moments:
             n = array.shape[0]
-            self._moments[name] = (
+            self.moments[name] = (
                 np.zeros_like(array), np.zeros(n, np.float32), np.zeros(n, np.int32),
             )  # fmt: skip
-        first, second, count = self._moments[name]
+        first, second, count = self.moments[name]
         count[rows] += 1
         squares = np.square(change)
         second[rows] *= np.float32(BETA_2)

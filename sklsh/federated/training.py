@@ -37,9 +37,10 @@ def start_server(
 
 
 def run_rounds(
-    server: Server, transport: Transport, ledger: Ledger, *, fraction: float, delta: float, seed
-) -> Iterator[dict]:
-    """The rounds of the server's plan; after each, what `FederatedLSHClassifier.history_` keeps.
+    server: Server, transport: Transport, ledger: Ledger, *, fraction: float, delta: float,
+    rng: np.random.Generator,
+) -> Iterator[dict]:  # fmt: skip
+    """The plan's rounds that are left; after each, what `FederatedLSHClassifier.history_` keeps.
 
     Parameters
     ----------
@@ -47,11 +48,11 @@ def run_rounds(
         Share of the devices invited.
     delta : float
         Of the epsilon reported, in private rounds.
-    seed : int or list of int
-        Of the generator that picks devices.
+    rng : numpy.random.Generator
+        Picks the devices of a round.
     """
-    rng, plan = np.random.default_rng(seed), server.plan
-    for _ in range(plan.n_rounds):
+    plan = server.plan
+    while server.round < server.first_round + plan.n_rounds:
         began = time.perf_counter()
         report = run_round(server, transport, rng, ledger=ledger, fraction=fraction)
         entry = {

@@ -1,0 +1,179 @@
+"""Commands ``sklsh federated serve | register | join | run``; need typer, and Flower to run."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sklsh import _flower_commands as flower
+
+app = typer.Typer(
+    name="federated",
+    help="Train over several machines, with Flower. See the guide's page on deployment.",
+    no_args_is_help=True,
+)
+Certificates = Annotated[
+    Path | None,
+    typer.Option(help=f"Folder with {flower.CA}, {flower.CERTIFICATE} and {flower.KEY}"),
+]
+Authority = Annotated[Path | None, typer.Option("--ca", help="Certificate of the authority")]
+Server = Annotated[str, typer.Option("--server", help="host:port of the SuperLink")]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Neither TLS nor registration: for one machine's tests")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="name=value, the value as Python writes it; again for more"),
+]
+
+
+@app.command()
+def serve(
+    certificates: Certificates = None,
+    insecure: Insecure = False,
+    host: Annotated[str, typer.Option(help="Address to listen at")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at")] = 8000,
+    database: Annotated[
+        Path | None, typer.Option(help="File that keeps registrations and runs")
+    ] = None,
+) -> None:
+    """Become the SuperLink: the host that devices and runs connect to."""
+    _either(certificates, insecure, "--certificates")
+    _become(flower.superlink(host, port, certificates, database))
+
+
+@app.command()
+def register(
+    public_key: Annotated[Path, typer.Argument(help="Public key of a device", show_default=False)],
+    server: Server = "127.0.0.1:8000",
+    ca: Authority = None,
+    name: Annotated[str | None, typer.Option(help="What to call the device")] = None,
+) -> None:
+    """Let the device of a public key take part."""
+    with tempfile.TemporaryDirectory() as home:
+        flower.write_connection(Path(home), server, ca)
+        command = ["supernode", "register", str(public_key), flower.CONNECTION]
+        _flwr(command + (["--name", name] if name else []), home)
+
+
+@app.command()
+def join(
+    data: Annotated[
+        Path | None, typer.Argument(help="The device's rows, as `sklsh train` reads them")
+    ] = None,
+    server: Server = "127.0.0.1:8000",
+    ca: Authority = None,
+    key: Annotated[Path | None, typer.Option(help="The device's private key")] = None,
+    insecure: Insecure = False,
+    cache_dir: Annotated[Path | None, typer.Option(help="What it keeps between rounds")] = None,
+    settings: Settings = None,
+) -> None:
+    """Become a SuperNode: a device, until stopped.
+
+    --set gives it settings of its own, which never leave it: n_tables=4, n_active=128 ...
+    """
+    _either(ca, insecure, "--ca")
+    config: dict = {}
+    if data is not None:
+        config["data"] = str(data.absolute())
+    if cache_dir is not None:
+        config["cache-dir"] = str(cache_dir.absolute())
+    if own := values_of(settings):
+        config["device-params"] = json.dumps(own)
+    _become(flower.supernode(server, config, ca, key))
+
+
+@app.command()
+def run(
+    output: Annotated[
+        Path, typer.Argument(help="Model folder on the SuperLink's machine", show_default=False)
+    ],
+    n_features: Annotated[int, typer.Option(help="Features of all devices' rows")],
+    n_labels: Annotated[int, typer.Option(help="Labels of all devices' rows")],
+    n_devices: Annotated[int, typer.Option(help="Wait for so many before the start")] = 2,
+    server: Server = "127.0.0.1:8000",
+    ca: Authority = None,
+    insecure: Insecure = False,
+    settings: Settings = None,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option(help="Kept after each round; a run goes on from there")
+    ] = None,
+    load_data: Annotated[
+        Path | None, typer.Option(help="Python file with load_data(context) for all devices")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that a question waits")] = 600.0,
+    app_dir: Annotated[
+        Path | None, typer.Option(help="Keep the Flower app here, to look at or change")
+    ] = None,
+) -> None:
+    """Train over the devices that have joined, and print the rounds.
+
+    --set takes parameters of FederatedLSHClassifier and its estimator: n_rounds=10,
+    "estimator__hidden_layer_sizes=(128,)" ...
+    """
+    _either(ca, insecure, "--ca")
+    params = values_of(settings)
+    if checkpoint_dir is not None:
+        params["checkpoint_dir"] = str(checkpoint_dir.absolute())
+    options = {
+        "output": str(output.absolute()), "n_features": n_features, "labels": n_labels,
+        "n_devices": n_devices, "timeout": timeout,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home, "app") if app_dir is None else app_dir
+        flower.write_app(folder, flower.server_code(params, options), load_data)
+        flower.write_connection(Path(home), server, ca)
+        _flwr(["run", str(folder), flower.CONNECTION, "--stream"], home)
+        status = _status(home)
+    if status != "finished:completed":
+        raise typer.Exit(1)
+
+
+def values_of(settings: list[str] | None) -> dict:
+    """``name=value`` texts as a dict, values as Python literals; words need no quotes."""
+    out = {}
+    for setting in settings or []:
+        name, equals, text = setting.partition("=")
+        if not equals or not name.isidentifier():
+            raise ValueError(f"--set must be name=value, got {setting!r}")
+        try:
+            out[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            out[name] = text
+    return out
+
+
+def _either(secured, insecure: bool, option: str) -> None:
+    if insecure == (secured is not None):
+        raise ValueError(f"one of {option} and --insecure must be given")
+
+
+def _become(command: list[str]) -> None:
+    # The process is Flower's from here on: whoever started it stops it by its own id.
+    os.execve(command[0], command, flower.environment())
+
+
+def _flwr(arguments: list[str], home: str, **options) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [flower.executable("flwr"), *arguments],
+        env={**flower.environment(), "FLWR_HOME": home}, **options,
+    )  # fmt: skip
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+    return done
+
+
+def _status(home: str) -> str:
+    """Of the latest run of the SuperLink."""
+    listed = _flwr(
+        ["list", flower.CONNECTION, "--format", "json"], home, capture_output=True, text=True
+    )
+    runs = json.loads(listed.stdout[listed.stdout.index("{") :])["runs"]
+    return runs[0]["status"]

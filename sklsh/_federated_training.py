@@ -1,0 +1,167 @@
+"""From an estimator's parameters to a trained federation, wherever its devices are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from sklsh._federated_checks import (
+    check_privacy,
+    device_settings,
+    make_caches,
+    make_devices,
+    own_params,
+    plan_of,
+    round_limits,
+)
+from sklsh._federated_tasks import Task
+from sklsh._threads import effective_n_threads
+from sklsh.federated.announcing import Announcement
+from sklsh.federated.checkpoint import Checkpoint, Progress
+from sklsh.federated.ledger import Ledger
+from sklsh.federated.privacy import epsilon_spent
+from sklsh.federated.rounds import count_labels, set_prototypes, take_census
+from sklsh.federated.training import run_rounds, start_server, summary
+from sklsh.federated.transports import JoblibTransport, Transport
+
+NOT_COMPARED = ("transport", "cache_dir", "checkpoint_dir", "callback", "n_jobs", "verbose")
+"""Parameters that may differ when a federation goes on: none changes what is computed."""
+
+
+def check_federation(federation) -> None:
+    """What parameters must be to each other."""
+    if federation.noise_multiplier > 0:
+        check_privacy(federation.clip_norm, federation.aggregation)
+        epsilon_spent(federation.noise_multiplier, federation.fraction, 1, federation.delta)
+
+
+def announcement_of(federation, task: Task) -> Announcement:
+    """What devices elsewhere must be told."""
+    params = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in task.params().items()
+        if name not in ("random_state", "n_jobs", "verbose")
+    }
+    try:
+        json.dumps(params)
+    except TypeError as error:
+        raise TypeError(
+            f"the estimator's parameters must be plain values to be sent to devices: {error}"
+        ) from error
+    return Announcement(
+        params, options_of(federation), task.n_features, task.n_labels, task.settings(1).activation,
+        federation.body_exchange, federation.payload, federation.local_optimizer,
+    )  # fmt: skip
+
+
+def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
+    """Where the federation is kept between rounds, if it is to be.
+
+    Parameters
+    ----------
+    arrays : iterable of ndarray
+        Data that must be the same when it goes on.
+    """
+    if federation.checkpoint_dir is None:
+        return None
+    params = {
+        name: repr(value)
+        for name, value in sorted(federation.get_params().items())
+        if name not in NOT_COMPARED and not isinstance(value, BaseEstimator)
+    }
+    check = 0
+    for array in arrays:
+        check = zlib.crc32(np.ascontiguousarray(array).data, check)
+    text = json.dumps([type(task).__name__, params, task.n_features, task.n_labels, check])
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()
+    return Checkpoint(Path(federation.checkpoint_dir), fingerprint)
+
+
+def local_devices(
+    federation, task: Task, X, Y, device_ids, places, seed: int, *, first: bool, anew: bool
+) -> tuple[JoblibTransport, dict]:
+    """A transport to devices on this machine, and their caches by id, emptied if `anew`."""
+    own = device_settings(
+        task.params(), own_params(federation.device_params, device_ids), places, task.n_labels,
+        options_of(federation),
+    )  # fmt: skip
+    found = make_caches(federation.cache_dir, device_ids, own)
+    caches = dict(zip(device_ids.tolist(), found, strict=True))
+    if anew:
+        for cache in caches.values():
+            cache.clear()
+    elif not first:
+        caches |= {d: c for d, c in federation.caches_.items() if d in caches}
+    devices = make_devices(
+        X, Y, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
+        list(caches.values()), seed + (0 if first else federation.n_rounds_),
+        body_exchange=federation.body_exchange, payload=federation.payload,
+        local_optimizer=federation.local_optimizer,
+    )  # fmt: skip
+    return JoblibTransport(devices, effective_n_threads(federation.n_jobs)), caches
+
+
+def options_of(federation) -> dict:
+    """Defaults of devices' options."""
+    return {
+        "include_labels": bool(federation.include_labels), "n_decoys": float(federation.n_decoys),
+    }  # fmt: skip
+
+
+def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
+    """Everything before the first round: the devices' sizes, a fresh model, its head start."""
+    ledger = Ledger()
+    census = _census(transport, ledger)
+    settings = task.settings(sum(c.n_samples for c in census.values()))
+    server = start_server(
+        census, task.n_features, task.n_labels, settings.hidden_layer_sizes,
+        settings.activation, _plan(federation, settings, census), seed, task.row_norm,
+    )  # fmt: skip
+    if task.counts_items:
+        count_labels(server, transport, ledger)
+    if federation.prototypes and not server.plan.private:
+        set_prototypes(server, transport, ledger, task.prototype_scale)
+    return Progress(server, census, ledger, [], np.random.default_rng([seed, 0]))
+
+
+def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
+    """From a trained federation, with the parameters and devices of now."""
+    ledger, history = federation.ledger_, list(federation.history_)
+    census = _census(transport, ledger)
+    settings = task.settings(sum(c.n_samples for c in census.values()))
+    server = federation.server_.resume(_plan(federation, settings, census))
+    return Progress(server, census, ledger, history, np.random.default_rng([seed, len(history)]))
+
+
+def run(federation, progress: Progress, transport: Transport, checkpoint: Checkpoint | None):
+    """The rounds that are left; `progress` moves along, and is saved after each."""
+    rounds = run_rounds(
+        progress.server, transport, progress.ledger, fraction=federation.fraction,
+        delta=federation.delta, rng=progress.rng,
+    )  # fmt: skip
+    for entry in rounds:
+        progress.history.append(entry)
+        if checkpoint is not None:
+            checkpoint.save(progress)
+        if federation.callback is not None:
+            federation.callback(progress.server.network, entry)
+        if federation.verbose:
+            print(summary(entry), flush=True)
+
+
+def _census(transport, ledger):
+    census = take_census(transport, ledger)
+    if not census:
+        raise ValueError("transport must reach at least one device, got no usable answer")
+    return census
+
+
+def _plan(federation, settings, census):
+    limits = round_limits(census, settings, federation.local_steps, federation.fraction)
+    return replace(plan_of(federation, settings), **limits)

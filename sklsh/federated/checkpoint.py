@@ -1,0 +1,202 @@
+"""A federation on disk: all that a server needs to go on after it was killed.
+
+One file, ``federation.npz``, written beside its place after each round and moved there: it is
+always that of some whole round. Arrays as arrays, the rest as JSON; nothing runs when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sklsh._files import replacing
+from sklsh.federated.ledger import Ledger
+from sklsh.federated.messages import Census
+from sklsh.federated.server import Plan, Server
+from sklsh.federated.server_optimizers import FedAdam
+from sklsh.network.model import WideNetwork
+from sklsh.network.optimizers import RowwiseAdagrad
+
+FILE = "federation.npz"
+FORMAT = 1
+
+
+@dataclass
+class Progress:
+    """A federation between two rounds.
+
+    Attributes
+    ----------
+    server : Server
+    census : dict of Census
+        By device, as taken before the first round.
+    ledger : Ledger
+    history : list of dict
+        A round each.
+    rng : numpy.random.Generator
+        Picks the devices of a round.
+    """
+
+    server: Server
+    census: dict[int, Census]
+    ledger: Ledger
+    history: list[dict]
+    rng: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The file of one federation in a folder.
+
+    Parameters
+    ----------
+    folder : path
+        Made when something is saved. One federation and one writer at a time.
+    fingerprint : str
+        Of everything that must be the same when the federation goes on.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / FILE
+
+    def save(self, progress: Progress) -> None:
+        """Write the federation in the place of the one before, whole or not at all.
+
+        O(size of the model): parameters, accumulators, and Adam's moments and the published
+        sketch where there are any.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A writer that was killed has left its half behind.
+        for half in self.folder.glob(f".{FILE}.*"):
+            half.unlink(missing_ok=True)
+        numbers, arrays = _packed(progress)
+        content = json.dumps({"format": FORMAT, "fingerprint": self.fingerprint, **numbers})
+        arrays["json"] = np.frombuffer(content.encode(), dtype=np.uint8)
+        with replacing(self.path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            # A machine that loses power must not keep the new name and lose what is in it.
+            os.fsync(file.fileno())
+
+    def load(self) -> Progress | None:
+        """The federation as last saved; None if none was.
+
+        Raises
+        ------
+        ValueError
+            The file is damaged, of a later format, or of another federation.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                if (entry := archive.testzip()) is not None:
+                    raise zipfile.BadZipFile(f"{entry} has another checksum")
+            with np.load(self.path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            numbers = json.loads(arrays.pop("json").tobytes())
+            version, fingerprint = numbers["format"], numbers["fingerprint"]
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(
+                f"the checkpoint {self.path} is damaged ({error}); without it training begins anew"
+            ) from error
+        if version != FORMAT:
+            raise ValueError(
+                f"the checkpoint {self.path} must be of format {FORMAT}, got {version}"
+            )
+        if fingerprint != self.fingerprint:
+            raise ValueError(
+                f"the checkpoint {self.path} is of another training: of other data, parameters "
+                "or devices; name another folder, or delete it to begin anew"
+            )
+        return _unpacked(numbers, arrays)
+
+
+def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
+    server = progress.server
+    network, optimizer, publisher = server.network, server.optimizer, server.publisher
+    arrays = {
+        **_numbered("body_weights", network.body_weights),
+        **_numbered("body_biases", network.body_biases),
+        "head_weights": network.head_weights,
+        "head_bias": network.head_bias,
+        **_numbered("state_body_weights", optimizer.body_weights),
+        **_numbered("state_body_biases", optimizer.body_biases),
+        "state_head_weights": optimizer.head_weights,
+        "state_head_bias": optimizer.head_bias,
+    }
+    optional = {
+        "seen_ids": network.seen_ids, "hidden_centre": server.hidden_centre,
+        "label_counts": server.label_counts, "sketch": publisher.values,
+        "sketch_bias": publisher.bias, "sketch_published": publisher.published,
+    }  # fmt: skip
+    arrays |= {name: array for name, array in optional.items() if array is not None}
+    if isinstance(server.mover, FedAdam):
+        for name, moments in server.mover.moments.items():
+            arrays |= _numbered(f"moments.{name}", moments)
+    numbers = {
+        "plan": asdict(server.plan),
+        "activation": network.activation,
+        "server": {
+            name: getattr(server, name) for name in ("seed", "round", "first_round", "n_counted")
+        },
+        "sketch_round": publisher.first_round,
+        "census": [asdict(census) for census in progress.census.values()],
+        "traffic": [[*key, count] for key, count in progress.ledger.traffic.items()],
+        "memory": [[*key, count] for key, count in progress.ledger.memory.items()],
+        "history": progress.history,
+        "rng": progress.rng.bit_generator.state,
+    }
+    return numbers, arrays
+
+
+def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
+    network = WideNetwork(
+        _listed(arrays, "body_weights"), _listed(arrays, "body_biases"),
+        arrays["head_weights"], arrays["head_bias"], numbers["activation"],
+        arrays.get("seen_ids"),
+    )  # fmt: skip
+    optimizer = RowwiseAdagrad(
+        _listed(arrays, "state_body_weights"), _listed(arrays, "state_body_biases"),
+        arrays["state_head_weights"], arrays["state_head_bias"],
+    )  # fmt: skip
+    server = Server(
+        network, optimizer, Plan(**numbers["plan"]), **numbers["server"],
+        hidden_centre=arrays.get("hidden_centre"), label_counts=arrays.get("label_counts"),
+    )  # fmt: skip
+    if isinstance(server.mover, FedAdam):
+        names = {key.split(".")[1] for key in arrays if key.startswith("moments.")}
+        for name in sorted(names):
+            first, second, count = _listed(arrays, f"moments.{name}")
+            server.mover.moments[name] = (first, second, count)
+    if "sketch" in arrays:
+        server.publisher.restore(
+            network.n_hidden, numbers["sketch_round"], arrays["sketch"], arrays["sketch_bias"],
+            arrays["sketch_published"],
+        )  # fmt: skip
+    ledger = Ledger()
+    ledger.traffic.update({tuple(key): count for *key, count in numbers["traffic"]})
+    ledger.memory.update({tuple(key): count for *key, count in numbers["memory"]})
+    census = {entry["device"]: Census(**entry) for entry in numbers["census"]}
+    rng = np.random.default_rng()
+    rng.bit_generator.state = numbers["rng"]
+    return Progress(server, census, ledger, numbers["history"], rng)
+
+
+def _numbered(prefix: str, arrays) -> dict[str, np.ndarray]:
+    return {f"{prefix}.{i}": array for i, array in enumerate(arrays)}
+
+
+def _listed(arrays: dict, prefix: str) -> list[np.ndarray]:
+    n = sum(key.rpartition(".")[0] == prefix for key in arrays)
+    return [arrays[f"{prefix}.{i}"] for i in range(n)]

@@ -1,0 +1,121 @@
+"""`FlowerTransport`: questions to devices that are Flower's SuperNodes, on any hosts."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from flwr.app import Message, MessageType
+from flwr.serverapp import Grid
+
+from sklsh.federated.announcing import Announcement
+from sklsh.federated.messages import Reply
+from sklsh.federated.transports.flower.codec import Undecodable, decode, encode
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two looks for replies: they double from the first to the longest."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """One answer, in seconds since the epoch: where the time of a round goes.
+
+    Attributes
+    ----------
+    question : str
+    device : int
+    asked, received : float
+        By the server's clock: before its message was encoded, after the reply was.
+    began, ended : float
+        By the device's clock: its own work between Flower's handing over the message and
+        taking the reply.
+    """
+
+    question: str
+    device: int
+    asked: float
+    began: float
+    ended: float
+    received: float
+
+
+class FlowerTransport:
+    """Devices are the nodes that a Flower grid reaches; a device's id is its node's.
+
+    Nodes are looked up anew for each round: who has joined is invited, who has gone is not.
+    Replies carry the id of the node that they came from, whatever they say themselves.
+
+    Parameters
+    ----------
+    grid : flwr.serverapp.Grid
+    announcement : Announcement
+        Sent with every question: nodes keep no state.
+    timeout : float
+        Seconds after which a question goes on without the replies that are not there.
+
+    Attributes
+    ----------
+    timeline : list of Exchanged
+    """
+
+    def __init__(self, grid: Grid, announcement: Announcement, timeout: float = 600.0):
+        self.grid = grid
+        self.announcement = announcement.to_dict()
+        self.timeout = timeout
+        self.timeline: list[Exchanged] = []
+
+    @property
+    def devices(self) -> list[int]:
+        return sorted(self.grid.get_node_ids())
+
+    def wait_for(self, n_devices: int, seconds: float) -> None:
+        """Return when there are so many devices.
+
+        Raises
+        ------
+        TimeoutError
+            There are not after `seconds`.
+        """
+        end = time.monotonic() + seconds
+        while (n_there := len(self.devices)) < n_devices:
+            if time.monotonic() > end:
+                raise TimeoutError(
+                    f"{n_devices} devices must have joined within {seconds:g} s, got {n_there}"
+                )
+            time.sleep(LONGEST_PAUSE)
+
+    def ask(self, question: str, messages: dict[int, tuple]) -> list:
+        """As `Transport.ask`. What cannot be read comes back as it is, for the server to count."""
+        asked, waiting = {}, {}
+        for device, parts in messages.items():
+            asked[device] = time.time()
+            message = Message(
+                encode(parts, question=question, announcement=self.announcement),
+                dst_node_id=device, message_type=f"{MessageType.QUERY}.ask", ttl=self.timeout,
+            )  # fmt: skip
+            # One at a time: at most one message's copy is held beside what the server has.
+            (key,) = self.grid.push_messages([message]) or (None,)
+            if key is not None:
+                waiting[key] = device
+        answers = []
+        end, pause = time.monotonic() + self.timeout, FIRST_PAUSE
+        while waiting and time.monotonic() < end:
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            for message in self.grid.pull_messages(list(waiting)):
+                device = waiting.pop(message.metadata.reply_to_message_id, None)
+                # An error is Flower's word for a device that is gone, or whose answer failed.
+                own = message.metadata.src_node_id == device
+                if own and not message.has_error():
+                    answers.append(self._read(message, question, device, asked[device]))
+                    pause = FIRST_PAUSE
+        return answers
+
+    def _read(self, message: Message, question: str, device: int, asked: float):
+        try:
+            (reply,), header = decode(message.content)
+            began, ended = float(header["began"]), float(header["ended"])
+        except (Undecodable, KeyError, TypeError, ValueError):
+            return message.content
+        self.timeline.append(Exchanged(question, device, asked, began, ended, time.time()))
+        return replace(reply, device=device) if isinstance(reply, Reply) else reply
