@@ -130,7 +130,8 @@ class LSHCandidates:
         """Be as when `snapshot` was taken, with the same neurons in play."""
         codes = snapshot["codes"]
         self._draw(network, int(snapshot["step"]))
-        self.map = InnerProductMap(**{f.name: snapshot[f.name][()] for f in fields(InnerProductMap)})
+        of_map = {f.name: snapshot[f.name][()] for f in fields(InnerProductMap)}
+        self.map = InnerProductMap(**of_map)
         present = np.ones(codes.shape[1], dtype=bool)
         self.tables = HashTables(codes, self._functions.code_bits, present, n_threads)
 
