@@ -246,8 +246,9 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         Notes
         -----
         Costs what the new rows cost, O(nnz * n_hidden + sum of squared row lengths), and
-        O(n_items * n_hidden) where items are new. The weight of the votes stays as `fit`
-        left it, or is 4.
+        O(n_items * n_hidden) for some of them, which are asked for hidden items before they
+        are learnt: how much popularity is discounted follows from their answers. The weight
+        of the votes stays as `fit` left it, or is 4.
         """
         first = not hasattr(self, "engine_")
         grows = (

@@ -211,6 +211,31 @@ class TestStream:
         late = stream.engine_.memory.ids[[7, 9]]
         assert ((late >= 0).sum(axis=1) == 4).all()
 
+    def test_streams_learn_how_much_to_discount_popularity(self):
+        rng = np.random.default_rng(0)
+
+        def part(popular):
+            """Rows that follow popularity alone, or tastes whose items are equally rare."""
+            rows = np.zeros((60, 60), dtype=np.float32)
+            for row in rows:
+                if popular:
+                    chances = 1 / np.arange(1, 61) ** 1.2
+                    row[rng.choice(60, 8, replace=False, p=chances / chances.sum())] = 1
+                else:
+                    row[:6] = rng.random(6) < 0.8
+                    row[6 + 9 * rng.integers(6) + rng.choice(9, 7, replace=False)] = 1
+            return rows
+
+        discounts = []
+        for popular in (True, False):
+            model = LSHRecommender(**SMALL)
+            model.partial_fit(part(popular))
+            assert not model.engine_.power_scores.any(), "nothing is known before the first part"
+            for _ in range(6):
+                model.partial_fit(part(popular))
+            discounts.append(sum(model.engine_.memory.powers))
+        assert discounts[0] < discounts[1]
+
     def test_part_without_interactions_teaches_nothing(self, board):
         model = LSHRecommender(**SMALL).fit(board[0])
         head = model.network_.head_weights.copy()

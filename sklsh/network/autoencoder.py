@@ -7,7 +7,7 @@ autoencoders for collaborative filtering", WWW 2018).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,10 @@ N_CENTRE = 4096
 MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
 
+N_JUDGES, DECAY = 64, 0.9
+"""Users of a stream's part that judge the powers before they are learnt, and how fast their
+verdict fades from part to part."""
+
 DEPTH = 20
 """The weight is the one with the best nDCG at so many items."""
 
@@ -73,6 +77,8 @@ class Autoencoder:
         Hash tables over the trained head, where recommendations are looked for.
     item_bonus : ndarray (n_items,), float32, or None
         Added to the items' scores.
+    power_scores : ndarray (len(POWERS),), float64
+        Sums of users' nDCG with each pair of powers.
     """
 
     learner: Learner
@@ -81,6 +87,7 @@ class Autoencoder:
     memory: ItemMemory | None = None
     index: LSHCandidates | None = None
     item_bonus: np.ndarray | None = None
+    power_scores: np.ndarray = field(default_factory=lambda: np.zeros(len(POWERS)))
 
     @classmethod
     def start(cls, n_items: int, settings: Settings, seed: int) -> Autoencoder:
@@ -155,27 +162,37 @@ class Autoencoder:
         self.memory.weight = DEFAULT_WEIGHT
         if not hidden.indices.size:
             return
-        for name, choices in (("powers", POWERS), ("weight", WEIGHTS)):
-            scores = []
-            for choice in choices:
-                setattr(self.memory, name, choice)
-                scores.append(self.ndcg(visible, hidden, n_threads))
-            setattr(self.memory, name, choices[int(np.argmax(scores))])
+        self._judge_powers(visible, hidden, n_threads)
+        scores = []
+        for self.memory.weight in WEIGHTS:
+            scores.append(self.ndcg(visible, hidden, n_threads))
+        self.memory.weight = WEIGHTS[int(np.argmax(scores))]
+
+    def _judge_powers(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
+        """Add these users' verdict to `power_scores` and take the best pair."""
+        memory, n_users = self.memory, np.count_nonzero(hidden.counts())
+        for choice, memory.powers in enumerate(POWERS):
+            self.power_scores[choice] += n_users * self.ndcg(visible, hidden, n_threads)
+        memory.powers = POWERS[int(np.argmax(self.power_scores))]
 
     def partial_fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1
     ) -> None:
         """One pass over new users. Costs what their rows cost, whatever came before."""
-        first_seen = self.counts == 0
-        self._count(R)
-        learner = self.learner
+        learner, first_seen = self.learner, self.counts == 0
+        # The caller's weights are of the items before, and tables of a head that moves on.
+        self.item_bonus = self.index = None
         if self.memory is not None:
             self.memory.weight = self.memory.weight or DEFAULT_WEIGHT
+            if self.n_users:
+                judges = R.take(np.arange(min(N_JUDGES, R.n_rows)))
+                self.power_scores *= DECAY
+                self._judge_powers(*leave_some_out(judges, HIDDEN_SHARE, learner.seed), n_threads)
+        self._count(R)
+        if self.memory is not None:
             self.memory.update(R, n_threads)
             fresh = np.flatnonzero(first_seen & (self.counts > 0)).astype(np.int32)
             smooth_items(learner.network, self.memory, fresh, n_threads)
-        # Tables over a head that has moved on would miss what it learns.
-        self.index = None
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
 
