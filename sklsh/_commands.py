@@ -341,6 +341,8 @@ def info(
             for name, shapes in metadata["shapes"].items()
             for i, shape in enumerate(shapes)
         ]
+        rows += [[name, f"{n:,} bytes"] for name, n in metadata["memory"].items()]
+        rows += [[name, table_stat(value)] for name, value in metadata["table_stats"].items()]
         rows += [[name, value] for name, value in metadata["params"].items()]
         table_of(f"Model in {path}", ["", ""], rows)
         return
@@ -348,6 +350,13 @@ def info(
     columns = [facts_of(X, Y) for X, Y in found.values()]
     rows = [[fact, *(column[fact] for column in columns)] for fact in columns[0]]
     table_of(f"Data in {path}", ["", *found], rows)
+
+
+def table_stat(value) -> str:
+    """A number, or the range of one that each table has."""
+    if not isinstance(value, list):
+        return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+    return f"{min(value):,.4g} to {max(value):,.4g}"
 
 
 def facts_of(X, Y) -> dict[str, str]:

@@ -1,34 +1,41 @@
 """A trained model to a folder and back.
 
-A folder holds `model.joblib`, uncompressed so that its arrays can be mapped into memory,
-`metadata.json`, which can be read without running anything, and, if the training labels were
-given, `label_counts.npy`.
-
-.. warning::
-   ``model.joblib`` is a pickle: **loading it can run any code that its maker put there**. Load
-   only folders from people and places that you trust.
+A folder holds `metadata.json` - what the model is, as text - and `arrays.bin`, its arrays one
+after the other, which can be mapped into memory. **Nothing in a folder is run when it is read**:
+it can make no objects but those of this package's own classes. Checksums tell damage of either
+file. They are no signature: who can write the folder can also make a model that answers
+nonsense, or whose arrays crash the process that asks it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import joblib
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._plain_state import KINDS, arrays_of, flatten, unflatten
 from sklsh._ranking import relevant_labels
 
 __all__ = ["save_model", "load_model", "read_metadata", "read_label_counts"]
 
 FORMAT = "sklsh model"
-FORMAT_VERSION = 1
-MODEL, METADATA, COUNTS = "model.joblib", "metadata.json", "label_counts.npy"
+FORMAT_VERSION = 2
+ARRAYS, METADATA = "arrays.bin", "metadata.json"
+OF_VERSION_1 = {"model.joblib", "label_counts.npy"}
+EVERY_KEY = {
+    "class", "versions", "params", "shapes", "table_stats", "memory", "model_bytes", "arrays",
+    "state",
+}  # fmt: skip
+ALIGNMENT = 64
+"""Each array begins at a multiple of this: kernels and BLAS read whole cache lines."""
 
 
 def save_model(model, folder, *, y_train=None) -> None:
@@ -40,6 +47,7 @@ def save_model(model, folder, *, y_train=None) -> None:
     Parameters
     ----------
     model : fitted estimator
+        One of this package's.
     folder : str or path-like
         Need not exist; its parent must.
     y_train : indicator (n_samples, n_labels) or label columns (n_samples,), default=None
@@ -49,7 +57,8 @@ def save_model(model, folder, *, y_train=None) -> None:
     Raises
     ------
     TypeError
-        `model` is no estimator.
+        `model` is no estimator, or holds an object that is no class of this package's: use
+        joblib or skops for pipelines.
     sklearn.exceptions.NotFittedError
         It is not fitted.
     FileExistsError
@@ -86,27 +95,31 @@ def save_model(model, folder, *, y_train=None) -> None:
         "versions": {name: _version(name) for name in ("sklsh", "scikit-learn", "numpy", "numba")},
         "params": {name: repr(value) for name, value in sorted(model.get_params().items())},
         "shapes": _shapes(model),
+        "table_stats": _table_stats(model),
     }
+    counts = None
+    if y_train is not None:
+        Y = relevant_labels(y_train, "y_train")
+        counts = np.bincount(Y.indices, minlength=Y.shape[1]).astype(np.int64)
+        metadata["n_train_samples"] = Y.shape[0]
+    # The counts come first, to be found without the rest.
+    trees, arrays = flatten(counts, model)
+    metadata["memory"] = _memory(trees[1]["state"], arrays)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
     try:
-        joblib.dump(model, temporary / MODEL)
-        if y_train is not None:
-            Y = relevant_labels(y_train, "y_train")
-            counts = np.bincount(Y.indices, minlength=Y.shape[1])
-            np.save(temporary / COUNTS, counts.astype(np.int64))
-            metadata["n_train_samples"] = Y.shape[0]
-        metadata["model_bytes"] = (temporary / MODEL).stat().st_size
-        (temporary / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+        table = _write_arrays(temporary / ARRAYS, arrays)
+        metadata["model_bytes"] = (temporary / ARRAYS).stat().st_size
+        metadata |= {"arrays": table, "state": trees}
+        metadata["checksum"] = _checksum(metadata)
+        (temporary / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
         temporary.chmod(0o755)
         _take_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def load_model(folder, mmap_mode="c"):
-    """Read a model that `save_model` has written.
-
-    **Loading runs code that the folder's maker chose: load only what you trust.**
+def load_model(folder, mmap_mode="c", *, verify=True):
+    """Read a model that `save_model` has written. Runs nothing of the folder's.
 
     Parameters
     ----------
@@ -116,6 +129,8 @@ def load_model(folder, mmap_mode="c"):
         and writing changes the process's own copy. "r": the same, and writing is an error;
         kernels are compiled once more for read-only arrays, some seconds at first use.
         None: arrays are read into memory, as it takes to go on training.
+    verify : bool, default=True
+        Compare the checksums of the arrays, which reads each of them once.
 
     Returns
     -------
@@ -126,86 +141,158 @@ def load_model(folder, mmap_mode="c"):
     FileNotFoundError
         No such folder, or a file of it is missing.
     ValueError
-        No model folder, one of a later format, or damaged; another `mmap_mode`.
+        No model folder, one of an earlier or later format, or damaged; files that lie
+        elsewhere; another `mmap_mode`.
     """
     if mmap_mode not in (None, "r", "c"):
         raise ValueError(f"mmap_mode must be None, 'r' or 'c', got {mmap_mode!r}")
     folder = Path(folder)
-    metadata = read_metadata(folder)
-    path = folder / MODEL
-    if not path.exists():
-        raise FileNotFoundError(f"{folder} is damaged: it has no {MODEL}")
-    if path.stat().st_size != metadata["model_bytes"]:
-        raise ValueError(
-            f"{folder} is damaged: {MODEL} must have {metadata['model_bytes']} bytes, "
-            f"got {path.stat().st_size}"
-        )
+    metadata = _read(folder)
+    every = range(len(metadata["arrays"]))
+    arrays = _read_arrays(folder, metadata, mmap_mode, every, verify)
     try:
-        model = joblib.load(path, mmap_mode=mmap_mode)
-    except Exception as error:  # a broken pickle may raise anything
+        _, model = unflatten(metadata["state"], arrays)
+    except ValueError as error:
         raise ValueError(
-            f"{folder} is damaged, or made by versions that do not fit "
-            f"({metadata['versions']}): {type(error).__name__}: {error}"
+            f"{folder} was made by versions that do not fit ({metadata['versions']}): {error}"
         ) from error
-    if _class_name(model) != metadata["class"]:
-        raise ValueError(
-            f"{folder} is damaged: {MODEL} must hold a {metadata['class']}, "
-            f"got a {_class_name(model)}"
-        )
+    if not isinstance(model, BaseEstimator):
+        raise ValueError(f"{folder} must hold an estimator, got a {type(model).__name__}")
     return model
 
 
 def read_metadata(folder) -> dict:
-    """What a model folder says of itself; runs nothing.
+    """What a model folder says of itself; reads no array and makes no object.
 
     Returns
     -------
     dict
         format, format_version, class, versions, params (as text), shapes (of weights and
-        biases), model_bytes, and n_train_samples if labels were given.
+        biases), table_stats, memory (bytes of arrays by attribute), model_bytes, and
+        n_train_samples if labels were given.
 
     Raises
     ------
     FileNotFoundError, ValueError
         As `load_model`.
     """
+    metadata = _read(Path(folder))
+    return {k: v for k, v in metadata.items() if k not in ("arrays", "state", "checksum")}
+
+
+def read_label_counts(folder) -> tuple[np.ndarray, int] | None:
+    """Training rows of each label and of all, or None if they were not kept."""
     folder = Path(folder)
+    metadata = _read(folder)
+    n_samples = metadata.get("n_train_samples")
+    if n_samples is None:
+        return None
+    return _read_arrays(folder, metadata, None, [0], True)[0], n_samples
+
+
+def _read(folder: Path) -> dict:
+    """Everything in the metadata, checked as text."""
     if not folder.exists():
         raise FileNotFoundError(f"{folder} does not exist")
     path = folder / METADATA
     if not path.is_file():
         raise ValueError(f"{folder} is no model folder: it has no {METADATA}")
+    _refuse_elsewhere(path)
     try:
         metadata = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder} is damaged: {METADATA} is no JSON ({error})") from error
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"{folder} is no model folder: its {METADATA} is not of an sklsh model")
-    found = metadata.get("format_version")
-    if isinstance(found, int) and found > FORMAT_VERSION:
+    found, versions = metadata.get("format_version"), metadata.get("versions")
+    if found != FORMAT_VERSION:
+        made_by = versions.get("sklsh") if isinstance(versions, dict) else None
+        todo = "save it again with this one"
+        if isinstance(found, int) and found > FORMAT_VERSION:
+            todo = "upgrade this one"
         raise ValueError(
-            f"{folder} is of format {found}, made by sklsh "
-            f"{metadata.get('versions', {}).get('sklsh')}; this sklsh reads up to format "
-            f"{FORMAT_VERSION}: upgrade it"
+            f"{folder} is of format {found}, made by sklsh {made_by}; this sklsh reads format "
+            f"{FORMAT_VERSION}: {todo}"
         )
-    missing = {"format_version", "class", "versions", "params", "shapes", "model_bytes"} - set(
-        metadata
-    )
+    if metadata.get("checksum") != _checksum(metadata):
+        raise ValueError(f"{folder} is damaged: {METADATA} has another checksum than it says")
+    missing = EVERY_KEY - set(metadata)
     if missing:
         raise ValueError(f"{folder} is damaged: {METADATA} lacks {sorted(missing)}")
     return metadata
 
 
-def read_label_counts(folder) -> tuple[np.ndarray, int] | None:
-    """Training rows of each label and of all, or None if they were not kept."""
-    n_samples = read_metadata(folder).get("n_train_samples")
-    path = Path(folder) / COUNTS
-    if n_samples is None:
-        return None
+def _checksum(metadata: dict) -> int:
+    """Of all but the checksum itself, whatever the white space."""
+    content = {key: value for key, value in metadata.items() if key != "checksum"}
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _write_arrays(path: Path, arrays: list[np.ndarray]) -> list:
+    """Write arrays; type, shape, order, offset and checksum of each."""
+    table = []
+    with path.open("wb") as file:
+        for array in arrays:
+            dtype = array.dtype.newbyteorder("<")
+            by_columns = array.flags.f_contiguous and not array.flags.c_contiguous
+            rows = np.ascontiguousarray(array.T if by_columns else array, dtype=dtype)
+            raw = rows.reshape(-1).view(np.uint8).data
+            file.write(b"\0" * (-file.tell() % ALIGNMENT))
+            order = "F" if by_columns else "C"
+            table.append([dtype.str, list(array.shape), order, file.tell(), zlib.crc32(raw)])
+            file.write(raw)
+    return table
+
+
+def _read_arrays(folder: Path, metadata: dict, mmap_mode, numbers, verify: bool) -> list:
+    """Some arrays of the table, mapped or read."""
+    path = folder / ARRAYS
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is damaged: it has no {ARRAYS}")
+    _refuse_elsewhere(path)
+    n_bytes = path.stat().st_size
+    if n_bytes != metadata["model_bytes"]:
+        raise ValueError(
+            f"{folder} is damaged: {ARRAYS} must have {metadata['model_bytes']} bytes, "
+            f"got {n_bytes}"
+        )
+    whole = None
+    if mmap_mode is not None and n_bytes:
+        whole = np.memmap(path, dtype=np.uint8, mode=mmap_mode)
+    arrays = []
+    for number in numbers:
+        dtype, shape, order, offset, checksum = _entry(folder, metadata["arrays"], number)
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if offset + size > n_bytes:
+            raise ValueError(f"{folder} is damaged: array {number} ends beyond {ARRAYS}")
+        if whole is None:
+            raw = np.fromfile(path, dtype=np.uint8, count=size, offset=offset)
+        else:
+            raw = whole[offset : offset + size]
+        if verify and zlib.crc32(raw.data) != checksum:
+            raise ValueError(f"{folder} is damaged: array {number} of {ARRAYS} has changed")
+        arrays.append(raw.view(dtype).reshape(shape, order=order))
+    return arrays
+
+
+def _entry(folder: Path, table: list, number: int) -> list:
+    """Type, shape, order, offset and checksum of an array, if they can be."""
+    entry = None
     try:
-        return np.load(path, allow_pickle=False), n_samples
-    except Exception as error:  # numpy parses the header as Python: it may raise anything
-        raise ValueError(f"{folder} is damaged: {COUNTS} cannot be read ({error})") from error
+        entry = table[number]
+        dtype, shape, order, offset, _ = entry
+        right = np.dtype(dtype).kind in KINDS and order in ("C", "F")
+        right = right and min([0, offset, *shape]) == 0
+    except (IndexError, TypeError, ValueError):
+        right = False
+    if not right:
+        raise ValueError(f"{folder} is damaged: array {number} must have plain bytes, got {entry}")
+    return entry
+
+
+def _refuse_elsewhere(path: Path) -> None:
+    if path.resolve().parent != path.parent.resolve():
+        raise ValueError(f"{path} must be a file of this folder, and leads to {path.resolve()}")
 
 
 def is_model_folder(folder) -> bool:
@@ -218,7 +305,7 @@ def _refuse_foreign(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; a model is written to a folder")
-    others = {path.name for path in folder.iterdir()} - {MODEL, METADATA, COUNTS}
+    others = {path.name for path in folder.iterdir()} - {ARRAYS, METADATA} - OF_VERSION_1
     if others:
         raise FileExistsError(
             f"{folder} holds other things than a model ({sorted(others)[0]!r}, for one) and "
@@ -259,3 +346,25 @@ def _shapes(model) -> dict[str, list]:
         for name in ("coefs_", "intercepts_")
         if isinstance(getattr(model, name, None), list)
     }
+
+
+def _table_stats(model) -> dict:
+    """Of the hash tables that a model answers with, if it does."""
+    stats = getattr(model, "table_stats_", {})
+    index = getattr(getattr(model, "engine_", None), "index", None)
+    tables = getattr(model, "tables_", None) if index is None else index.tables
+    if tables is not None:
+        stats = {**stats, **tables.stats()}
+    return {name: np.asarray(value).tolist() for name, value in stats.items()}
+
+
+def _memory(state: dict, arrays: list[np.ndarray]) -> dict[str, int]:
+    """Bytes of arrays by attribute and, where it is an object, by that one's attributes."""
+    found = {}
+    for name, part in state.items():
+        inner = part["state"] if isinstance(part, dict) and "state" in part else {"": part}
+        for inner_name, node in inner.items():
+            n_bytes = sum(arrays[number].nbytes for number in arrays_of(node))
+            if n_bytes:
+                found[f"{name}.{inner_name}".rstrip(".")] = n_bytes
+    return found

@@ -142,6 +142,7 @@ def test_info(run, data, model_dir):
     assert code == 0
     assert re.search(r"class +sklsh.SparseLSHMLPClassifier", out)
     assert re.search(r"coefs_\[0\] +300 x 32", out)
+    assert re.search(rf"learner_\.network +{4 * (300 * 32 + 32 + 60 * 32 + 60):,} bytes", out)
     code, out, _ = run("info", data)
     assert re.search(r"rows +500 +200", out)
     assert re.search(r"labels +60 +60", out)
@@ -149,6 +150,17 @@ def test_info(run, data, model_dir):
     X, Y = load_xc(data / "test.txt")
     assert re.search(rf"features a row +{X.nnz / 200:.1f}", out)
     assert re.search(rf"labels a row +{Y.nnz / 200:.2f}", out)
+
+
+def test_info_says_how_full_the_tables_are(run, tmp_path):
+    X, Y = make_extreme_classification(200, 50, 40, random_state=0)
+    model = SparseLSHMLPClassifier((8,), prediction="lsh", n_tables=5, max_iter=1, random_state=0)
+    save_model(model.fit(X, Y), tmp_path / "lsh")
+    _, out, _ = run("info", tmp_path / "lsh")
+    assert re.search(r"n_tables +5\s", out)
+    assert re.search(r"recall@1 +\d", out)
+    low, high = model.table_stats_["n_buckets"].min(), model.table_stats_["n_buckets"].max()
+    assert re.search(rf"n_buckets +{low} to {high}\s", out)
 
 
 def test_info_of_a_folder_with_one_set(run, data, tmp_path):

@@ -4,14 +4,21 @@ import json
 import os
 import pickle
 import shutil
+import zlib
+from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 
-from sklsh import SparseLSHMLPClassifier
+from sklsh import (
+    CompressedLSHHasher,
+    FederatedLSHClassifier,
+    LSHRecommender,
+    SparseLSHMLPClassifier,
+    persistence,
+)
 from sklsh.datasets import make_extreme_classification
 from sklsh.persistence import load_model, read_label_counts, read_metadata, save_model
 
@@ -56,7 +63,9 @@ def test_metadata(folder, problem):
     assert metadata["class"] == "sklsh.SparseLSHMLPClassifier"
     assert metadata["shapes"] == {"coefs_": [[200, 16], [16, 50]], "intercepts_": [[16], [50]]}
     assert metadata["params"]["max_iter"] == "2"
-    assert metadata["model_bytes"] == (folder / "model.joblib").stat().st_size
+    assert metadata["model_bytes"] == (folder / "arrays.bin").stat().st_size
+    assert metadata["memory"]["learner_.network"] == 4 * (200 * 16 + 16 + 16 * 50 + 50)
+    assert metadata["table_stats"] == {}
     counts, n_samples = read_label_counts(folder)
     assert n_samples == 300
     np.testing.assert_array_equal(counts, np.asarray(problem[1].sum(axis=0)).ravel())
@@ -70,10 +79,10 @@ def test_labels_need_not_be_kept(tmp_path, model):
 
 
 def test_a_model_takes_the_place_of_another(folder, problem):
-    other = DummyClassifier().fit(np.zeros((3, 2)), [0, 1, 1])
+    other = CompressedLSHHasher(random_state=0).fit(np.eye(4))
     mapped = load_model(folder)
     save_model(other, folder)
-    assert isinstance(load_model(folder), DummyClassifier)
+    assert isinstance(load_model(folder), CompressedLSHHasher)
     assert os.listdir(folder.parent) == ["model"]
     # Who has the old one mapped goes on with it.
     assert mapped.predict_topk(problem[0][:2], k=1)[0].shape == (2, 1)
@@ -82,11 +91,11 @@ def test_a_model_takes_the_place_of_another(folder, problem):
 def test_a_failed_write_leaves_what_was_there(folder, model, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def full_disk(value, path):
+    def full_disk(path, arrays):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(joblib, "dump", full_disk)
+    monkeypatch.setattr(persistence, "_write_arrays", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_model(model, folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
@@ -126,57 +135,231 @@ def test_save_refuses(tmp_path, model):
     assert sorted(os.listdir(tmp_path)) == ["file", "work"]
 
 
-def edit(folder, **changes):
+def edit(folder, change, *, honest=True):
+    """Change the metadata; with `honest`, let its checksum fit."""
     path = folder / "metadata.json"
-    metadata = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({key: v for key, v in metadata.items() if v is not None}))
+    metadata = json.loads(path.read_text())
+    change(metadata)
+    if honest:
+        metadata.pop("checksum")
+        metadata["checksum"] = zlib.crc32(json.dumps(metadata, sort_keys=True).encode())
+    path.write_text(json.dumps(metadata))
 
 
-def cut_model(folder):
-    path = folder / "model.joblib"
+def set_key(**changes):
+    return lambda folder: edit(folder, lambda metadata: metadata.update(changes))
+
+
+def cut_arrays(folder):
+    path = folder / "arrays.bin"
     path.write_bytes(path.read_bytes()[:-100])
 
 
-def overwrite_model(folder):
-    path = folder / "model.joblib"
-    path.write_bytes(b"\x80\x04" + b"x" * (path.stat().st_size - 2))
+def flip(folder, place=0.5, name="arrays.bin"):
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * len(content))] ^= 4
+    (folder / name).write_bytes(content)
 
 
-def other_object(folder):
-    joblib.dump([1, 2], folder / "model.joblib")
-    edit(folder, model_bytes=(folder / "model.joblib").stat().st_size)
+def state_of(change):
+    return lambda folder: edit(folder, lambda metadata: change(metadata["state"][1]))
 
 
-BROKEN = [
-    (shutil.rmtree, FileNotFoundError, "model does not exist"),
-    (lambda f: (f / "metadata.json").unlink(), ValueError, "no model folder: it has no metadata"),
-    (lambda f: (f / "metadata.json").write_text("{"), ValueError, "damaged: metadata.json is no"),
-    (lambda f: (f / "metadata.json").write_bytes(b"\xff"), ValueError, "is no JSON"),
-    (lambda f: (f / "metadata.json").write_text("[1]"), ValueError, "is not of an sklsh model"),
-    (lambda f: edit(f, format="other"), ValueError, "is not of an sklsh model"),
-    (lambda f: edit(f, format_version=2), ValueError, "of format 2, made by sklsh .*upgrade it"),
-    (lambda f: edit(f, model_bytes=None), ValueError, r"lacks \['model_bytes'\]"),
-    (lambda f: (f / "model.joblib").unlink(), FileNotFoundError, "has no model.joblib"),
-    (cut_model, ValueError, r"model.joblib must have \d+ bytes, got \d+"),
-    (overwrite_model, ValueError, "damaged, or made by versions that do not fit"),
-    (other_object, ValueError, "must hold a sklsh.SparseLSHMLPClassifier, got a builtins.list"),
-]
+def of_class(name):
+    return state_of(lambda model: model.update({"class": name}))
 
 
-@pytest.mark.parametrize(("damage", "error", "message"), BROKEN)
-def test_load_refuses(folder, damage, error, message):
+def array_entry(place, value):
+    def change(metadata):
+        metadata["arrays"][1][place] = value
+
+    return lambda folder: edit(folder, change)
+
+
+def link_elsewhere(name):
+    def link(folder):
+        (folder / name).rename(folder.parent / "secret")
+        (folder / name).symlink_to(folder.parent / "secret")
+
+    return link
+
+
+def older(folder):
+    (folder / "arrays.bin").rename(folder / "model.joblib")
+    edit(folder, lambda metadata: metadata.update(format_version=1), honest=False)
+
+
+BROKEN = {
+    "gone": (shutil.rmtree, FileNotFoundError, "model does not exist"),
+    "no text": (lambda f: (f / "metadata.json").unlink(), ValueError, "it has no metadata"),
+    "half a text": (lambda f: (f / "metadata.json").write_text("{"), ValueError, "is no JSON"),
+    "no text at all": (lambda f: (f / "metadata.json").write_bytes(b"\xff"), ValueError, "no JSON"),
+    "deep": (lambda f: (f / "metadata.json").write_text("[" * 10**5), ValueError, "is no JSON"),
+    "a list": (lambda f: (f / "metadata.json").write_text("[1]"), ValueError, "not of an sklsh mo"),
+    "foreign": (set_key(format="other"), ValueError, "is not of an sklsh model"),
+    "newer": (set_key(format_version=3), ValueError, "of format 3, made by sklsh .*upgrade this"),
+    "older": (older, ValueError, "of format 1, made by sklsh .*save it again with this one"),
+    "no version": (set_key(format_version=None, versions=0), ValueError, "of format None"),
+    "a key less": (
+        lambda f: edit(f, lambda m: m.pop("memory")), ValueError, r"lacks \['memory'\]"),
+    "a changed text": (
+        lambda f: edit(f, lambda m: m["params"].update(alpha="1"), honest=False), ValueError,
+        "damaged: metadata.json has another checksum"),
+    "no arrays": (lambda f: (f / "arrays.bin").unlink(), FileNotFoundError, "it has no arrays.bin"),
+    "cut": (cut_arrays, ValueError, r"arrays.bin must have \d+ bytes, got \d+"),
+    "a flipped bit": (flip, ValueError, r"damaged: array \d+ of arrays.bin has changed"),
+    "too long": (array_entry(1, [10**9]), ValueError, "array 1 ends beyond arrays.bin"),
+    "objects": (array_entry(0, "|O"), ValueError, "array 1 must have plain bytes, got .*O"),
+    "no dtype": (array_entry(0, "<q9"), ValueError, "array 1 must have plain bytes, got .*q9"),
+    "before the file": (array_entry(3, -64), ValueError, "array 1 must have plain bytes"),
+    "no entry": (lambda f: edit(f, lambda m: m.update(arrays=[3])), ValueError, "damaged"),
+    "another object": (
+        lambda f: edit(f, lambda m: m.update(state=[None, 3])), ValueError,
+        "must hold an estimator, got a int"),
+    "code": (of_class("os:system"), ValueError, "'os:system' is no class of sklsh"),
+    "a class within": (of_class("sklsh._files:Path"), ValueError, "is no class of sklsh"),
+    "a function": (of_class("sklsh.persistence:save_model"), ValueError, "is no class of sklsh"),
+    "no module": (of_class("sklsh.nowhere:A"), ValueError, "'sklsh.nowhere:A' needs what is not"),
+    "an unknown node": (
+        state_of(lambda model: model["state"].update(alpha={"eval": "1"})), ValueError, "KeyError"),
+    "a number too many": (
+        state_of(lambda model: model["state"].update(alpha={"array": 99})), ValueError, "IndexE"),
+    "text elsewhere": (link_elsewhere("metadata.json"), ValueError, "must be a file of this folde"),
+    "arrays elsewhere": (link_elsewhere("arrays.bin"), ValueError, "must be a file of this folder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mmap_mode", ["c", None])
+@pytest.mark.parametrize(("damage", "error", "message"), BROKEN.values(), ids=BROKEN)
+def test_load_refuses(folder, damage, error, message, mmap_mode):
     damage(folder)
     with pytest.raises(error, match=message) as caught:
-        load_model(folder)
+        load_model(folder, mmap_mode)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["arrays.bin", "metadata.json"])
+def test_a_flipped_bit_anywhere(folder, model, problem, name):
+    """Where it is not noticed it lies between two arrays, or is a white space."""
+    whole = (folder / name).read_bytes()
+    noticed = 0
+    for place in np.linspace(0, 0.999, 40):
+        flip(folder, place, name)
+        try:
+            again = load_model(folder)
+        except (ValueError, FileNotFoundError):
+            noticed += 1
+        else:
+            np.testing.assert_array_equal(again.predict(problem[0]), model.predict(problem[0]))
+        (folder / name).write_bytes(whole)
+    assert noticed > 30
+
+
+def test_checksums_may_be_left_out(folder):
+    flip(folder)
+    assert load_model(folder, verify=False).n_features_in_ == 200
 
 
 def test_load_refuses_arguments(folder):
     with pytest.raises(ValueError, match=r"mmap_mode must be None, 'r' or 'c', got 'r\+'"):
         load_model(folder, "r+")
-    path = folder / "label_counts.npy"
-    # Cut, or with a header that is no Python (numpy reads it as such).
-    for content in (b"no", path.read_bytes().replace(b"{", b"{[", 1)):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"label_counts.npy cannot be read"):
-            read_label_counts(folder)
+
+
+def test_label_counts_that_are_damaged(folder):
+    flip(folder, 0.0)
+    with pytest.raises(ValueError, match=r"array 0 of arrays\.bin has changed"):
+        read_label_counts(folder)
+
+
+# What else passes -------------------------------------------------------------------------
+
+
+def through_a_folder(model, folder, **options):
+    save_model(model, folder)
+    return load_model(folder, **options)
+
+
+@pytest.mark.parametrize("mmap_mode", ["c", None])
+def test_hasher(tmp_path, problem, mmap_mode):
+    X = problem[0]
+    for family in ("pghash", "pghash_d", "simhash", "dwta"):
+        model = CompressedLSHHasher(family, n_tables=4, hash_length=3, random_state=0).fit(X)
+        again = through_a_folder(model, tmp_path / "h", mmap_mode=mmap_mode)
+        assert (again.query(X[:9], 5) != model.query(X[:9], 5)).nnz == 0
+    stats = read_metadata(tmp_path / "h")["table_stats"]
+    assert stats["n_tables"] == 4
+    assert len(stats["n_buckets"]) == 4
+
+
+@pytest.mark.parametrize("names", [None, "text"])
+def test_recommender(tmp_path, problem, names):
+    users = problem[1]
+    model = LSHRecommender((8,), max_iter=1, prediction="lsh", hash_length=3, random_state=0)
+    model.fit(users, item_ids=names and [f"item {i}" for i in range(50)])
+    again = through_a_folder(model, tmp_path / "r", mmap_mode="c")
+    for one in (model, again):
+        one.partial_fit(users[:50])
+    for got, want in zip(*(m.recommend(np.arange(9), users[:9], N=4) for m in (again, model))):
+        np.testing.assert_array_equal(got, want)
+    assert read_metadata(tmp_path / "r")["table_stats"]["n_present"] == 50
+
+
+def test_federation(tmp_path, problem):
+    estimator = SparseLSHMLPClassifier((8,))
+    model = FederatedLSHClassifier(estimator, n_rounds=2, random_state=0)
+    model.fit(*problem, groups=np.arange(300) % 3)
+    again = through_a_folder(model, tmp_path / "f")
+    assert again.history_ == model.history_
+    assert again.ledger_.traffic == model.ledger_.traffic
+    for one in (model, again):
+        one.partial_fit(*problem, groups=np.arange(300) % 3)
+    np.testing.assert_array_equal(
+        again.predict_topk(problem[0])[1], model.predict_topk(problem[0])[1]
+    )
+    # What was one array is one again.
+    assert again.server_.network.head_weights is again.estimator_.network_.head_weights
+
+
+@pytest.mark.parametrize("classes", [
+    np.array(["a", "bc"]), np.array(["a", "bc"], dtype=object), np.array([True, False]),
+    np.array([2**40, -3]), np.array([0.0, 2.0]),
+])  # fmt: skip
+def test_classes_and_parameters_of_any_kind(tmp_path, problem, classes):
+    y = classes[np.arange(300) % 2]
+    model = SparseLSHMLPClassifier(
+        (8,), max_iter=1, random_state=np.random.RandomState(3), alpha=np.float32(1e-3),
+        checkpoint_dir=tmp_path / "fit",
+    ).fit(problem[0], y)  # fmt: skip
+    again = through_a_folder(model, tmp_path / "m")
+    np.testing.assert_array_equal(again.predict(problem[0]), model.predict(problem[0]))
+    assert again.classes_.dtype == model.classes_.dtype
+    assert again.checkpoint_dir == tmp_path / "fit"
+    assert again.random_state.randint(10**6) == model.random_state.randint(10**6)
+    assert type(again.alpha) is np.float32
+
+
+def test_columns_first_stays_so(tmp_path, model):
+    changed = pickle.loads(pickle.dumps(model))
+    changed.network_.body_weights[0] = np.asfortranarray(changed.coefs_[0])
+    changed.empty_ = np.empty((0, 3))
+    again = through_a_folder(changed, tmp_path / "m")
+    assert again.coefs_[0].flags.f_contiguous
+    np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+    assert again.empty_.shape == (0, 3)
+
+
+def test_save_refuses_what_is_not_ours(tmp_path, model):
+    other = pickle.loads(pickle.dumps(model))
+    for value, message in (
+        (DummyClassifier(), r"model.alpha must be of sklsh's own classes.*a sklearn.dummy.Dummy"),
+        (print, "model.alpha must be of sklsh's own classes.*builtin"),
+        ({1, 2}, "model.alpha must be of sklsh's own.*set"),
+        ([np.zeros(2, dtype="i4,f4")], r"model.alpha\[0\] must be of numbers or text"),
+        ({"a": Path}, r"model.alpha\['a'\] must be"),
+    ):
+        other.alpha = value
+        with pytest.raises(TypeError, match=message):
+            save_model(other, tmp_path / "m")
+    with pytest.raises(TypeError, match="own classes"):
+        save_model(DummyClassifier().fit(np.zeros((3, 2)), [0, 1, 1]), tmp_path / "m")
+    assert os.listdir(tmp_path) == []
