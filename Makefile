@@ -4,8 +4,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench bench-classifier bench-federated \
-	bench-recommender doc clean
+.PHONY: help demo test test-all coverage lint bench bench-quick bench-classifier \
+	bench-federated bench-recommender doc clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,10 @@ help:
 	@echo "make test      tests and doctests, without those marked slow"
 	@echo "make test-all  all tests and doctests"
 	@echo "make lint      ruff, mypy, codespell"
-	@echo "make bench     every benchmark, one after the other (long)"
+	@echo "make coverage  lines that the tests run, kernels without compilation"
+	@echo "make bench     every comparison and a table of asked and measured (hours);"
+	@echo "               ARGS=\"--data FOLDER\" for the public data sets"
+	@echo "make bench-quick        the same questions asked of bundled data, in minutes"
 	@echo "make bench-classifier   the classifier beside libpecos, omikuji, napkinXC and torch"
 	@echo "make doc       documentation, to doc/_build/html"
 
@@ -56,9 +59,6 @@ test-all: $(VENV)/.with-test
 lint: $(VENV)/.with-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
 
-bench: $(VENV)/.with-bench
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
-
 # The peers hold numpy and scipy back: they get an environment of their own. ARGS as in the
 # script's first lines, such as ARGS="--data FOLDER --sets a,b --synthetic".
 PEERS := .venv-peers
@@ -66,6 +66,15 @@ $(PEERS)/.made: $(VENV)/.made pyproject.toml
 	$(BIN)/python -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --editable ".[bench,peers]"
 	@touch $@
+
+bench: $(PEERS)/.made
+	$(PEERS)/bin/python benchmarks/run_all.py $(ARGS)
+
+# Peers are left out where `make bench` has not installed them.
+bench-quick: $(VENV)/.with-bench
+	python=$(BIN)/python; \
+	if [ -e $(PEERS)/.made ]; then python=$(PEERS)/bin/python; fi; \
+	$$python benchmarks/run_all.py --quick $(ARGS)
 
 bench-classifier bench-recommender: bench-%: $(PEERS)/.made
 	$(PEERS)/bin/python benchmarks/bench_$*.py $(ARGS)

@@ -1,0 +1,221 @@
+"""What was asked of the package, and where the benchmarks' JSON files say what was measured.
+
+A claim that no file has a figure for is listed as not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One line of the table.
+
+    Attributes
+    ----------
+    about, asked : str
+    file : str
+        Of the figures.
+    measure : callable
+        Content of the file to (text, whether it was met); KeyError, IndexError or
+        StatisticsError where it has no such figure.
+    """
+
+    about: str
+    asked: str
+    file: str
+    measure: Callable[[object], tuple[str, bool]]
+
+
+def runs(of: list, system: str, name: str, key: str) -> float:
+    """Median of a figure over a system's runs on a set."""
+    return statistics.median(r[key] for r in of if (r["system"], r["set"]) == (system, name))
+
+
+def better_than(peer: str, name: str, key: str):
+    def measure(of):
+        ours, theirs = runs(of, "sklsh", name, key), runs(of, peer, name, key)
+        return f"{ours:.4f} against {theirs:.4f}", ours >= theirs
+
+    return measure
+
+
+def in_time_of(peer: str, name: str, factor: float):
+    def measure(of):
+        ratio = runs(of, "sklsh", name, "train_s") / runs(of, peer, name, "train_s")
+        return f"{ratio:.2f} x", ratio <= factor
+
+    return measure
+
+
+def at_least(name: str, value: float):
+    def measure(of):
+        found = runs(of, "sklsh", name, "P@1")
+        return f"{found:.4f}", found >= value
+
+    return measure
+
+
+def throughput(peer: str, factor: float):
+    def measure(of):
+        ratio = of["throughput"]["sklsh random"] / of["throughput"][peer]
+        return f"{ratio:.1f} x", ratio >= factor
+
+    return measure
+
+
+def growth(of):
+    names = {n.split()[0] for n in of["scaling"]}
+    ratios = {
+        n: of["scaling"][f"{n} 670091"] / of["scaling"][f"{n} 10000"]
+        for n in sorted(names)
+        if f"{n} 670091" in of["scaling"]
+    }
+    return ", ".join(f"{r:.2f} x {n}" for n, r in ratios.items()), max(ratios.values()) <= 1.5
+
+
+def no_decline(of):
+    drops = {name: max(p.values()) - p["3 x"] for name, p in of["decline"].items()}
+    text = ", ".join(f"{100 * drop:.2f} {name}" for name, drop in drops.items())
+    return text, max(drops.values()) <= 0.005
+
+
+def model_figure(key: str, limit: float, digits: int = 2):
+    def measure(of):
+        found = [m[key] for m in of["model"].values()]
+        return f"{min(found):.{digits}f} to {max(found):.{digits}f}", min(found) <= limit
+
+    return measure
+
+
+def federated_quality(points: float):
+    def measure(of):
+        of = of["result"]
+        gap = 100 * (of["central"] - max(of["methods"]["default"]["precision_by_round"]))
+        return f"{gap:.2f} points below", gap <= points
+
+    return measure
+
+
+def federated_bytes(share: float):
+    def measure(of):
+        methods = of["result"]["methods"]
+        ours, dense = (
+            sum(methods[name]["by_kind"].get(kind, 0) for kind in ("head", "sketch", "select"))
+            for name in ("default", "dense FedAvg")
+        )
+        return f"{100 * ours / dense:.1f} %", ours <= share * dense
+
+    return measure
+
+
+def recall(system: str, name: str, limit: float | str):
+    def measure(of):
+        best: dict[str, float] = {}
+        for run in of:
+            if run["set"] == name and "recall@20" in run:
+                best[run["system"]] = run["recall@20"]
+        found = best.pop(system)
+        if isinstance(limit, str):
+            theirs = {s: r for s, r in best.items() if s.startswith(limit) or s == "user-kNN"}
+            peer = max(theirs, key=theirs.__getitem__)
+            return f"{found:.4f} against {theirs[peer]:.4f} ({peer})", found > theirs[peer]
+        return f"{found:.4f}", found >= limit
+
+    return measure
+
+
+def share_of(system: str, other: str, name: str, share: float):
+    def measure(of):
+        found = {r["system"]: r["recall@20"] for r in of if r["set"] == name and "recall@20" in r}
+        ratio = found[system] / found[other]
+        return f"{100 * ratio:.1f} %", ratio >= share
+
+    return measure
+
+
+def federated_recommender(of):
+    of = of["result"]
+    ratio = of["federated"] / of["central, network alone"]
+    return f"{100 * ratio:.1f} %", ratio >= 0.9
+
+
+SETS = ("wordnet-related", "citeulike-t-xmc", "mulan-delicious")
+AMAZON = "amazon-shaped"
+
+CLAIMS = [
+    *(
+        Claim(f"P@1 on {name}, beside libpecos", "at least its", "classifier.json",
+              better_than("libpecos", name, "P@1"))
+        for name in (*SETS, "bundled")
+    ),
+    *(
+        Claim(f"training on {name}, beside libpecos", "<= 1.0 x its time", "classifier.json",
+              in_time_of("libpecos", name, 1.0))
+        for name in (*SETS, "bundled")
+    ),
+    Claim("P@1 at Amazon-670K's shape", ">= .84", "classifier.json", at_least(AMAZON, 0.84)),
+    Claim("training there, beside libpecos", "<= 0.5 x its time", "classifier.json",
+          in_time_of("libpecos", AMAZON, 0.5)),
+    Claim("rows a second at 670,091 labels, beside PyTorch's sampled softmax", ">= 10 x",
+          "engine.json", throughput("torch sampled", 10)),
+    Claim("the same beside PyTorch's dense softmax", ">= 200 x", "engine.json",
+          throughput("torch dense", 200)),
+    Claim("seconds a row, from 10,000 to 670,091 labels", "<= 1.5 x", "engine.json", growth),
+    Claim("saved model to its parameters", "<= 1.1 x", "engine.json",
+          model_figure("disk_to_size", 1.1)),
+    Claim("seconds to map it", "< 1", "engine.json", model_figure("load_s", 1.0)),
+    Claim("prediction in batch, ms a row", "<= 0.4", "engine.json",
+          model_figure("batch_ms_a_row", 0.4)),
+    Claim("points of P@1 below the peak after 3 x the default epochs", "<= 0.5", "engine.json",
+          no_decline),
+    Claim("hashing 670,091 x 128 (c = 8, k = 8, L = 50), beside plain numpy", ">= 8 x",
+          "hashing.json", lambda of: (f"{of['times_numpy']:.1f} x", of["times_numpy"] >= 8)),
+    Claim("the same, seconds", "<= 0.6", "hashing.json",
+          lambda of: (f"{of['seconds']['total']:.3f}", of["seconds"]["total"] <= 0.6)),
+    *(
+        Claim(f"its extra memory, {mode}", "<= what is kept", "hashing.json",
+              lambda of, mode=mode: (
+                  f"{of['bytes'][mode]['peak_extra'] / 1e6:.1f} of "
+                  f"{of['bytes'][mode]['allowed'] / 1e6:.1f} MB",
+                  of["bytes"][mode]["peak_extra"] <= of["bytes"][mode]["allowed"]))
+        for mode in ("tables", "serial")
+    ),
+    Claim("8 devices, bundled set, beside the central estimator", "within 0.5 points",
+          "federated-methods-wordnet-subset-8.json", federated_quality(0.5)),
+    Claim("32 devices, wordnet-related, the same", "within 0.5 points",
+          "federated-methods-wordnet-related-32.json", federated_quality(0.5)),
+    Claim("bytes of the head there, beside dense FedAvg, all rounds", "<= 10 %",
+          "federated-methods-wordnet-related-32.json", federated_bytes(0.1)),
+    Claim("the same with 8 devices on citeulike-t-xmc", "<= 20 %",
+          "federated-methods-citeulike-t-xmc-8.json", federated_bytes(0.2)),
+    Claim("Recall@20 of a federated recommender, gowalla, 100 groups", ">= 90 % of the central one",
+          "federated-recommender-gowalla-100.json", federated_recommender),
+    Claim("Recall@20 on gowalla", ">= .170", "recommender.json",
+          recall("LSHRecommender", "gowalla", 0.170)),
+    Claim("Recall@20 on amazon-beauty, beside implicit and user-kNN", "above the best",
+          "recommender.json", recall("LSHRecommender", "amazon-beauty", "implicit")),
+    Claim("Recall@20 of a stream of 20 chunks, gowalla", ">= 95 % of fit", "recommender.json",
+          share_of("stream of 20", "LSHRecommender", "gowalla", 0.95)),
+    Claim("Recall@20 by hash tables, gowalla", ">= 98 % of exact", "recommender.json",
+          share_of("by hash tables", "LSHRecommender", "gowalla", 0.98)),
+]  # fmt: skip
+
+
+def table(results: Path, claims=CLAIMS) -> list[tuple[str, str, str, str]]:
+    """(about, asked, measured, verdict) of each claim, from the files in `results`."""
+    rows = []
+    for claim in claims:
+        path = results / claim.file
+        try:
+            measured, met = claim.measure(json.loads(path.read_text()))
+            verdict = "met" if met else "missed"
+        except (FileNotFoundError, KeyError, IndexError, ValueError):
+            measured, verdict = "", "not measured"
+        rows.append((claim.about, claim.asked, measured, verdict))
+    return rows
