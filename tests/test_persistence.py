@@ -224,7 +224,7 @@ BROKEN = {
         state_of(lambda model: model["state"].update(alpha={"eval": "1"})), ValueError, "KeyError"),
     "a number too many": (
         state_of(lambda model: model["state"].update(alpha={"array": 99})), ValueError, "IndexE"),
-    "text elsewhere": (link_elsewhere("metadata.json"), ValueError, "must be a file of this folde"),
+    "text elsewhere": (link_elsewhere("metadata.json"), ValueError, "must be a file of this fo"),
     "arrays elsewhere": (link_elsewhere("arrays.bin"), ValueError, "must be a file of this folder"),
 }  # fmt: skip
 
