@@ -18,7 +18,7 @@ PYTHON ?=
 help:
 	@echo "make demo      train on the bundled WordNet subset and print how good it is"
 	@echo "make test      tests and doctests, without those marked slow"
-	@echo "make test-all  all tests and doctests"
+	@echo "make test-all  all tests and doctests, those with Flower and Dask too"
 	@echo "make lint      ruff, mypy, codespell"
 	@echo "make coverage  lines that the tests run, kernels without compilation"
 	@echo "make bench     every comparison and a table of asked and measured (hours);"
@@ -53,7 +53,7 @@ demo: $(VENV)/.with-cli
 test: $(VENV)/.with-test
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/.with-test
+test-all: $(VENV)/.with-test-all
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.with-lint

@@ -24,18 +24,22 @@ class Exchanged:
     ----------
     question : str
     device : int
-    asked, received : float
-        By the server's clock: before its message was encoded, after the reply was.
+    asked, encoded, arrived, received : float
+        By the server's clock: before and after its message was encoded, before and after the
+        reply was decoded. What lies between the second and the third is Flower's and the
+        device's.
     began, ended : float
-        By the device's clock: its own work between Flower's handing over the message and
-        taking the reply.
+        By the device's clock: between Flower's handing over the message and its taking the
+        reply.
     """
 
     question: str
     device: int
     asked: float
+    encoded: float
     began: float
     ended: float
+    arrived: float
     received: float
 
 
@@ -86,13 +90,15 @@ class FlowerTransport:
 
     def ask(self, question: str, messages: dict[int, tuple]) -> list:
         """As `Transport.ask`. What cannot be read comes back as it is, for the server to count."""
-        asked, waiting = {}, {}
+        sent: dict[int, tuple[float, float]] = {}
+        waiting: dict[str, int] = {}
         for device, parts in messages.items():
-            asked[device] = time.time()
+            asked = time.time()
             message = Message(
                 encode(parts, question=question, announcement=self.announcement),
                 dst_node_id=device, message_type=f"{MessageType.QUERY}.ask", ttl=self.timeout,
             )  # fmt: skip
+            sent[device] = asked, time.time()
             # One at a time: at most one message's copy is held beside what the server has.
             (key,) = self.grid.push_messages([message]) or (None,)
             if key is not None:
@@ -107,15 +113,17 @@ class FlowerTransport:
                 # An error is Flower's word for a device that is gone, or whose answer failed.
                 own = message.metadata.src_node_id == device
                 if own and not message.has_error():
-                    answers.append(self._read(message, question, device, asked[device]))
+                    answers.append(self._read(message, question, device, sent[device]))
                     pause = FIRST_PAUSE
         return answers
 
-    def _read(self, message: Message, question: str, device: int, asked: float):
+    def _read(self, message: Message, question: str, device: int, sent: tuple[float, float]):
+        arrived = time.time()
         try:
             (reply,), header = decode(message.content)
             began, ended = float(header["began"]), float(header["ended"])
         except (Undecodable, KeyError, TypeError, ValueError):
             return message.content
-        self.timeline.append(Exchanged(question, device, asked, began, ended, time.time()))
+        times = (*sent, began, ended, arrived, time.time())
+        self.timeline.append(Exchanged(question, device, *times))
         return replace(reply, device=device) if isinstance(reply, Reply) else reply

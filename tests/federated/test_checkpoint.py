@@ -1,0 +1,177 @@
+"""A federation that is killed goes on with the next round, as if nothing had happened."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh.datasets import make_extreme_classification, split_devices
+from sklsh.federated.checkpoint import FILE, Checkpoint
+
+MODEL = FederatedLSHClassifier(
+    SparseLSHMLPClassifier((12,), sampler="lsh", n_active=20), n_rounds=4, random_state=0
+)
+
+
+def rows():
+    X, Y = make_extreme_classification(n_samples=200, n_features=80, n_labels=60, random_state=0)
+    return X, Y, split_devices(Y, 3, random_state=0)
+
+
+def fit(model):
+    X, Y, groups = rows()
+    return model.fit(X, Y, groups=groups)
+
+
+class Stopped(Exception):
+    """In the place of a crash, where the process must live to tell."""
+
+
+def stop_after(n_rounds):
+    def callback(network, entry):
+        if entry["round"] + 1 == n_rounds:
+            raise Stopped
+
+    return callback
+
+
+def same(one, other):
+    for mine, theirs in zip(one.estimator_.coefs_, other.estimator_.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    timeless = [[{**e, "seconds": 0} for e in model.history_] for model in (one, other)]
+    assert timeless[0] == timeless[1]
+    assert dict(one.ledger_.traffic) == dict(other.ledger_.traffic)
+    assert one.ledger_.memory == other.ledger_.memory
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"server_optimizer": "adam", "fraction": 0.7},
+        {"sketch_rounds": 4, "sketch_tolerance": 0.3, "local_optimizer": "kept"},
+        {"body_exchange": "local", "aggregation": "median"},
+    ],
+    ids=["default", "adam", "caches", "local"],
+)
+@pytest.mark.parametrize("n_done", [1, 3])
+def test_goes_on_as_if_it_had_not_stopped(tmp_path, params, n_done):
+    model = clone(MODEL).set_params(**params)
+    whole = fit(clone(model).set_params(cache_dir=tmp_path / "other"))
+    kept = clone(model).set_params(checkpoint_dir=tmp_path, cache_dir=tmp_path / "caches")
+    with pytest.raises(Stopped):
+        fit(clone(kept).set_params(callback=stop_after(n_done)))
+    seen = []
+    kept.set_params(callback=lambda network, entry: seen.append(entry["round"]))
+    same(fit(kept), whole)
+    assert seen == list(range(n_done, 4))
+
+
+def test_without_a_seed_it_goes_on_with_the_one_drawn(tmp_path):
+    model = clone(MODEL).set_params(random_state=None, checkpoint_dir=tmp_path)
+    with pytest.raises(Stopped):
+        fit(clone(model).set_params(callback=stop_after(2)))
+    seed = Checkpoint.load(checkpoint_at(tmp_path)).server.seed
+    assert fit(model).server_.seed == seed
+    assert len(model.history_) == 4
+
+
+def checkpoint_at(folder):
+    """The checkpoint of a folder, with the fingerprint that it has."""
+    import json
+
+    with np.load(folder / FILE) as file:
+        return Checkpoint(folder, json.loads(file["json"].tobytes())["fingerprint"])
+
+
+CHILD = """
+import os, signal, sys
+import numpy as np
+from sklsh.federated.checkpoint import Checkpoint
+from tests.federated.test_checkpoint import MODEL, clone, fit
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+save, write, point = Checkpoint.save, np.savez, sys.argv[2]
+n_saved = 0
+
+def half(file, **arrays):
+    first = dict(list(arrays.items())[:3])
+    write(file, **first)
+    file.flush()
+    die()
+
+def saving(self, progress):
+    global n_saved
+    n_saved += 1
+    if n_saved == 4 and point == "before":
+        die()
+    if n_saved == 4 and point == "during":
+        np.savez = half
+    save(self, progress)
+    if n_saved == 4 and point == "after":
+        die()
+
+Checkpoint.save = saving
+fit(clone(MODEL).set_params(checkpoint_dir=sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("point", "n_kept"), [("before", 2), ("during", 2), ("after", 3)])
+def test_kill_loses_the_round_under_way_at_most(tmp_path, point, n_kept):
+    """Killed when the third round was aggregated: before, in and after its checkpoint."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, str(tmp_path), point], capture_output=True, timeout=120
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    found = checkpoint_at(tmp_path).load()
+    assert (found.server.round, len(found.history)) == (n_kept, n_kept)
+    same(fit(clone(MODEL).set_params(checkpoint_dir=tmp_path)), fit(clone(MODEL)))
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_what_is_finished_stays(tmp_path):
+    model = fit(clone(MODEL).set_params(checkpoint_dir=tmp_path))
+    same(fit(clone(model).set_params(callback=stop_after(4))), model)
+
+
+def test_another_training_is_refused(tmp_path):
+    fit(clone(MODEL).set_params(checkpoint_dir=tmp_path, n_rounds=1))
+    for other in ({"n_rounds": 2}, {"estimator__n_active": 21}):
+        model = clone(MODEL).set_params(**{"checkpoint_dir": tmp_path, "n_rounds": 1, **other})
+        with pytest.raises(ValueError, match="is of another training"):
+            fit(model)
+    X, Y, groups = rows()
+    model = clone(MODEL).set_params(checkpoint_dir=tmp_path, n_rounds=1)
+    with pytest.raises(ValueError, match="is of another training"):
+        model.fit(2 * X, Y, groups=groups)
+    with pytest.raises(ValueError, match="is of another training"):
+        model.fit(X, Y, groups=np.roll(groups, 1))
+    # Nothing that is computed hangs on these.
+    fit(model.set_params(n_jobs=2, verbose=True))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text"])
+def test_a_damaged_file_is_refused(tmp_path, damage):
+    fit(clone(MODEL).set_params(checkpoint_dir=tmp_path, n_rounds=1))
+    path = tmp_path / FILE
+    data = bytearray(path.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 3] ^= 0xFF
+    path.write_bytes({"cut": data[:-100], "flipped": data, "text": b"hello"}[damage])
+    with pytest.raises(ValueError, match="is damaged"):
+        fit(clone(MODEL).set_params(checkpoint_dir=tmp_path, n_rounds=1))
+
+
+def test_partial_fit_leaves_the_checkpoint_alone(tmp_path):
+    model = fit(clone(MODEL).set_params(checkpoint_dir=tmp_path, n_rounds=1))
+    before = (tmp_path / FILE).read_bytes()
+    X, Y, groups = rows()
+    model.partial_fit(X, Y, groups=groups)
+    assert model.n_rounds_ == 2
+    assert (tmp_path / FILE).read_bytes() == before
