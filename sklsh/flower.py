@@ -56,7 +56,7 @@ def server_app(
     timeout : float
         Seconds that a question waits for answers.
     join_timeout : float
-        Seconds that the start waits for devices.
+        Seconds that the start waits for devices, and a round for one if all have gone.
 
     Returns
     -------
@@ -90,8 +90,8 @@ def run_federation(
     output.parent.mkdir(parents=True, exist_ok=True)
     task = new_task(federation.estimator)
     task.expect(n_features, labels)
-    transport = FlowerTransport(grid, announcement_of(federation, task), timeout)
-    transport.wait_for(n_devices, join_timeout)
+    transport = FlowerTransport(grid, announcement_of(federation, task), timeout, join_timeout)
+    transport.wait_for(n_devices)
     fitted = clone(federation).set_params(transport=transport)
     fitted.fit_devices(n_features, labels)
     save_model(fitted.estimator_, output)

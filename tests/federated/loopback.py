@@ -15,7 +15,7 @@ from sklsh import _flower_commands as flower
 from sklsh.datasets import make_extreme_classification, split_devices
 
 N_FEATURES, N_LABELS = 150, 120
-PATIENCE = 240
+PATIENCE = 420
 """Seconds that anything may take: this machine's other work is not known."""
 
 
@@ -43,10 +43,12 @@ class Loopback:
     root : Path
     certificates : Path or None
         Folder as `tools/make_test_certificates.py` makes it; None: plain HTTP.
+    sizes : (int, int)
+        Features and labels of all devices' rows.
     """
 
-    def __init__(self, root: Path, certificates: Path | None = None):
-        self.root, self.certificates = root, certificates
+    def __init__(self, root: Path, certificates: Path | None = None, sizes=(N_FEATURES, N_LABELS)):
+        self.root, self.certificates, self.sizes = root, certificates, sizes
         self.port = flower.free_port()
         self.processes: dict[str, subprocess.Popen] = {}
 
@@ -98,7 +100,7 @@ class Loopback:
         """``sklsh federated run`` under way."""
         secured = ["--insecure"] if self.ca is None else ["--ca", str(self.ca)]
         command = [sys.executable, "-m", "sklsh.cli", "federated", "run", str(self.root / "model")]
-        command += ["--n-features", str(N_FEATURES), "--n-labels", str(N_LABELS)]
+        command += ["--n-features", str(self.sizes[0]), "--n-labels", str(self.sizes[1])]
         return self.start("run", [*command, "--server", self.address, *secured, *arguments])
 
     def wait(self, condition, what: str):

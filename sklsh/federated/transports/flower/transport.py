@@ -56,37 +56,45 @@ class FlowerTransport:
         Sent with every question: nodes keep no state.
     timeout : float
         Seconds after which a question goes on without the replies that are not there.
+    join_timeout : float
+        Seconds that a round waits for a first device.
 
     Attributes
     ----------
     timeline : list of Exchanged
     """
 
-    def __init__(self, grid: Grid, announcement: Announcement, timeout: float = 600.0):
+    def __init__(
+        self, grid: Grid, announcement: Announcement, timeout: float = 600.0,
+        join_timeout: float = 3600.0,
+    ):  # fmt: skip
         self.grid = grid
         self.announcement = announcement.to_dict()
-        self.timeout = timeout
+        self.timeout, self.join_timeout = timeout, join_timeout
         self.timeline: list[Exchanged] = []
 
     @property
     def devices(self) -> list[int]:
-        return sorted(self.grid.get_node_ids())
+        """Nodes that are there now; if there are none, this waits for one as `wait_for` does."""
+        return self.wait_for(1)
 
-    def wait_for(self, n_devices: int, seconds: float) -> None:
-        """Return when there are so many devices.
+    def wait_for(self, n_devices: int) -> list[int]:
+        """The nodes that are there, when there are so many.
 
         Raises
         ------
         TimeoutError
-            There are not after `seconds`.
+            There are not after `join_timeout`.
         """
-        end = time.monotonic() + seconds
-        while (n_there := len(self.devices)) < n_devices:
+        end = time.monotonic() + self.join_timeout
+        while len(found := sorted(self.grid.get_node_ids())) < n_devices:
             if time.monotonic() > end:
                 raise TimeoutError(
-                    f"{n_devices} devices must have joined within {seconds:g} s, got {n_there}"
+                    f"{n_devices} devices must have joined within {self.join_timeout:g} s, "
+                    f"got {len(found)}"
                 )
             time.sleep(LONGEST_PAUSE)
+        return found
 
     def ask(self, question: str, messages: dict[int, tuple]) -> list:
         """As `Transport.ask`. What cannot be read comes back as it is, for the server to count."""

@@ -1,0 +1,122 @@
+"""Flower's own processes on this machine: secured, the same numbers; killed, and going on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.utils import check_random_state
+
+from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh import _flower_commands as flower
+from sklsh.hashing._random import child_seed
+from sklsh.persistence import load_model
+from tests.federated import loopback
+from tests.federated.loopback import Loopback
+
+pytest.importorskip("flwr")
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {"n_rounds": 3, "random_state": 0, "prototypes": False}
+ESTIMATOR = {"hidden_layer_sizes": (12,), "sampler": "lsh", "n_active": 20}
+
+
+def model():
+    estimator = SparseLSHMLPClassifier(**ESTIMATOR)
+    return FederatedLSHClassifier(estimator, **SETTINGS)
+
+
+def settings(**more):
+    """The same, for the command line."""
+    named = SETTINGS | {f"estimator__{name}": value for name, value in ESTIMATOR.items()} | more
+    return [text for name, value in named.items() for text in ("--set", f"{name}={value!r}")]
+
+
+def seed_of(i):
+    """Of device `i` in a local federation."""
+    return child_seed(int(check_random_state(0).randint(2**31 - 1)), i)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificates")
+    script = ROOT / "tools" / "make_test_certificates.py"
+    for name, n_devices in (("good", 3), ("other", 1)):
+        subprocess.run(
+            [sys.executable, str(script), str(folder / name), "--devices", str(n_devices)],
+            check=True, timeout=60,
+        )  # fmt: skip
+    return folder
+
+
+def test_secured_federation(tmp_path, certificates):
+    """Two registered devices train what joblib trains; three others are not let in."""
+    good, other = certificates / "good", certificates / "other"
+    X, Y, groups = loopback.rows()
+    with Loopback(tmp_path, good) as net:
+        net.serve()
+        for i in range(2):
+            data = loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
+            net.start("register", [
+                sys.executable, "-m", "sklsh.cli", "federated", "register",
+                str(good / f"device-{i}.pub"), "--server", net.address, "--ca", str(net.ca),
+            ])  # fmt: skip
+            assert net.finish("register") == 0, net.log("register")
+            net.join(i, data, good / f"device-{i}", seed=seed_of(i))
+        # A node that was refused says so and would be tried no more: it is stopped at once.
+        refused = {
+            "unregistered": (net.ca, good / "device-2", "Failed to activate SuperNode"),
+            "no key": (net.ca, None, "must be registered"),
+            "another authority": (other / "ca.crt", good / "device-0", "CERTIFICATE_VERIFY_FAILED"),
+            "plain": (None, None, "Failed to initialize the connection"),
+        }
+        for name, (ca, key, word) in refused.items():
+            command = flower.supernode(net.address, {"data": str(data)}, ca, key)
+            net.start(name, [*command, "--max-retries", "1", "--max-wait-time", "5"])
+            net.wait(lambda name=name, word=word: word in net.log(name), f"{name} to be refused")
+            assert "SuperNode ID" not in net.log(name)
+            net.stop(name)
+        net.run(*settings(), "--n-devices", "2", "--timeout", "120")
+        assert net.finish("run") == 0, net.log("run") + net.log("link")
+    local = model().fit(X, Y, groups=groups)
+    loopback.same_weights(local.estimator_, load_model(tmp_path / "model"))
+    report = json.loads((tmp_path / "model.json").read_text())
+    assert [entry["n_used"] for entry in report["history"]] == [2, 2, 2]
+    assert [e["bytes_up"] for e in report["history"]] == [e["bytes_up"] for e in local.history_]
+
+
+def test_processes_are_killed_and_the_federation_goes_on(tmp_path):
+    """A device dies in a round and comes back; the ServerApp dies and is started again."""
+    X, Y, groups = loopback.rows(3)
+    checkpoint = tmp_path / "checkpoint" / "federation.npz"
+    arguments = [
+        *settings(n_rounds=5), "--n-devices", "3", "--timeout", "30",
+        "--checkpoint-dir", str(checkpoint.parent),
+    ]  # fmt: skip
+    with Loopback(tmp_path) as net:
+        net.serve()
+        data = [
+            loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
+            for i in range(3)
+        ]
+        for i in range(3):
+            net.join(i, data[i], seed=seed_of(i))
+        net.run(*arguments)
+        net.wait(lambda: "round 1:" in net.log("run"), "a round")
+        net.kill("node-2")
+        net.wait(lambda: "round 2:" in net.log("run"), "a round with a device less")
+        n_before = checkpoint.stat().st_mtime_ns
+        net.wait(lambda: checkpoint.stat().st_mtime_ns > n_before, "a checkpoint")
+        os.kill(net.wait(loopback.server_app, "the ServerApp"), signal.SIGKILL)
+        net.stop("run")
+        net.join(2, data[2], seed=seed_of(2))
+        net.run(*arguments)
+        assert net.finish("run") == 0, net.log("run") + net.log("link")
+    report = json.loads((tmp_path / "model.json").read_text())
+    assert [entry["round"] for entry in report["history"]] == list(range(5))
+    used = [entry["n_used"] for entry in report["history"]]
+    assert used[0] == used[-1] == 3 and min(used) == 2, used

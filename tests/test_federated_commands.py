@@ -1,0 +1,158 @@
+"""`sklsh federated`: what Flower's commands are given. Flower itself need not be there."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier, cli
+from sklsh import _flower_commands as flower
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """``sklsh federated ...``: the command and environment that the process becomes."""
+    became = []
+    monkeypatch.setattr(flower, "executable", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(os, "execve", lambda path, command, env: became.append((command, env)))
+
+    def call(*arguments):
+        became.clear()
+        monkeypatch.setattr(sys, "argv", ["sklsh", "federated", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return (became[0] if became else (None, None)), ended.value.code
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in (flower.CA, flower.CERTIFICATE, flower.KEY, "device", "device.pub"):
+        (tmp_path / name).write_text("")
+    return tmp_path
+
+
+def option(command, name):
+    return command[command.index(name) + 1]
+
+
+def test_serve_is_secured(run, folder):
+    (command, environment), code = run("serve", "--certificates", folder, "--host", "10.0.0.1")
+    assert not code and command[0] == "/bin/flower-superlink"
+    assert "--enable-supernode-auth" in command and "--insecure" not in command
+    assert "--disable-runtime-dependency-installation" in command
+    assert option(command, "--ssl-ca-certfile") == str(folder / flower.CA)
+    assert option(command, "--ssl-certfile") == str(folder / flower.CERTIFICATE)
+    assert option(command, "--ssl-keyfile") == str(folder / flower.KEY)
+    assert option(command, "--host") == "10.0.0.1"
+    assert environment["FLWR_TELEMETRY_ENABLED"] == "0"
+    assert environment["FLWR_DISABLE_UPDATE_CHECK"] == "1"
+
+
+def test_what_the_caller_s_environment_says_stands(run, folder, monkeypatch):
+    monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
+    (_, environment), _ = run("serve", "--insecure")
+    assert environment["FLWR_TELEMETRY_ENABLED"] == "1"
+
+
+def test_serve_in_the_open_has_to_be_said(run, folder):
+    (command, _), _ = run("serve", "--insecure", "--port", 1234, "--database", "runs.db")
+    assert "--insecure" in command and "--enable-supernode-auth" not in command
+    assert option(command, "--port") == "1234"
+    assert option(command, "--database") == os.path.abspath("runs.db")
+    for arguments in ((), ("--insecure", "--certificates", folder)):
+        (command, _), code = run("serve", *arguments)
+        assert command is None and "one of --certificates and --insecure" in code
+
+
+def test_join(run, folder):
+    (command, _), code = run(
+        "join", folder / "data", "--server", "host:1", "--ca", folder / flower.CA,
+        "--key", folder / "device", "--cache-dir", "kept", "--set", "n_tables=4", "--set",
+        "local_sampler=all",
+    )  # fmt: skip
+    assert not code and option(command, "--superlink") == "host:1"
+    assert option(command, "--root-certificates") == str(folder / flower.CA)
+    assert option(command, "--auth-supernode-private-key") == str(folder / "device")
+    config = tomllib.loads(option(command, "--node-config").replace("' ", "'\n"))
+    assert config["data"] == str(folder / "data")
+    assert config["cache-dir"] == os.path.abspath("kept")
+    assert json.loads(config["device-params"]) == {"n_tables": 4, "local_sampler": "all"}
+    (command, _), _ = run("join", folder, "--insecure")
+    assert "--insecure" in command and "--root-certificates" not in command
+
+
+def test_a_file_that_is_not_there(run, tmp_path):
+    for arguments in (("serve", "--certificates", tmp_path), ("join", "--ca", tmp_path / "ca")):
+        (command, _), code = run(*arguments)
+        assert command is None and "does not exist" in code
+
+
+def test_the_app_that_run_submits(tmp_path, monkeypatch):
+    """Its server is what the options say; Flower's own commands are stood in for."""
+    asked = []
+
+    def flwr(command, env, **options):
+        asked.append(command[1:])
+        home = env["FLWR_HOME"]
+        if command[1] == "run":
+            asked.append(Path(home, "config.toml").read_text())
+        runs = json.dumps({"runs": [{"status": "finished:completed"}]})
+        return subprocess.CompletedProcess(command, 0, f"a line\n{runs}")
+
+    monkeypatch.setattr(flower, "executable", lambda name: name)
+    monkeypatch.setattr(subprocess, "run", flwr)
+    (tmp_path / "mine.py").write_text("def load_data(context): return context.rows\n")
+    arguments = [
+        "run", tmp_path / "model", "--n-features", 5, "--n-labels", 7, "--n-devices", 3,
+        "--insecure", "--app-dir", tmp_path / "app", "--set", "n_rounds=2",
+        "--set", "estimator__hidden_layer_sizes=(4,)", "--load-data", tmp_path / "mine.py",
+        "--checkpoint-dir", tmp_path / "kept", "--server", "host:9",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["sklsh", "federated", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    assert asked[0] == ["run", str(tmp_path / "app"), "sklsh", "--stream"]
+    connection = tomllib.loads(asked[1])["superlink"]["sklsh"]
+    assert connection == {"address": "host:9", "insecure": True}
+
+    app = tmp_path / "app"
+    parts = tomllib.loads((app / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
+    assert parts["components"] == {"serverapp": "sklsh_server:app", "clientapp": "sklsh_client:app"}
+    assert (app / "sklsh_load_data.py").read_text() == (tmp_path / "mine.py").read_text()
+    assert "from sklsh_load_data import load_data" in (app / "sklsh_client.py").read_text()
+    calls = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id: node.keywords
+        for node in ast.walk(ast.parse((app / "sklsh_server.py").read_text()))
+        if isinstance(node, ast.Call)
+    }
+    params = ast.literal_eval(calls["set_params"][0].value)
+    model = FederatedLSHClassifier(SparseLSHMLPClassifier()).set_params(**params)
+    assert (model.n_rounds, model.estimator.hidden_layer_sizes) == (2, (4,))
+    assert model.checkpoint_dir == str(tmp_path / "kept")
+    options = {word.arg: ast.literal_eval(word.value) for word in calls["server_app"]}
+    assert options == {
+        "output": str(tmp_path / "model"), "n_features": 5, "labels": 7, "n_devices": 3,
+        "timeout": 600.0,
+    }  # fmt: skip
+
+
+def test_without_flower(monkeypatch, tmp_path):
+    monkeypatch.setattr(flower, "environment", lambda: {"PATH": str(tmp_path)})
+    with pytest.raises(FileNotFoundError, match=r'pip install "sklsh\[flower\]"'):
+        flower.executable("flower-superlink")
+
+
+def test_settings_that_are_none(run):
+    for text in ("n_rounds", "=3", "n rounds=3"):
+        _, code = run("join", "--insecure", "--set", text)
+        assert "--set must be name=value" in code
+    with pytest.raises(ValueError, match="apostrophe"):
+        flower.supernode("host:1", {"data": "it's"}, None, None)
