@@ -47,7 +47,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         `sampler` says how a device picks neurons beside its labels: "lsh" with hash tables
         over the sketch; "random" or "uniform" at random, without a sketch; "labels" none;
         "all" the whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "lsh"
-        above. `n_active` is the number of these neurons a round ("auto": 1,024).
+        above. `n_active` is the number of these neurons a round ("auto": 1,024), and
+        automatic `dropout` is .3.
         `max_iter`, early stopping and the neighbours' votes are not used. A recommender's
         devices hold users: ``fit(user_items, groups=devices_of_users)``.
     n_rounds : int, default=20
