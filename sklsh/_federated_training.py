@@ -30,8 +30,14 @@ from sklsh.federated.rounds import count_labels, set_prototypes, take_census
 from sklsh.federated.training import run_rounds, start_server, summary
 from sklsh.federated.transports import JoblibTransport, Transport
 
-NOT_COMPARED = ("transport", "cache_dir", "checkpoint_dir", "callback", "n_jobs", "verbose")
+NOT_COMPARED = (
+    "transport", "cache_dir", "checkpoint_dir", "checkpoint_interval", "callback", "n_jobs",
+    "verbose",
+)  # fmt: skip
 """Parameters that may differ when a federation goes on: none changes what is computed."""
+
+NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval")
+"""The estimator's parameters that are no business of a device."""
 
 
 def check_federation(federation) -> None:
@@ -44,9 +50,9 @@ def check_federation(federation) -> None:
 def announcement_of(federation, task: Task) -> Announcement:
     """What devices elsewhere must be told."""
     params = {
-        name: value.item() if isinstance(value, np.generic) else value
+        name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
         for name, value in task.params().items()
-        if name not in ("random_state", "n_jobs", "verbose")
+        if name not in NOT_ANNOUNCED
     }
     try:
         json.dumps(params)
@@ -73,7 +79,7 @@ def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
     params = {
         name: repr(value)
         for name, value in sorted(federation.get_params().items())
-        if name not in NOT_COMPARED and not isinstance(value, BaseEstimator)
+        if name.rpartition("__")[2] not in NOT_COMPARED and not isinstance(value, BaseEstimator)
     }
     check = 0
     for array in arrays:

@@ -1,4 +1,4 @@
-"""The command line: ``sklsh demo | train | evaluate | predict | recommend | info``.
+"""The command line: ``sklsh demo | train | evaluate | predict | recommend | info | federated``.
 
 The commands themselves are in `sklsh._commands`, which needs typer and rich (the extra
 `cli`); this module needs neither.
