@@ -7,4 +7,6 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "sklsh", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# For kernels that run as plain Python, and for mutants.
+settings.register_profile("few", settings.get_profile("sklsh"), max_examples=15, database=None)
 settings.load_profile("sklsh")

@@ -1,5 +1,6 @@
 """SparseLSHMLPClassifier in use: streams, warm starts, early stopping, weights, searches."""
 
+import re
 import sys
 import warnings
 
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
+from sklearn.utils import estimator_html_repr
 
 from sklsh.network.trainer import Trainer
 from tests.test_classifier import (
@@ -194,7 +197,8 @@ def test_verbose(capsys, monkeypatch, with_rich):
         pytest.importorskip("rich")
     small(verbose=True, early_stopping=True).fit(X, y)
     printed = capsys.readouterr().out
-    assert "loss" in printed and "validation P@1" in printed
+    for part in ("loss 0.", "validation P@1 0.", " s an epoch", "0 s left"):
+        assert part in printed
     if not with_rich:
         lines = printed.splitlines()
         assert [line.split(":")[0] for line in lines] == [f"epoch {i}/3" for i in (1, 2, 3)]
@@ -293,3 +297,10 @@ def test_two_fits_at_once_in_threads(wide):
     for ours, theirs in zip(alone, answers, strict=True):
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+@pytest.mark.skipif(not hasattr(BaseEstimator, "_get_fitted_attr_html"), reason="before 1.9")
+def test_notebooks_show_the_sizes_of_what_was_fitted():
+    html = estimator_html_repr(small().fit(*multiclass()))
+    assert "Fitted attributes" in html
+    assert re.search(r"classes_.*?ndarray\[int64\]\(4,\)", html, flags=re.DOTALL)

@@ -232,6 +232,8 @@ def test_bad_arguments_of_propensities():
         psp_at_k(Y3, R3, 1, y_train=np.eye(4))
     with pytest.raises(ValueError, match=r"positive and finite, got 0.0 to 2.0"):
         psp_at_k(Y3, R3, 1, inverse_propensities=[0, 1, 2])
+    with pytest.raises(ValueError, match=r"positive and finite, got 1.0 to inf"):
+        psp_at_k(Y3, R3, 1, inverse_propensities=[1, np.inf, 2])
     with pytest.raises(ValueError, match="at least 3 rows, got 2"):
         inverse_propensity(Y3)
     with pytest.raises(ValueError, match=r"A must be in \[0, inf\), got -1"):
@@ -317,6 +319,23 @@ def test_scorer_selects_a_model():
         RidgeClassifier(), {"alpha": [1.0, 1e9]}, scoring=make_topk_scorer(ndcg_at_k, k=3), cv=2
     ).fit(X, Y)
     assert grid.best_params_ == {"alpha": 1.0}
+
+
+def test_ready_made_scorers():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 8, 40)
+    ranked = np.argsort(rng.random((40, 8)), axis=1)
+    model = Ranker(ranked, np.arange(8))
+    for scorer, metric, k in (
+        (precision_at_1_scorer, precision_at_k, 1),
+        (metrics.precision_at_5_scorer, precision_at_k, 5),
+        (metrics.ndcg_at_5_scorer, ndcg_at_k, 5), (metrics.recall_at_5_scorer, recall_at_k, 5),
+    ):  # fmt: skip
+        assert scorer(model, None, y) == pytest.approx(metric(y, ranked, k))
+        assert metric(y, ranked, k) != metric(y, ranked, k + 1)
+    for metric in (precision_at_k, ndcg_at_k, recall_at_k):
+        assert metric(y, ranked) == metric(y, ranked, 5)
+    assert psp_at_k(y, ranked, y_train=y) == psp_at_k(y, ranked, 5, y_train=y)
 
 
 def test_scorer_as_an_object():

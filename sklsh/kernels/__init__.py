@@ -1,1 +1,20 @@
 """Numba kernels: arrays in, arrays out. They trust their input and never raise."""
+
+import atexit
+import shutil
+import tempfile
+
+import numba as nb
+
+
+def _probe():
+    """Never called."""
+
+
+try:
+    nb.njit(cache=True)(_probe)
+except RuntimeError:
+    # Neither the package's folder nor a home can be written, and numba refuses to decorate:
+    # compiled code lives as long as the process.
+    nb.config.CACHE_DIR = tempfile.mkdtemp(prefix="sklsh-kernels-")
+    atexit.register(shutil.rmtree, nb.config.CACHE_DIR, ignore_errors=True)

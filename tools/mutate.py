@@ -1,0 +1,244 @@
+"""How many small faults do the tests find? A seeded sample of mutants of some files.
+
+    python tools/mutate.py TARGET [--sample 150] [--seed 0]
+
+TARGET is a name in `TARGETS` or "all". A mutant is a module with one operator, comparison,
+constant, condition, call or returned value changed; it is killed if one of the target's tests
+fails, or if these take too long. Each is tried in a process of its own, forked from this one
+after the libraries have been imported, and is seen by that process alone: no file changes.
+Hypothesis draws fewer examples than usual. Messages, docstrings, annotations and `__repr__`
+are left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib.machinery
+import importlib.util
+import multiprocessing
+import os
+import random
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LIMIT = 5
+"""Times that the tests may take what they take without a mutant."""
+
+TARGETS = {
+    "metrics": {"sklsh/metrics.py": ["tests/test_metrics.py"]},
+    "hashing": {
+        f"sklsh/hashing/{name}.py": [f"tests/{test}.py" for test in tests]
+        for name, tests in {
+            "base": ["hashing/test_families", "hashing/test_extending", "hashing/test_tables"],
+            "families": ["hashing/test_families", "hashing/test_theory"],
+            "projection": ["hashing/test_projection", "hashing/test_families"],
+            "serial": ["hashing/test_tables", "hashing/test_families"],
+            "tables": ["hashing/test_tables"],
+            "theory": ["hashing/test_theory"],
+        }.items()
+    },
+    "server": {
+        "sklsh/federated/server.py": [
+            "tests/federated/test_faults.py", "tests/federated/test_optimizers.py",
+            "tests/federated/test_privacy.py", "tests/federated/test_publishing.py",
+            "tests/test_federated_classifier.py",
+        ]
+    },
+}  # fmt: skip
+"""Files, and the tests that must find their faults."""
+
+LIBRARIES = (
+    "pytest", "hypothesis.strategies", "numba", "scipy.sparse", "joblib",
+    "sklearn.utils.estimator_checks", "sklearn.model_selection", "sklearn.pipeline",
+)  # fmt: skip
+
+COMPARISONS = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+OPERATORS = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult, ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd,
+    ast.MatMult: ast.Sub,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    path: str
+    line: int
+    change: str
+    text: str
+
+
+def mutants_of(path: str) -> list[Mutant]:
+    """Every mutant of a file."""
+    source = (ROOT / path).read_text()
+    tree = ast.parse(source)
+    found = []
+    for node in _code(tree):
+        for change, apply in _changes(node):
+            undo = apply()
+            found.append(Mutant(path, node.lineno, change, ast.unparse(tree)))
+            undo()
+    return found
+
+
+def _code(tree):
+    """Nodes that run, without what only speaks."""
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise):
+            skipped.update(map(id, ast.walk(node)))
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+            if isinstance(node, ast.FunctionDef):
+                for part in [node.args, node.returns, *node.decorator_list]:
+                    if part is not None:
+                        annotations = [
+                            a.annotation for a in ast.walk(part) if hasattr(a, "annotation")
+                        ]
+                        for annotation in filter(None, [*annotations, node.returns]):
+                            skipped.update(map(id, ast.walk(annotation)))
+                if node.name == "__repr__":
+                    skipped.update(map(id, ast.walk(node)))
+        elif isinstance(node, ast.AnnAssign):
+            skipped.update(map(id, ast.walk(node.annotation)))
+        elif isinstance(node, ast.JoinedStr):
+            skipped.update(map(id, ast.walk(node)))
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            skipped.add(id(node))
+    return [n for n in ast.walk(tree) if id(n) not in skipped and hasattr(n, "lineno")]
+
+
+def _changes(node):
+    """(what, a function that changes the tree and returns one that changes it back)."""
+
+    def setting(of, name, value):
+        def apply():
+            before = getattr(of, name)
+            setattr(of, name, value)
+            return lambda: setattr(of, name, before)
+
+        return apply
+
+    if isinstance(node, ast.Compare):
+        for i, operator in enumerate(node.ops):
+            other = COMPARISONS[type(operator)]()
+            ops = [*node.ops[:i], other, *node.ops[i + 1 :]]
+            yield f"{type(operator).__name__} -> {type(other).__name__}", setting(node, "ops", ops)
+    elif isinstance(node, ast.BinOp | ast.AugAssign) and type(node.op) in OPERATORS:
+        if not any(isinstance(n, ast.Constant) and isinstance(n.value, str)
+                   for n in ast.iter_child_nodes(node)):  # fmt: skip
+            other = OPERATORS[type(node.op)]()
+            yield f"{type(node.op).__name__} -> {type(other).__name__}", setting(node, "op", other)
+    elif isinstance(node, ast.BoolOp):
+        other = ast.And() if isinstance(node.op, ast.Or) else ast.Or()
+        yield f"bool -> {type(other).__name__}", setting(node, "op", other)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub | ast.Invert):
+        yield (
+            f"{type(node.op).__name__} -> plus",
+            setting(node, "op", ast.UAdd())
+            if isinstance(node.op, ast.USub | ast.Invert)
+            else setting(node, "operand", ast.UnaryOp(ast.Not(), node.operand)),
+        )
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float, bool):
+        value = not node.value if isinstance(node.value, bool) else node.value + 1
+        yield f"{node.value} -> {value}", setting(node, "value", value)
+    elif isinstance(node, ast.If | ast.While | ast.IfExp):
+        yield "condition -> not", setting(node, "test", ast.UnaryOp(ast.Not(), node.test))
+    elif isinstance(node, ast.Return) and node.value is not None:
+        if not (isinstance(node.value, ast.Constant) and node.value.value is None):
+            yield "return -> None", setting(node, "value", ast.Constant(None))
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield "call -> pass", setting(node, "value", ast.Constant(None))
+
+
+class OneModule(importlib.machinery.SourceFileLoader):
+    """Finds and loads the mutant, and leaves all other modules to others."""
+
+    def __init__(self, mutant: Mutant):
+        name = mutant.path.removesuffix(".py").replace("/", ".")
+        super().__init__(name, str(ROOT / mutant.path))
+        self._text = mutant.text
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.name:
+            return importlib.util.spec_from_file_location(name, self.path, loader=self)
+        return None
+
+    def get_code(self, fullname):
+        return compile(self._text, self.path, "exec")
+
+
+def run_tests(mutant: Mutant | None, tests: list[str]) -> None:
+    """In a fork: ends the process with pytest's code."""
+    import pytest
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
+    if mutant is not None:
+        sys.meta_path.insert(0, OneModule(mutant))
+    sys.path.insert(0, str(ROOT))
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-m", "not slow",
+               "--hypothesis-profile", "few"]  # fmt: skip
+    code = 70
+    try:
+        code = pytest.main([*options, *tests])
+    finally:
+        os._exit(int(code))
+
+
+def passes(mutant: Mutant | None, tests: list[str], seconds: float | None) -> bool:
+    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(mutant, tests))
+    process.start()
+    process.join(seconds)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+    return process.exitcode == 0
+
+
+def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
+    """Number of mutants tried, and the survivors."""
+    files = TARGETS[name]
+    every = [mutant for path in files for mutant in mutants_of(path)]
+    chosen = random.Random(seed).sample(every, min(sample, len(every)))
+    print(f"{name}: {len(every)} mutants, {len(chosen)} tried", flush=True)
+    survivors = []
+    for path, tests in files.items():
+        of_file = [mutant for mutant in chosen if mutant.path == path]
+        start = time.perf_counter()
+        if not passes(None, tests, None):
+            sys.exit(f"{path}: the tests fail without a mutant")
+        seconds = time.perf_counter() - start
+        for mutant in of_file:
+            if passes(mutant, tests, LIMIT * seconds + 30):
+                survivors.append(mutant)
+                print(f"  survives: {path}:{mutant.line}: {mutant.change}", flush=True)
+        print(f"  {path}: {len(of_file)} tried, {seconds:.0f} s without a mutant", flush=True)
+    return len(chosen), survivors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser.add_argument("--sample", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    os.chdir(ROOT)
+    for module in LIBRARIES:
+        importlib.import_module(module)
+    for name in TARGETS if args.target == "all" else [args.target]:
+        tried, survivors = check(name, args.sample, args.seed)
+        killed = tried - len(survivors)
+        print(f"{name}: {killed} of {tried} killed, {100 * killed / tried:.0f} %", flush=True)
+
+
+if __name__ == "__main__":
+    main()
