@@ -2,7 +2,7 @@
 
 A SuperLink and two SuperNodes on 127.0.0.1, processes of their own, stopped at the end.
 
-    python benchmarks/bench_flower.py --part overhead     bundled WordNet subset, 3 rounds
+    python benchmarks/bench_flower.py --part overhead     bundled WordNet subset, 2 rounds
     python benchmarks/bench_flower.py --part payload      670,091 labels, sketches of 8 and 64
 
 Needs the extra ``flower``. Results go to benchmarks/results/flower-PART.json; the first part draws
@@ -28,7 +28,7 @@ from sklsh.datasets import load_wordnet, split_devices
 from tests.federated.loopback import Loopback, write_rows
 
 RESULTS = Path(__file__).parent / "results"
-AMAZON_670K = 670_091
+AMAZON_670K, N_ROUNDS = 670_091, 2
 LOADING = """
 import time
 import flwr.supernode.cli.flwr_clientapp
@@ -38,24 +38,26 @@ print(time.perf_counter() - began)
 """
 
 
-def federation(X, Y, settings: dict, root: Path) -> dict:
-    """Train over two nodes; the run's report, with the peak memory of the processes."""
-    groups = split_devices(Y, 2, random_state=0)
+def federations(X, Y, all_settings: list[dict], root: Path) -> list[dict]:
+    """Train over two nodes, once for each settings; reports, with peak memory so far."""
+    groups, reports = split_devices(Y, 2, random_state=0), []
     with Loopback(root, sizes=(X.shape[1], Y.shape[1])) as net:
         net.serve()
         for i in range(2):
             net.join(i, write_rows(root / f"data-{i}", X[groups == i], Y[groups == i]))
-        texts = [
-            text for name, value in settings.items() for text in ("--set", f"{name}={value!r}")
-        ]
-        began = time.perf_counter()
-        net.run(*texts, "--n-devices", "2", "--timeout", "300")
-        if net.finish("run"):
-            raise RuntimeError(net.log("run"))
-        seconds = time.perf_counter() - began
-        peaks = {name: peak_mb(net.processes[name].pid) for name in ("link", "node-0", "node-1")}
-    report = json.loads((root / "model.json").read_text())
-    return {**report, "seconds": seconds, "peak_mb": peaks}
+        for settings in all_settings:
+            texts = [t for name, value in settings.items() for t in ("--set", f"{name}={value!r}")]
+            began = time.perf_counter()
+            net.run(*texts, "--n-devices", "2", "--timeout", "300")
+            if net.finish("run"):
+                raise RuntimeError(net.log("run"))
+            report = json.loads((root / "model.json").read_text())
+            report["seconds"] = time.perf_counter() - began
+            report["peak_mb"] = {
+                name: peak_mb(net.processes[name].pid) for name in ("link", "node-0", "node-1")
+            }
+            reports.append(report)
+    return reports
 
 
 def peak_mb(pid: int) -> float:
@@ -71,19 +73,17 @@ def payload(root: Path) -> list[dict]:
     entries = (np.ones(3_000, np.float32), (np.repeat(np.arange(1_000), 3), labels.ravel()))
     Y = sp.csr_matrix(entries, shape=(1_000, AMAZON_670K))
     Y.data[:] = 1
-    out = []
-    for sketch_dim in (8, 64):
-        settings = {
-            "estimator__hidden_layer_sizes": (64,), "estimator__sampler": "lsh",
-            "estimator__sketch_dim": sketch_dim, "estimator__n_tables": 4,
-            "payload": "float32", "prototypes": False, "n_rounds": 1, "random_state": 0,
-        }  # fmt: skip
-        folder = root / str(sketch_dim)
-        folder.mkdir()
-        report = federation(X, Y, settings, folder)
+    shared = {
+        "estimator__hidden_layer_sizes": (64,), "estimator__sampler": "lsh",
+        "estimator__n_tables": 4, "payload": "float32", "prototypes": False, "n_rounds": 1,
+        "random_state": 0,
+    }  # fmt: skip
+    widths, out = (8, 64), []
+    settings = [{**shared, "estimator__sketch_dim": width} for width in widths]
+    for width, report in zip(widths, federations(X, Y, settings, root), strict=True):
         asked = [e for e in report["timeline"] if e["question"] == "select"]
         row = {
-            "sketch_dim": sketch_dim,
+            "sketch_dim": width,
             "sketch_mb": report["bytes_by_message"]["sketch"] / 2e6,
             "used": report["history"][0]["n_used"],
             "select_seconds": [e["received"] - e["asked"] for e in asked],
@@ -99,10 +99,10 @@ def payload(root: Path) -> list[dict]:
 def overhead(root: Path) -> dict:
     data = load_wordnet()
     settings = {
-        "estimator__hidden_layer_sizes": (128,), "estimator__sampler": "lsh", "n_rounds": 3,
-        "random_state": 0,
+        "estimator__hidden_layer_sizes": (128,), "estimator__sampler": "lsh", "n_rounds": N_ROUNDS,
+        "prototypes": False, "random_state": 0,
     }  # fmt: skip
-    report = federation(data.X_train, data.Y_train, settings, root)
+    (report,) = federations(data.X_train, data.Y_train, [settings], root)
     spans, answers = ours(report["timeline"])
     rounds = [e for e in report["timeline"] if e["question"] in ("request", "select", "train")]
     first, last = min(e["asked"] for e in rounds), max(e["received"] for e in rounds)
@@ -113,7 +113,7 @@ def overhead(root: Path) -> dict:
         for _ in range(3)
     ]
     row = {
-        "round_seconds": (last - first) / 3,
+        "round_seconds": (last - first) / N_ROUNDS,
         "share": covered(spans, first, last) / (last - first),
         "loading_seconds_a_message": min(loading),
         "messages_a_round_and_device": 3,

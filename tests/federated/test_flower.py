@@ -15,7 +15,10 @@ pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
-from sklsh.federated.transports.flower import codec
+from sklsh._federated_tasks import new_task
+from sklsh._federated_training import announcement_of
+from sklsh.federated.transports.flower import FlowerTransport, codec
+from sklsh.federated.transports.flower import transport as transport_module
 from sklsh.flower import client_app, run_federation
 from tests.federated.flower_grid import LocalGrid
 
@@ -199,6 +202,20 @@ def test_data_that_does_not_fit_is_refused_on_the_device(rows, tmp_path):
 def test_too_few_devices(rows, tmp_path):
     with pytest.raises(TimeoutError, match="4 devices must have joined within 0 s, got 3"):
         trained(classifier(), rows, tmp_path, n_devices=4, join_timeout=0)
+
+
+def test_a_round_waits_until_there_is_a_device(rows, monkeypatch):
+    monkeypatch.setattr(transport_module, "LONGEST_PAUSE", 0.01)
+    grid = grid_of(rows)
+    task = new_task(None)
+    task.expect(N_FEATURES, N_LABELS)
+    announcement = announcement_of(classifier(), task)
+    found = iter([[], [], [5, 3]])
+    monkeypatch.setattr(grid, "get_node_ids", lambda: next(found))
+    assert FlowerTransport(grid, announcement).devices == [3, 5]
+    monkeypatch.setattr(grid, "get_node_ids", list)
+    with pytest.raises(TimeoutError, match="1 devices must have joined within 0 s, got 0"):
+        FlowerTransport(grid, announcement, join_timeout=0).devices  # noqa: B018
 
 
 def test_codec_keeps_types_shapes_and_none():

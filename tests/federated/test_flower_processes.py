@@ -91,32 +91,30 @@ def test_secured_federation(tmp_path, certificates):
 
 def test_processes_are_killed_and_the_federation_goes_on(tmp_path):
     """A device dies in a round and comes back; the ServerApp dies and is started again."""
-    X, Y, groups = loopback.rows(3)
+    X, Y, groups = loopback.rows()
     checkpoint = tmp_path / "checkpoint" / "federation.npz"
     arguments = [
-        *settings(n_rounds=5), "--n-devices", "3", "--timeout", "30",
+        *settings(n_rounds=4), "--n-devices", "2", "--timeout", "120",
         "--checkpoint-dir", str(checkpoint.parent),
     ]  # fmt: skip
     with Loopback(tmp_path) as net:
         net.serve()
         data = [
             loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
-            for i in range(3)
+            for i in range(2)
         ]
-        for i in range(3):
+        for i in range(2):
             net.join(i, data[i], seed=seed_of(i))
         net.run(*arguments)
         net.wait(lambda: "round 1:" in net.log("run"), "a round")
-        net.kill("node-2")
+        net.kill("node-1")
         net.wait(lambda: "round 2:" in net.log("run"), "a round with a device less")
-        n_before = checkpoint.stat().st_mtime_ns
-        net.wait(lambda: checkpoint.stat().st_mtime_ns > n_before, "a checkpoint")
         os.kill(net.wait(loopback.server_app, "the ServerApp"), signal.SIGKILL)
         net.stop("run")
-        net.join(2, data[2], seed=seed_of(2))
+        net.join(2, data[1], seed=seed_of(1))
         net.run(*arguments)
         assert net.finish("run") == 0, net.log("run") + net.log("link")
     report = json.loads((tmp_path / "model.json").read_text())
-    assert [entry["round"] for entry in report["history"]] == list(range(5))
+    assert [entry["round"] for entry in report["history"]] == list(range(4))
     used = [entry["n_used"] for entry in report["history"]]
-    assert used[0] == used[-1] == 3 and min(used) == 2, used
+    assert used[0] == used[-1] == 2 and min(used) == 1, used
