@@ -6,16 +6,12 @@ always that of some whole round. Arrays as arrays, the rest as JSON; nothing run
 
 from __future__ import annotations
 
-import json
-import os
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sklsh._files import replacing
+from sklsh._archive import Archive, listed, unlisted
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import Census
 from sklsh.federated.server import Plan, Server
@@ -66,8 +62,8 @@ class Checkpoint:
     fingerprint: str
 
     @property
-    def path(self) -> Path:
-        return self.folder / FILE
+    def _archive(self) -> Archive:
+        return Archive(self.folder / FILE, FORMAT, self.fingerprint)
 
     def save(self, progress: Progress) -> None:
         """Write the federation in the place of the one before, whole or not at all.
@@ -75,18 +71,7 @@ class Checkpoint:
         O(size of the model): parameters, accumulators, and Adam's moments and the published
         sketch where there are any.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # A writer that was killed has left its half behind.
-        for half in self.folder.glob(f".{FILE}.*"):
-            half.unlink(missing_ok=True)
-        numbers, arrays = _packed(progress)
-        content = json.dumps({"format": FORMAT, "fingerprint": self.fingerprint, **numbers})
-        arrays["json"] = np.frombuffer(content.encode(), dtype=np.uint8)
-        with replacing(self.path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            # A machine that loses power must not keep the new name and lose what is in it.
-            os.fsync(file.fileno())
+        self._archive.write(*_packed(progress))
 
     def load(self) -> Progress | None:
         """The federation as last saved; None if none was.
@@ -96,42 +81,20 @@ class Checkpoint:
         ValueError
             The file is damaged, of a later format, or of another federation.
         """
-        if not self.path.exists():
-            return None
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                if (entry := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"{entry} has another checksum")
-            with np.load(self.path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            numbers = json.loads(arrays.pop("json").tobytes())
-            version, fingerprint = numbers["format"], numbers["fingerprint"]
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(
-                f"the checkpoint {self.path} is damaged ({error}); without it training begins anew"
-            ) from error
-        if version != FORMAT:
-            raise ValueError(
-                f"the checkpoint {self.path} must be of format {FORMAT}, got {version}"
-            )
-        if fingerprint != self.fingerprint:
-            raise ValueError(
-                f"the checkpoint {self.path} is of another training: of other data, parameters "
-                "or devices; name another folder, or delete it to begin anew"
-            )
-        return _unpacked(numbers, arrays)
+        found = self._archive.read()
+        return None if found is None else _unpacked(*found)
 
 
 def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     server = progress.server
     network, optimizer, publisher = server.network, server.optimizer, server.publisher
     arrays = {
-        **_numbered("body_weights", network.body_weights),
-        **_numbered("body_biases", network.body_biases),
+        **listed("body_weights", network.body_weights),
+        **listed("body_biases", network.body_biases),
         "head_weights": network.head_weights,
         "head_bias": network.head_bias,
-        **_numbered("state_body_weights", optimizer.body_weights),
-        **_numbered("state_body_biases", optimizer.body_biases),
+        **listed("state_body_weights", optimizer.body_weights),
+        **listed("state_body_biases", optimizer.body_biases),
         "state_head_weights": optimizer.head_weights,
         "state_head_bias": optimizer.head_bias,
     }
@@ -143,7 +106,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     arrays |= {name: array for name, array in optional.items() if array is not None}
     if isinstance(server.mover, FedAdam):
         for name, moments in server.mover.moments.items():
-            arrays |= _numbered(f"moments.{name}", moments)
+            arrays |= listed(f"moments.{name}", moments)
     numbers = {
         "plan": asdict(server.plan),
         "activation": network.activation,
@@ -162,12 +125,12 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
 
 def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
     network = WideNetwork(
-        _listed(arrays, "body_weights"), _listed(arrays, "body_biases"),
+        unlisted("body_weights", arrays), unlisted("body_biases", arrays),
         arrays["head_weights"], arrays["head_bias"], numbers["activation"],
         arrays.get("seen_ids"),
     )  # fmt: skip
     optimizer = RowwiseAdagrad(
-        _listed(arrays, "state_body_weights"), _listed(arrays, "state_body_biases"),
+        unlisted("state_body_weights", arrays), unlisted("state_body_biases", arrays),
         arrays["state_head_weights"], arrays["state_head_bias"],
     )  # fmt: skip
     server = Server(
@@ -177,7 +140,7 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
     if isinstance(server.mover, FedAdam):
         names = {key.split(".")[1] for key in arrays if key.startswith("moments.")}
         for name in sorted(names):
-            first, second, count = _listed(arrays, f"moments.{name}")
+            first, second, count = unlisted(f"moments.{name}", arrays)
             server.mover.moments[name] = (first, second, count)
     if "sketch" in arrays:
         server.publisher.restore(
@@ -191,12 +154,3 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
     rng = np.random.default_rng()
     rng.bit_generator.state = numbers["rng"]
     return Progress(server, census, ledger, numbers["history"], rng)
-
-
-def _numbered(prefix: str, arrays) -> dict[str, np.ndarray]:
-    return {f"{prefix}.{i}": array for i, array in enumerate(arrays)}
-
-
-def _listed(arrays: dict, prefix: str) -> list[np.ndarray]:
-    n = sum(key.rpartition(".")[0] == prefix for key in arrays)
-    return [arrays[f"{prefix}.{i}"] for i in range(n)]
