@@ -56,6 +56,16 @@ test: $(VENV)/.with-test
 test-all: $(VENV)/.with-test-all
 	$(BIN)/python -m pytest
 
+# Compiled kernels can't be watched: their own tests run once more as plain Python, with few
+# examples, as the whole suite would take hours that way.
+KERNEL_TESTS = $(shell grep -l "from sklsh.kernels" -r tests --include="test_*.py") \
+	tests/network/test_prototypes.py tests/test_validation_x.py
+coverage: $(VENV)/.with-test
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" --hypothesis-profile=few \
+	  --cov --cov-report= $(KERNEL_TESTS)
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=few --cov --cov-append \
+	  --cov-report=term-missing:skip-covered --cov-fail-under=95
+
 lint: $(VENV)/.with-lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pre-commit run --all-files --show-diff-on-failure
 

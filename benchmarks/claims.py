@@ -186,13 +186,13 @@ CLAIMS = [
                   of["bytes"][mode]["peak_extra"] <= of["bytes"][mode]["allowed"]))
         for mode in ("tables", "serial")
     ),
-    Claim("8 devices, bundled set, beside the central estimator", "within 0.5 points",
+    Claim("P@1 of 8 devices, bundled set, beside the central estimator", "within 0.5 points",
           "federated-methods-wordnet-subset-8.json", federated_quality(0.5)),
-    Claim("32 devices, wordnet-related, the same", "within 0.5 points",
+    Claim("the same, 32 devices, wordnet-related", "within 0.5 points",
           "federated-methods-wordnet-related-32.json", federated_quality(0.5)),
-    Claim("bytes of the head there, beside dense FedAvg, all rounds", "<= 10 %",
+    Claim("bytes of sketch and head, 32 devices, wordnet-related, beside dense FedAvg", "<= 10 %",
           "federated-methods-wordnet-related-32.json", federated_bytes(0.1)),
-    Claim("the same with 8 devices on citeulike-t-xmc", "<= 20 %",
+    Claim("the same, 8 devices, citeulike-t-xmc", "<= 20 %",
           "federated-methods-citeulike-t-xmc-8.json", federated_bytes(0.2)),
     Claim("Recall@20 of a federated recommender, gowalla, 100 groups", ">= 90 % of the central one",
           "federated-recommender-gowalla-100.json", federated_recommender),
