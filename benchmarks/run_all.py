@@ -62,12 +62,11 @@ def long_plan(data: str | None) -> dict[str, list[list[str]]]:
 def quick_plan(folder: str) -> dict[str, list[list[str]]]:
     """The same questions, asked of bundled data, in minutes."""
     return {
-        "hashing": [["--rows", "100000", "--repeats", "1"]],
+        "hashing": [["--repeats", "1"]],
         "classifier": [["--repeats", "1", "--systems", "sklsh,libpecos,napkinxc,omikuji"]],
         "engine": [["--parts", "decline"]],
         "sampling": [["--seeds", "1", "--samplers", "uniform,random,pghash/8"]],
-        "federated": [["--part", "methods", "--rounds", "8", "--methods",
-                       "default,random ids,dense FedAvg,PGHash (paper)"]],
+        "federated": [["--part", "methods", "--methods", "default,random ids,PGHash (paper)"]],
         "recommender": [["--data", folder, "--sets", "words", "--systems",
                          "LSHRecommender,by hash tables,stream of 20,user-kNN,implicit cosine"]],
     }  # fmt: skip
