@@ -141,6 +141,9 @@ def train(
     neighbors: Annotated[
         int | None, typer.Option(help="Training rows that vote at prediction; 0: none")
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder to go on from after a kill; the same options again")
+    ] = None,
     subset: Subset = "train",
     random_state: Seed = 0,
     jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not said")] = None,
@@ -154,6 +157,7 @@ def train(
         "dropout": dropout,
         "n_active": n_active,
         "n_neighbors": neighbors,
+        "checkpoint_dir": checkpoint,
     }
     model = sklsh.SparseLSHMLPClassifier(
         tuple(hidden) if hidden else (256,),

@@ -71,6 +71,7 @@ def test_every_option_of_train_reaches_the_model(run, data, tmp_path):
         "--neighbors": (0, "n_neighbors"),
         "--random-state": (3, "random_state"),
         "--jobs": (1, "n_jobs"),
+        "--checkpoint": (tmp_path / "c", "checkpoint_dir"),
     }
     arguments = [part for option, (value, _) in options.items() for part in (option, value)]
     layers = ["--hidden", 16, "--hidden", 8]
