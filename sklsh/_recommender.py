@@ -21,7 +21,7 @@ from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT = 128, 0.5
+N_NEIGHBORS, DROPOUT, N_JUDGES = 128, 0.5, 4_000
 
 
 def check_some_interaction(rows: SparseRows) -> None:
@@ -35,7 +35,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
     An autoencoder over the items - a user's items in, a distribution over all items out -
     trained like `SparseLSHMLPClassifier` on the neurons that are worth computing, plus the
     votes of a user's items for the items they occur with. The weight of the votes is fitted
-    on hidden items of held-out users. Users are not stored: whoever asks brings a row.
+    on hidden items of some users. Users are not stored: whoever asks brings a row.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
     dropout : float in [0, 1), default="auto"
         Of the last hidden layer. "auto": 0.5.
     tol, n_iter_no_change, early_stopping
-        The same, of nDCG@20 on hidden items of held-out users.
+        The same, of nDCG@20 on hidden items of some users.
     input_dropout : float in [0, 1), default=0.3
         Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
@@ -61,8 +61,8 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         name, scored exactly; worth it with hundreds of thousands of items. After
         `partial_fit`, which moves the head, and among few items (`items`), exact again.
     validation_fraction : float in (0, 1), default="auto"
-        Users held out to fit the votes' weight. "auto": a tenth, at most 1,000; with fewer
-        than 50 none are, and the weight is 4.
+        Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
+        it. "auto": a tenth, at most 4,000; with fewer than 50 none are, and the weight is 4.
     shuffle, random_state, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.
 
@@ -274,9 +274,11 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         check_item_weight(self.item_weight, n_items)
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        for name, automatic in (("n_neighbors", N_NEIGHBORS), ("dropout", DROPOUT)):
-            if isinstance(params[name], str):
-                params[name] = automatic
+        automatic = {
+            "n_neighbors": N_NEIGHBORS, "dropout": DROPOUT,
+            "validation_fraction": min(0.1, N_JUDGES / max(1, n_users)),
+        }  # fmt: skip
+        params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
         settings = Settings.resolve(params, n_users, n_items)
         if settings.sampler == "lsh" and self.sketch_dim is not None:
             width = settings.hidden_layer_sizes[-1]

@@ -171,5 +171,5 @@ class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         rows, _ = self._rows(user_items, reset=False)
         visible, hidden = leave_some_out(rows, SCORE_HIDDEN, SCORE_SEED)
         return self.engine_.ndcg(
-            visible, hidden, effective_n_threads(self.n_jobs), depth=SCORE_DEPTH
+            visible, hidden, n_threads=effective_n_threads(self.n_jobs), depth=SCORE_DEPTH
         )

@@ -14,6 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import LSHRecommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
+from sklsh.network.interactions import hide_entries
+from sklsh.network.rows import SparseRows
 
 N_ITEMS = 10
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
@@ -63,6 +65,30 @@ class TestRightAnswer:
         assert not np.allclose(
             fitted.predict_topk(board[0], 1)[1], alone.predict_topk(board[0], 1)[1]
         )
+
+    def test_judges_look_for_items_that_training_has_not_seen(self):
+        R = SparseRows.from_matrix(np.ones((40, 30), dtype=np.float32))
+        judges = np.array([3, 30, 7])
+        seen, visible, hidden = hide_entries(R, judges, 0.4, seed=1)
+        whole, others = seen.to_matrix(30).toarray(), np.delete(np.arange(40), judges)
+        assert (whole[others] == 1).all()
+        np.testing.assert_array_equal(whole[judges], visible.to_matrix(30).toarray())
+        np.testing.assert_array_equal(whole[judges] + hidden.to_matrix(30).toarray(), 1)
+        assert 20 <= hidden.indices.size <= 52  # 36 are expected, 4.6 the deviation
+
+    @pytest.mark.parametrize("weight", [0.5, 16.0])
+    def test_judging_scores_few_items_and_finds_the_same(self, weight):
+        rng = np.random.default_rng(0)
+        users = (rng.random((150, 300)) < 0.05 + 0.2 * (rng.random(300) < 0.1)).astype(np.float32)
+        engine = LSHRecommender(**SMALL, n_neighbors=5).fit(users[:120]).engine_
+        R = SparseRows.from_matrix(users[120:])
+        engine.memory.weight = weight
+        likely, _ = engine.topk(R, 20, exclude=True, votes=False)
+        few = engine.topk(R, 20, exclude=True, likely=likely)
+        whole = engine.topk(R, 20, exclude=True)
+        np.testing.assert_array_equal(few[0], whole[0])
+        np.testing.assert_allclose(few[1], whole[1], rtol=1e-5)
+        assert (few[0] != likely).any()
 
     def test_new_user_is_answered_as_the_same_row_of_fit(self, board, fitted):
         ids, scores = fitted.recommend(10**6, board[0][7:8], N=4)

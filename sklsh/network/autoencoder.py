@@ -19,6 +19,7 @@ from sklsh.network.fitting import fit_epochs
 from sklsh.network.growth import grow_items
 from sklsh.network.interactions import (
     drawn_entries,
+    hide_entries,
     item_weights,
     keep_entries,
     leave_some_out,
@@ -37,11 +38,11 @@ PROTOTYPE_SCALE = 2.0
 features. Between 1 and 5 the network alone gains 1 point of recall, the whole nothing."""
 
 HIDDEN_SHARE = 0.2
-"""Share of a held-out user's items that are hidden, to be found from the others."""
+"""Share of a judging user's items that are hidden, to be found from the others."""
 
 WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 DEFAULT_WEIGHT = 4.0
-"""Of the votes, where no user was held out to fit it on."""
+"""Of the votes, where no user judged it."""
 
 N_CENTRE = 4096
 """Users whose hidden vectors the tables centre by."""
@@ -49,7 +50,7 @@ N_CENTRE = 4096
 MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
 
-N_JUDGES, DECAY = 64, 0.9
+N_JUDGES, DECAY = 256, 0.9
 """Users of a stream's part that judge the powers before they are learnt, and how fast their
 verdict fades from part to part."""
 
@@ -122,57 +123,71 @@ class Autoencoder:
     def fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1, on_epoch=None
     ) -> None:
-        """Train on all users but a few, fit the votes' weight on these, let all vote."""
+        """Hide some items of a few users, train on the rest, fit the votes' weight on these.
+
+        So the judges are known users, as most that ask will be, and the hidden items new.
+        """
         learner = self.learner
         self._count(R)
         rng = np.random.default_rng([learner.seed, learner.n_steps])
-        order = rng.permutation(R.n_rows).astype(np.int32)
-        held_out, train = order[: settings.n_validation], np.sort(order[settings.n_validation :])
-        tests = leave_some_out(R.take(held_out), HIDDEN_SHARE, learner.seed)
+        judges = rng.permutation(R.n_rows)[: settings.n_validation]
+        seen, visible, hidden = hide_entries(R, judges, HIDDEN_SHARE, learner.seed)
+        users = np.arange(R.n_rows, dtype=np.int32)
         if self.memory is not None:
-            self.memory.update(R.take(train), n_threads)
+            self.memory.update(seen, n_threads)
             smooth_items(learner.network, self.memory, self.known_items(), n_threads)
         with one_blas_thread():
             learner.network.see(R.indices, only=learner.n_steps == 0)
             set_prototypes(
-                learner.network, self.inputs(R), R, train, learner.optimizer.untouched_neurons(),
-                PROTOTYPE_SCALE, None, n_threads,
+                learner.network, self.inputs(seen), seen, users,
+                learner.optimizer.untouched_neurons(), PROTOTYPE_SCALE, None, n_threads,
             )  # fmt: skip
             learner.sampler = None
             trainer = learner._trainer(settings, n_threads)
             first = learner.n_steps
             learner.history = fit_epochs(
-                trainer, R, R, train, settings, validation=held_out, rng=rng,
-                corrupt=lambda epoch: self._thinned(R, input_dropout, first + epoch),
-                judge=lambda: self.ndcg(*tests, n_threads, votes=False),
+                trainer, seen, seen, users, settings, validation=judges, rng=rng,
+                corrupt=lambda epoch: self._thinned(seen, input_dropout, first + epoch),
+                judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, votes=False),
                 on_epoch=on_epoch or (lambda epoch, history: None),
             )  # fmt: skip
             learner.n_steps, learner.sampler = trainer.step_count, None
         if self.memory is not None:
-            self._fit_weight(*tests, n_threads)
-            self.memory.update(R.take(held_out), n_threads)
+            self._fit_votes(visible, hidden, n_threads)
+            if judges.size:
+                self.memory = self.memory.of(R, n_threads)
         if settings.prediction == "lsh":
             self.index = learner._candidates(settings)
-            centre = self.inputs(R.take(order[:N_CENTRE]))
+            centre = self.inputs(R.take(rng.permutation(users)[:N_CENTRE]))
             hidden = learner.network.hidden(centre, None, n_threads)
             self.index.build(learner.network, hidden, 0, n_threads)
 
-    def _fit_weight(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
-        """Powers, then weight of the votes with the best nDCG on hidden items of held-out users."""
-        self.memory.weight = DEFAULT_WEIGHT
+    def _fit_votes(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
+        """Powers, then weight of the votes with the best nDCG on hidden items."""
+        memory = self.memory
+        memory.weight = DEFAULT_WEIGHT
         if not hidden.indices.size:
             return
-        self._judge_powers(visible, hidden, n_threads)
+        likely = self._likely(visible, n_threads)
+        self._judge_powers(visible, hidden, likely, n_threads)
         scores = []
-        for self.memory.weight in WEIGHTS:
-            scores.append(self.ndcg(visible, hidden, n_threads))
-        self.memory.weight = WEIGHTS[int(np.argmax(scores))]
+        for memory.weight in WEIGHTS:
+            scores.append(self.ndcg(visible, hidden, likely, n_threads=n_threads))
+        memory.weight = WEIGHTS[int(np.argmax(scores))]
 
-    def _judge_powers(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
+    def _likely(self, users: SparseRows, n_threads: int) -> np.ndarray:
+        """What the network alone would name: whatever the votes, only these and voted items
+        can be among the best."""
+        return self.topk(users, DEPTH, exclude=True, n_threads=n_threads, votes=False)[0]
+
+    def _judge_powers(
+        self, visible: SparseRows, hidden: SparseRows, likely: np.ndarray, n_threads: int
+    ) -> None:
         """Add these users' verdict to `power_scores` and take the best pair."""
         memory, n_users = self.memory, np.count_nonzero(hidden.counts())
         for choice, memory.powers in enumerate(POWERS):
-            self.power_scores[choice] += n_users * self.ndcg(visible, hidden, n_threads)
+            ndcg = self.ndcg(visible, hidden, likely, n_threads=n_threads)
+            self.power_scores[choice] += n_users * ndcg
         memory.powers = POWERS[int(np.argmax(self.power_scores))]
 
     def partial_fit(
@@ -187,7 +202,9 @@ class Autoencoder:
             if self.n_users:
                 judges = R.take(np.arange(min(N_JUDGES, R.n_rows)))
                 self.power_scores *= DECAY
-                self._judge_powers(*leave_some_out(judges, HIDDEN_SHARE, learner.seed), n_threads)
+                visible, hidden = leave_some_out(judges, HIDDEN_SHARE, learner.seed)
+                likely = self._likely(visible, n_threads)
+                self._judge_powers(visible, hidden, likely, n_threads)
         self._count(R)
         if self.memory is not None:
             self.memory.update(R, n_threads)
@@ -214,12 +231,13 @@ class Autoencoder:
 
     def topk(
         self, R: SparseRows, k: int, pool=None, *, exclude: bool, n_threads: int = 1,
-        votes: bool = True,
+        votes: bool = True, likely: np.ndarray | None = None,
     ):  # fmt: skip
         """Best items of each row, ``(n_rows, k)`` ids and scores; empty rows get popular ones.
 
         `pool`: items that may be named, ascending; None: all. Those that nobody has had
-        never are.
+        never are. `likely`: of each row, the best items of the network alone, `k` or more,
+        where they are known: then only these and items with votes are scored.
         """
         known = self.known_items()
         pool = known if pool is None else np.intersect1d(pool, known)
@@ -227,8 +245,16 @@ class Autoencoder:
         network, inputs = self.learner.network, self.inputs(R)
         bias = network.head_bias if self.item_bonus is None else network.head_bias + self.item_bonus
         how: dict[str, Any] = {"bias": bias, "exclude": exclude, "n_threads": n_threads}
-        if self.index is not None and pool.shape[0] > MANY * self.index.n_candidates:
-            items, scores = likely_items(network, memory, self.index, R, inputs, k, pool, **how)
+        index = self.index
+        if likely is not None:
+            named = _lists(likely)
+            items, scores = likely_items(network, memory, named, R, inputs, k, pool, **how)
+        elif index is not None and pool.shape[0] > MANY * index.n_candidates:
+
+            def by_tables(_begin, _end, hidden):
+                return index.query(hidden, n_threads)[:2]
+
+            items, scores = likely_items(network, memory, by_tables, R, inputs, k, pool, **how)
         else:
             items, scores = best_items(network, memory, R, inputs, k, pool, **how)
         empty = R.counts() == 0
@@ -237,15 +263,28 @@ class Autoencoder:
         return items, scores
 
     def ndcg(
-        self, visible: SparseRows, hidden: SparseRows, n_threads: int, *, votes=True, depth=DEPTH
-    ) -> float:
+        self, visible: SparseRows, hidden: SparseRows, likely: np.ndarray | None = None, *,
+        n_threads: int = 1, votes: bool = True, depth: int = DEPTH,
+    ) -> float:  # fmt: skip
         """Mean nDCG of the hidden items, given the visible ones, over rows that have some."""
         rows = np.flatnonzero(hidden.counts()).astype(np.int32)
         if not rows.size:
             return 0.0
         found, _ = self.topk(
-            visible.take(rows), depth, exclude=True, n_threads=n_threads, votes=votes
-        )
+            visible.take(rows), depth, exclude=True, n_threads=n_threads, votes=votes,
+            likely=None if likely is None else likely[rows],
+        )  # fmt: skip
         gains = 1 / np.log2(np.arange(2, depth + 2))
         best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
         return float((hits(found, hidden, rows) @ gains / best).mean())
+
+
+def _lists(ids: np.ndarray):
+    """Rows of ids, padded with -1, as `likely_items` asks for them."""
+
+    def name_items(begin, end, _hidden):
+        given = ids[begin:end] >= 0
+        indptr = np.concatenate([[0], np.cumsum(given.sum(axis=1))])
+        return indptr, ids[begin:end][given].astype(np.int32)
+
+    return name_items

@@ -82,6 +82,13 @@ class ItemMemory:
         larger.weight, larger.powers = self.weight, self.powers
         return larger
 
+    def of(self, R: SparseRows, n_threads: int = 1) -> ItemMemory:
+        """What these users alone have to tell, with the same weight and powers."""
+        fresh = ItemMemory.empty(*self.ids.shape)
+        fresh.weight, fresh.powers = self.weight, self.powers
+        fresh.update(R, n_threads)
+        return fresh
+
     def update(self, R: SparseRows, n_threads: int = 1) -> None:
         """Add users. O(sum of squared row lengths), whatever came before."""
         n_items = self.counts.shape[0]

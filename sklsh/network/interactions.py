@@ -35,6 +35,16 @@ def leave_some_out(R: SparseRows, rate: float, seed: int) -> tuple[SparseRows, S
     return keep_entries(R, ~hidden), keep_entries(R, hidden)
 
 
+def hide_entries(R: SparseRows, rows: np.ndarray, rate: float, seed: int):
+    """A share `rate` of the entries of some rows hidden: all of `R` without them, these rows
+    without them, and the hidden entries of these rows."""
+    chosen = np.zeros(R.n_rows, dtype=bool)
+    chosen[rows] = True
+    hidden = drawn_entries(R, rate, seed) & np.repeat(chosen, R.counts())
+    seen = keep_entries(R, ~hidden)
+    return seen, seen.take(rows), keep_entries(R, hidden).take(rows)
+
+
 def item_weights(n_users_of: np.ndarray, n_users: int) -> np.ndarray:
     """Inverse document frequencies, ``1 + log((1 + n_users) / (1 + n_users_of))``, float32."""
     return (1.0 + np.log((1.0 + n_users) / (1.0 + n_users_of))).astype(np.float32)

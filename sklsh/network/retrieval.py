@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from sklsh._threads import blocks, one_blas_thread, run_blocks
@@ -9,7 +11,6 @@ from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.cooccurrence import ItemMemory
-from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
@@ -115,7 +116,7 @@ def best_items(
 def likely_items(
     network: WideNetwork,
     memory: ItemMemory | None,
-    index: LSHCandidates,
+    name_items: Callable[[int, int, np.ndarray], tuple[np.ndarray, np.ndarray]],
     R: SparseRows,
     inputs: SparseRows,
     k: int,
@@ -125,9 +126,11 @@ def likely_items(
     exclude: bool,
     n_threads: int = 1,
 ):
-    """As `best_items`, among candidates: items with the most votes, and those of `index`.
+    """As `best_items`, among candidates: items with the most votes, and those that are named.
 
-    Rows for which there are fewer than `k` are answered by `best_items`.
+    ``name_items(begin, end, hidden)`` gives candidates of rows ``begin:end``, as lists one
+    after the other: ``indptr (end - begin + 1,)`` and ``ids (indptr[-1],)``. Rows for which
+    there are fewer than `k` are answered by `best_items`.
 
     Notes
     -----
@@ -142,7 +145,7 @@ def likely_items(
     for begin, end in blocks(R.n_rows, USERS):
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
-        named_indptr, named, _ = index.query(hidden, n_threads)
+        named_indptr, named = name_items(begin, end, hidden)
 
         def task(start, stop, rows=rows, hidden=hidden, indptr=named_indptr, named=named):
             rank_candidates(
