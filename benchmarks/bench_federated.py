@@ -55,8 +55,8 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "PGHash-D (paper)": (
         {"sampler": "lsh", "family": "pghash_d", "fold": "sample", "hash_length": 3}, PAPER,
     ),
-    "SLIDE, SimHash": ({"sampler": "lsh", "family": "simhash"}, PAPER),
-    "SLIDE, DWTA": ({"sampler": "lsh", "family": "dwta", "hash_length": 3}, PAPER),
+    "SLIDE SimHash": ({"sampler": "lsh", "family": "simhash"}, PAPER),
+    "SLIDE DWTA": ({"sampler": "lsh", "family": "dwta", "hash_length": 3}, PAPER),
 }  # fmt: skip
 
 
@@ -302,6 +302,8 @@ def main() -> None:
         if part == "methods" and old.get("settings", {}).get("rounds") == args.rounds:
             # Methods run one by one come together in one file.
             found["methods"] = old["result"]["methods"] | found["methods"]
+        if part == "methods":
+            measures.plot_methods(found["methods"], found["central"], path.with_suffix(".png"))
         report = {"data": name, "settings": settings, "machine": machine, "result": found}
         path.write_text(json.dumps(report, indent=1) + "\n")
         print(f"written to {path}")
