@@ -336,6 +336,9 @@ def test_ready_made_scorers():
     for metric in (precision_at_k, ndcg_at_k, recall_at_k):
         assert metric(y, ranked) == metric(y, ranked, 5)
     assert psp_at_k(y, ranked, y_train=y) == psp_at_k(y, ranked, 5, y_train=y)
+    worth = inverse_propensity(y, 0.55, 1.5)
+    np.testing.assert_array_equal(inverse_propensity(y), worth)
+    assert psp_at_k(y, ranked, y_train=y) == psp_at_k(y, ranked, inverse_propensities=worth)
 
 
 def test_scorer_as_an_object():

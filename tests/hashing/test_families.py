@@ -195,6 +195,7 @@ def test_probes_of_a_family_without_margins():
         ({"hash_length": 63}, ValueError, "got 63"),
         ({"hash_length": "8"}, TypeError, "hash_length must be an integer, got '8'"),
         ({"n_tables": 0}, ValueError, "n_tables must be .*, got 0"),
+        ({"n_tables": 2**15 + 1}, ValueError, r"n_tables must be in \[1, 32768\], got 32769"),
         ({"n_tables": True}, TypeError, "n_tables must be an integer, got True"),
         ({"sketch_dim": 0}, ValueError, "sketch_dim must be at least 1, got 0"),
         ({"sketch_dim": 38}, ValueError, "sketch_dim must be .*37 features.*got 38"),
@@ -239,6 +240,15 @@ def test_classes_refuse_too(family):
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         family().draw(10, seed=-1)
     assert {f"{FAMILIES[name].__name__}" for name in FAMILIES} >= {family.__name__}
+
+
+@pytest.mark.parametrize("family", [SimHash, PGHash, DWTA, PGHashD])
+def test_seed_0_unless_said(family):
+    X = np.random.default_rng(0).standard_normal((20, 10)).astype(np.float32)
+    functions = [family().draw(10), family().draw(10, seed=0), family().draw(10, seed=1)]
+    codes = [f.codes(f.sketch(X)) for f in functions]
+    assert (codes[0] == codes[1]).all()
+    assert (codes[0] != codes[2]).any()
 
 
 def test_bin_width_of_one():
