@@ -106,7 +106,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     arrays |= {name: array for name, array in optional.items() if array is not None}
     if isinstance(server.mover, FedAdam):
         for name, moments in server.mover.moments.items():
-            arrays |= listed(f"moments.{name}", moments)
+            arrays |= listed(f"moments.{name}", list(moments))
     numbers = {
         "plan": asdict(server.plan),
         "activation": network.activation,
