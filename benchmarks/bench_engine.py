@@ -218,7 +218,7 @@ def mlp(folder) -> dict:
         "MLPClassifier": MLPClassifier((256,), max_iter=100, random_state=0),
     }
     for name, system in systems.items():
-        dense = Y.toarray().astype(np.int8) if name == "MLPClassifier" else Y
+        dense = Y.toarray().astype(np.int64) if name == "MLPClassifier" else Y
         start = time.perf_counter()
         system.fit(X, dense)
         seconds = time.perf_counter() - start
@@ -229,6 +229,7 @@ def mlp(folder) -> dict:
         found[name] = {"train_s": seconds} | {
             f"P@{k}": precision_at_k(Y_test, labels, k) for k in (1, 3, 5)
         }
+    # (Not int8 for y: scikit-learn computes its gradient in a type that overflows.)
     # It makes y dense, in int64, and holds weights, gradients and two Adam moments in float64.
     n_samples, n_features, n_labels, width = 20_637, 20_000, 21_427, 256
     weights = (n_features + n_labels + 1) * width + n_labels
