@@ -217,11 +217,13 @@ def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
         if not passes(None, tests, None):
             sys.exit(f"{path}: the tests fail without a mutant")
         seconds = time.perf_counter() - start
-        for mutant in of_file:
+        for done, mutant in enumerate(of_file, 1):
+            if done % 10 == 0:
+                print(f"  {path}: {done} of {len(of_file)}", flush=True)
             if passes(mutant, tests, LIMIT * seconds + 30):
                 survivors.append(mutant)
                 print(f"  survives: {path}:{mutant.line}: {mutant.change}", flush=True)
-        print(f"  {path}: {len(of_file)} tried, {seconds:.0f} s without a mutant", flush=True)
+        print(f"  {path}: {len(of_file)} tried, tests take {seconds:.0f} s", flush=True)
     return len(chosen), survivors
 
 

@@ -233,6 +233,16 @@ def test_refused_settings(settings, error, message):
         make_family(**settings).draw(N_FEATURES)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"n_tables": 0}, {"n_tables": 2**15 + 1}, {"hash_length": 63}, {"sketch_dim": 0}],
+)
+def test_refused_before_anything_is_drawn(settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=name):
+        make_family("pghash", **settings)
+
+
 @pytest.mark.parametrize("family", [SimHash, PGHash, DWTA, PGHashD])
 def test_classes_refuse_too(family):
     with pytest.raises(ValueError, match="n_tables"):
