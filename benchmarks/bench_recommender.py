@@ -116,6 +116,7 @@ OURS = {
     "by hash tables": sklsh_with(prediction="lsh"),
     "stream of 20": sklsh_stream,
     "one epoch": sklsh_with(max_iter=1),
+    "no judges": sklsh_with(max_iter=1, validation_fraction=0.001),
     "item_weight": sklsh_with(item_weight="propensity"),
 }
 
