@@ -16,11 +16,13 @@ import json
 import os
 import platform
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import federated_measures as measures
 import numpy as np
 import scipy.sparse as sp
+import summary_plots
 
 from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet, split_devices
@@ -302,10 +304,10 @@ def main() -> None:
         if part == "methods" and old.get("settings", {}).get("rounds") == args.rounds:
             # Methods run one by one come together in one file.
             found["methods"] = old["result"]["methods"] | found["methods"]
-        if part == "methods":
-            measures.plot_methods(found["methods"], found["central"], path.with_suffix(".png"))
         report = {"data": name, "settings": settings, "machine": machine, "result": found}
         path.write_text(json.dumps(report, indent=1) + "\n")
+        if part == "methods" and find_spec("matplotlib"):
+            summary_plots.federated(path)
         print(f"written to {path}")
 
 

@@ -153,22 +153,3 @@ def hashing_seconds(n_labels=670_091, sketch_dim=8, n_tables=50, hash_length=8) 
         best_by_collisions(family, 1, sketch, hidden, 1024, taken=np.arange(3))
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def plot_methods(results: dict, central: float, path) -> None:
-    """P@1 of each method after each round, against the bytes sent by then."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("matplotlib is not installed: no plot")
-        return
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for i, (name, result) in enumerate(results.items()):
-        sent = [(result["start_bytes"] + n) / 1e6 for n in result["bytes_by_round"]]
-        style = "-" if i < 10 else "--"
-        axes.plot(sent, result["precision_by_round"], style, marker=".", label=name)
-    axes.axhline(central, color="grey", linestyle=":", label="in one place")
-    axes.set(xscale="log", xlabel="MB sent and received, all devices", ylabel="P@1")
-    axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
-    figure.savefig(path, dpi=120)

@@ -6,6 +6,7 @@ array, and nothing in the file runs when it is read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -88,8 +89,8 @@ def fingerprint(settings, arrays) -> str:
     """Tells one training from another: JSON-able `settings` and the checksums of `arrays`."""
     check = 0
     for array in arrays:
-        check = zlib.crc32(np.ascontiguousarray(array).data.cast("B"), check)
-    return f"{zlib.crc32(json.dumps(settings, sort_keys=True).encode()):08x}{check:08x}"
+        check = zlib.crc32(np.ascontiguousarray(array).data, check)
+    return hashlib.sha256(json.dumps([settings, check], sort_keys=True).encode()).hexdigest()
 
 
 def listed(prefix: str, values: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from sklsh._archive import fingerprint
 from sklsh._federated_checks import (
     check_privacy,
     device_settings,
@@ -81,12 +80,8 @@ def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
         for name, value in sorted(federation.get_params().items())
         if name.rpartition("__")[2] not in NOT_COMPARED and not isinstance(value, BaseEstimator)
     }
-    check = 0
-    for array in arrays:
-        check = zlib.crc32(np.ascontiguousarray(array).data, check)
-    text = json.dumps([type(task).__name__, params, task.n_features, task.n_labels, check])
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()
-    return Checkpoint(Path(federation.checkpoint_dir), fingerprint)
+    settings = [type(task).__name__, params, task.n_features, task.n_labels]
+    return Checkpoint(Path(federation.checkpoint_dir), fingerprint(settings, arrays))
 
 
 def local_devices(
