@@ -5,7 +5,8 @@
 FOLDER holds data sets as `sklsh.datasets.load_xc` reads them (X_train.npz, ...); without it
 the bundled WordNet subset is used, and `--synthetic` adds a set of the shape of Amazon-670K.
 Each system runs in a process of its own on two threads, in turn, so that the machine's moods
-strike all alike; medians are printed and every run is written to `results/classifier.json`.
+strike all alike; medians are printed and every run is written to `results/classifier.json`, in
+the stead of earlier ones of that system on that set.
 """
 
 from __future__ import annotations
@@ -245,7 +246,11 @@ def main() -> None:
                 runs.append(json.loads(done.stdout.strip().splitlines()[-1]))
         report(runs, name)
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "classifier.json").write_text(json.dumps(runs, indent=1))
+    path = RESULTS / "classifier.json"
+    again = {(run["system"], run["set"]) for run in runs}
+    before = json.loads(path.read_text()) if path.exists() else []
+    kept = [run for run in before if (run["system"], run["set"]) not in again]
+    path.write_text(json.dumps(kept + runs, indent=1))
 
 
 def report(runs, name) -> None:

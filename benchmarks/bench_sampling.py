@@ -2,11 +2,13 @@
 
     python benchmarks/bench_sampling.py [--data FOLDER --sets a,b] [--synthetic 300000]
         [--seeds 3] [--samplers uniform,random,pghash/8] [--recall]
+        [--epochs 1,2,3] [--active 64,1024]
 
 For each sampler and seed: P@1 and P@5 of the network alone (no neighbours' votes) on test
-rows after the default epochs, and the processor seconds of the fit. With `--recall`: of each
-source of candidates, how many of the oracle's choice (a row's true best neurons) are among
-1,000 candidates, and milliseconds a row. Writes `results/sampling.json`.
+rows, and the processor seconds of the fit, each number of epochs and of active neurons a fit of
+its own (by default the automatic ones). With `--recall`: of each source of candidates, how many
+of the oracle's choice (a row's true best neurons) are among 1,000 candidates, and milliseconds a
+row. Fits are added to those in `results/sampling.json`, in the stead of equal ones.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ import argparse
 import json
 import statistics
 import time
+from contextlib import nullcontext
+from itertools import product
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from bench_classifier import load
@@ -36,6 +41,8 @@ N_BEST = 32
 
 SAMPLERS: dict[str, dict] = {
     "labels": {"sampler": "labels"},
+    "frequency^.5": {"sampler": "uniform"},
+    "frequency^1": {"sampler": "uniform"},
     "uniform": {"sampler": "uniform"},
     "random": {"sampler": "random"},
     "pghash/8": {"sampler": "lsh", "sketch_dim": WIDTH // 8},
@@ -48,7 +55,8 @@ SAMPLERS: dict[str, dict] = {
     "batches/8+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
     "batches/32+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 32},
 }
-"""Rows in random order, but in "batches": of rows that hash alike."""
+"""Rows in random order, but in "batches": of rows that hash alike. "frequency" stands for a
+sampler that the package does without, see `ByFrequency`."""
 
 
 def synthetic(n_labels: int):
@@ -62,24 +70,50 @@ def synthetic(n_labels: int):
     return X[:-5_000], X[-5_000:], Y[:-5_000], Y[-5_000:]
 
 
-def quality(name: str, parts, n_seeds: int) -> dict:
-    """Medians and ranges over seeds of one sampler on one set."""
+class ByFrequency:
+    """Neurons drawn with a probability as a power of the number of their label's rows."""
+
+    def __init__(self, Y, power: float, n_active: int, seed: int):
+        weights = np.asarray(Y.sum(axis=0)).ravel().astype(np.float64)
+        weights[weights > 0] **= power
+        self.n_active, self._seed = n_active, seed
+        self._edges = np.cumsum(weights) / weights.sum()
+
+    def propose(self, network, hidden, slots, step, n_threads):
+        draws = np.random.default_rng([self._seed, step]).random(self.n_active)
+        ids = np.searchsorted(self._edges, draws, side="right")
+        return [(np.minimum(ids, network.n_labels - 1).astype(np.int32), 0.0)]
+
+
+def sampling_by(name: str, Y):
+    """Makes estimators sample by a rule that only this benchmark has, if `name` is one's."""
+    rule, _, power = name.partition("^")
+    if rule != "frequency":
+        return nullcontext()
+
+    def make(_, n_active, n_labels, seed, lsh=None):
+        return ByFrequency(Y, float(power), n_active, seed)
+
+    return patch("sklsh.network.learner.make_sampler", make)
+
+
+def fitted(name: str, parts, seed: int, **settings) -> dict:
+    """Quality and cost of one fit."""
     X, X_test, Y, Y_test = parts
-    runs = []
-    for seed in range(n_seeds):
-        model = SparseLSHMLPClassifier(
-            hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed,
-            **{"shuffle": True, **SAMPLERS[name]},
-        )  # fmt: skip
+    model = SparseLSHMLPClassifier(
+        hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed,
+        **{"shuffle": True, **SAMPLERS[name], **settings},
+    )  # fmt: skip
+    with sampling_by(name, Y):
         start, processor = time.perf_counter(), time.process_time()
         model.fit(X, Y)
         seconds, processor = time.perf_counter() - start, time.process_time() - processor
-        labels, _ = model.predict_topk(X_test, 5)
-        runs.append(
-            {"P@1": precision_at_k(Y_test, labels, 1), "P@5": precision_at_k(Y_test, labels, 5),
-             "seconds": seconds, "processor_s": processor}
-        )  # fmt: skip
-    return {"sampler": name, "runs": runs}
+    labels, _ = model.predict_topk(X_test, 5)
+    return {
+        "sampler": name, "seed": seed, **settings,
+        "P@1": precision_at_k(Y_test, labels, 1), "P@5": precision_at_k(Y_test, labels, 5),
+        "seconds": seconds, "processor_s": processor,
+    }  # fmt: skip
 
 
 class RandomCandidates:
@@ -127,35 +161,62 @@ def recall(parts) -> list[dict]:
     return found
 
 
+class Results:
+    """Rows of `results/sampling.json`, written after each; equal fits are replaced."""
+
+    SAME = "set", "sampler", "seed", "max_iter", "n_active", "source"
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.rows = json.loads(path.read_text()) if path.exists() else []
+
+    def add(self, row: dict) -> None:
+        def of(entry):
+            return [entry.get(name) for name in self.SAME]
+
+        self.rows = [entry for entry in self.rows if of(entry) != of(row)] + [row]
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_text(json.dumps(self.rows, indent=1) + "\n")
+
+
+def numbers(text: str) -> list[int | str]:
+    return [part if part == "auto" else int(part) for part in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data")
     parser.add_argument("--sets", default="bundled")
     parser.add_argument("--synthetic", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--samplers", default=",".join(SAMPLERS))
+    parser.add_argument("--epochs", type=numbers, default=["auto"])
+    parser.add_argument("--active", type=numbers, default=["auto"])
     parser.add_argument("--recall", action="store_true")
     args = parser.parse_args()
     sets = {name: load(name, args.data) for name in args.sets.split(",") if name}
     if args.synthetic:
         sets[f"synthetic-{args.synthetic}"] = synthetic(args.synthetic)
-    results: dict[str, dict] = {}
+    results = Results(RESULTS / "sampling.json")
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
     for name, parts in sets.items():
         print(f"\n{name}: {parts[0].shape[0]} rows, {parts[2].shape[1]} labels")
-        results[name] = {"quality": [], "recall": recall(parts) if args.recall else []}
-        quality("uniform", tuple(part[:2_000] for part in parts), 1)  # compile
-        for sampler in args.samplers.split(","):
-            entry = quality(sampler, parts, args.seeds)
-            results[name]["quality"].append(entry)
-            columns = []
+        for row in recall(parts) if args.recall else []:
+            results.add({"set": name, **row})
+        fitted("uniform", tuple(part[:2_000] for part in parts), 0)  # compile
+        for sampler, active, epochs in product(args.samplers.split(","), args.active, args.epochs):
+            settings = {"n_active": active, "max_iter": epochs}
+            runs = [fitted(sampler, parts, seed, **settings) for seed in seeds]
+            for run in runs:
+                results.add({"set": name, **run})
+            columns = [f"{sampler:18s} active {active:>6} epochs {epochs:>4}"]
             for key in ("P@1", "P@5", "processor_s"):
-                values = [run[key] for run in entry["runs"]]
+                values = [run[key] for run in runs]
                 columns.append(
                     f"{key} {statistics.median(values):.4f} ({min(values):.4f}-{max(values):.4f})"
                 )
-            print(f"{sampler:18s} " + "  ".join(columns), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "sampling.json").write_text(json.dumps(results, indent=1))
+            print("  ".join(columns), flush=True)
 
 
 if __name__ == "__main__":

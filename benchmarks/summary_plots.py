@@ -12,7 +12,7 @@ def draw(results: Path) -> list[str]:
     import matplotlib
 
     matplotlib.use("Agg")
-    names = [classifier(results), recommender(results)]
+    names = [classifier(results), recommender(results), *sampling(results)]
     names += [federated(path) for path in sorted(results.glob("federated-methods-*.json"))]
     return [name for name in names if name]
 
@@ -61,6 +61,52 @@ def recommender(results: Path) -> str | None:
     points = medians(path, "fit_s", "recall@20") if path.exists() else {}
     labels = ("training, seconds", "Recall@20")
     return scatter(points, labels, results / "recommender.png") if points else None
+
+
+def sampling(results: Path) -> list[str]:
+    """P@1 of the samplers against the cost of fits of several lengths, and against n_active."""
+    path = results / "sampling.json"
+    rows = [row for row in json.loads(path.read_text()) if "P@1" in row] if path.exists() else []
+    drawn = []
+    for name, varied, x, label in (
+        ("sampling-epochs", "max_iter", "processor_s", "processor seconds of a fit"),
+        ("sampling-active", "n_active", None, "active neurons beside the batch's labels"),
+    ):
+        curves: dict[str, dict[str, dict[int, list]]] = {}
+        for row in rows:
+            others = {"max_iter", "n_active"} - {varied}
+            if row[varied] != "auto" and all(row[other] == "auto" for other in others):
+                of_set = curves.setdefault(row["set"], {}).setdefault(row["sampler"], {})
+                of_set.setdefault(row[varied], []).append(row)
+        if curves:
+            drawn.append(lines(curves, x, label, results / f"{name}.png"))
+    return drawn
+
+
+def lines(curves: dict, x: str | None, label: str, path: Path) -> str:
+    """A panel a set, a line a sampler: medians of seeds, with their ranges."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(
+        1, len(curves), figsize=(3.8 * len(curves), 3.6), squeeze=False, layout="constrained"
+    )
+    samplers = sorted({name for of_set in curves.values() for name in of_set})
+    for axis, (name, of_set) in zip(axes[0], curves.items()):
+        for sampler, points in sorted(of_set.items()):
+            points = dict(sorted(points.items()))
+            across = [statistics.median(r[x] for r in rows) if x else at
+                      for at, rows in points.items()]  # fmt: skip
+            found = [[r["P@1"] for r in rows] for rows in points.values()]
+            middle = [statistics.median(values) for values in found]
+            below = [m - min(values) for m, values in zip(middle, found)]
+            above = [max(values) - m for m, values in zip(middle, found)]
+            axis.errorbar(across, middle, yerr=[below, above], label=sampler, linewidth=1,
+                          marker=".", capsize=2, color=f"C{samplers.index(sampler)}")  # fmt: skip
+        axis.set(title=name, xlabel=label, ylabel="P@1", xscale="log")
+        axis.legend(fontsize=6)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path.name
 
 
 def federated(path: Path) -> str:

@@ -26,6 +26,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 1,
 }
 autosummary_generate = True
+autodoc_mock_imports = ["flwr"]  # an extra that the documentation has no other use for
 autodoc_default_options = {"members": True, "inherited-members": False}
 numpydoc_show_class_members = False
 # Docstrings are checked as they are rendered: what is documented exists, sections are known.

@@ -77,7 +77,19 @@ def server_app(
 def run_federation(
     grid, federation, output, *, n_features, labels, n_devices, timeout=600.0, join_timeout=3600.0
 ):
-    """What `server_app` does, on a grid at hand; returns the fitted federation."""
+    """What `server_app` does, on a grid at hand.
+
+    Parameters
+    ----------
+    grid : flwr.serverapp.Grid
+    federation, output, n_features, labels, n_devices, timeout, join_timeout
+        As of `server_app`.
+
+    Returns
+    -------
+    FederatedLSHClassifier
+        Fitted; `federation` is left as it was.
+    """
     # Devices load this module too, and have no use for what is behind these.
     from sklearn.base import clone
 

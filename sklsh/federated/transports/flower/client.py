@@ -72,6 +72,21 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
 def load_data(context: Context):
     """The rows at ``data`` in a node's configuration: what `sklsh.datasets.load_xc` reads.
 
+    Parameters
+    ----------
+    context : flwr.app.Context
+
+    Returns
+    -------
+    X, Y : csr_matrix
+
+    Raises
+    ------
+    ValueError
+        The configuration has no ``data``.
+
+    Notes
+    -----
     Keep them as a folder with ``X_train.npz`` and ``Y_train.npz``: text takes seconds more, in
     each message's process.
     """
