@@ -70,7 +70,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         or as many as make hashing a small part of the work on a very wide head.
     n_neighbors : int, default="auto"
         Training rows that vote at prediction; 0 keeps none (and no copy of the training
-        rows in the model). "auto": 30.
+        rows in the model). "auto": 30, 60, 100 or 200, whichever is best on the held-out
+        rows. How a vote falls with the distance and what votes weigh is always fitted there.
     prediction : {"auto", "exact", "lsh"}, default="auto"
         Where the best labels are looked for after `fit`. "exact": in the whole head. "lsh":
         among the neurons that hash tables over the trained head name, and the neighbours'

@@ -1,4 +1,4 @@
-"""Nearest training rows of sparse queries through an inverted index, and their labels' votes."""
+"""Nearest training rows of sparse queries through an inverted index."""
 
 import numba as nb
 import numpy as np
@@ -67,77 +67,6 @@ def nearest_rows_csr(
             ):
                 push_topk(sums[row], row, similarities[i], ids[i])
             sums[row] = np.float32(0.0)
-
-
-@nb.njit(nogil=True, cache=True)
-def vote(ids, similarities, label_indptr, label_indices, votes, voted):
-    """Sum each neighbour's similarity into ``votes`` of its labels; number of labels voted for.
-
-    `votes` (n_labels,) must be 0 where nobody voted; the caller clears ``votes[voted[:n]]``.
-    """
-    n_voted = 0
-    for i in range(ids.shape[0]):
-        if ids[i] < 0:
-            break
-        for position in range(label_indptr[ids[i]], label_indptr[ids[i] + 1]):
-            label = label_indices[position]
-            if votes[label] == np.float32(0.0):
-                voted[n_voted] = label
-                n_voted += 1
-            votes[label] += similarities[i]
-    return n_voted
-
-
-@nb.njit(nogil=True, cache=True)
-def bonus(vote_sum, weight, sharpness):
-    """What the neighbours' votes add to a label's logit."""
-    return weight * np.log1p(sharpness * vote_sum)
-
-
-@nb.njit(nogil=True, cache=True, fastmath=True)
-def merge_votes_topk(
-    hidden, weights, bias, ids, similarities, label_indptr, label_indices, weight, sharpness,
-    votes, voted, net_labels, net_scores, labels, scores, start, stop,
-):  # fmt: skip
-    """Top k of logit + bonus, from the network's own top k and the labels voted for.
-
-    A bonus is never negative, so the best k of the sum lie in the union of the two: the
-    result is exact when ``net_labels`` is. ``scores`` must hold -inf and ``labels`` -1.
-    """
-    for i in range(start, stop):
-        n_voted = vote(ids[i], similarities[i], label_indptr, label_indices, votes, voted)
-        last = labels.shape[1] - 1
-        for j in range(net_labels.shape[1]):
-            label = net_labels[i, j]
-            if label < 0:
-                break
-            if votes[label] == np.float32(0.0) and beats(
-                net_scores[i, j], label, scores[i, last], labels[i, last]
-            ):
-                push_topk(net_scores[i, j], label, scores[i], labels[i])
-        for v in range(n_voted):
-            label = voted[v]
-            row = weights[label]
-            total = bias[label] + bonus(votes[label], weight, sharpness)
-            for column in range(row.shape[0]):
-                total += row[column] * hidden[i, column]
-            if beats(total, label, scores[i, last], labels[i, last]):
-                push_topk(total, label, scores[i], labels[i])
-            votes[label] = np.float32(0.0)
-
-
-@nb.njit(nogil=True, cache=True)
-def add_votes(
-    ids, similarities, label_indptr, label_indices, weight, sharpness, votes, voted, logits,
-    start, stop,
-):  # fmt: skip
-    """Add each row's bonuses to a dense block of logits, in place."""
-    for i in range(start, stop):
-        n_voted = vote(ids[i], similarities[i], label_indptr, label_indices, votes, voted)
-        for v in range(n_voted):
-            label = voted[v]
-            logits[i, label] += bonus(votes[label], weight, sharpness)
-            votes[label] = np.float32(0.0)
 
 
 @nb.njit(nogil=True, cache=True)

@@ -59,7 +59,7 @@ DEPTH = 20
 
 
 def _n_neighbors(n_items: int, settings: Settings) -> int:
-    return min(settings.n_neighbors, max(1, n_items - 1))
+    return min(int(settings.n_neighbors), max(1, n_items - 1))
 
 
 @dataclass

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklsh._threads import one_blas_thread
 from sklsh.hashing import make_family
-from sklsh.network.calibration import fit_vote_weight, hits
+from sklsh.network.calibration import NEIGHBORS, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import History, check_finite, epoch_order, fit_epochs
 from sklsh.network.lsh import LSHCandidates
@@ -154,12 +154,12 @@ class Learner:
         return judges
 
     def _fit_memory(self, X, Y, settings, held_out, n_threads) -> None:
-        """Let all rows vote, with the weight that is best on rows held out of training."""
-        memory = NeighborMemory.build(X, Y, self.network.n_features, settings.n_neighbors)
-        if (
-            fit_vote_weight(Predictor(self.network, memory, n_threads=n_threads), X, Y, held_out)
-            > 0
-        ):
+        """Let the rows nearest to a query vote, as is best on rows held out of training."""
+        memory = NeighborMemory.build(X, Y, self.network.n_features, 0)
+        predictor = Predictor(self.network, memory, n_threads=n_threads)
+        given = settings.n_neighbors
+        choices = NEIGHBORS if given == "auto" else (given,)
+        if fit_votes(predictor, X, Y, held_out, choices) > 0:
             self.memory = memory
 
     def _fit_index(self, X, Y, settings, judges, n_threads) -> None:

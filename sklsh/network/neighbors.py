@@ -2,9 +2,9 @@
 
 A network of a few hundred hidden units forgets rare features; the rows themselves do not.
 The final score of a label is ``logit + weight * log(1 + 10 * votes)``, where `votes` is the
-sum of the cosine similarities of those of the query's nearest training rows that carry the
-label (compare Khandelwal et al., "Nearest neighbor language models", ICLR 2020). The weight
-is fitted on validation rows and is 0 where neighbours do not help.
+sum of ``cosine ** power`` over those of the query's nearest training rows that carry the label
+(compare Khandelwal et al., "Nearest neighbor language models", ICLR 2020). How many rows vote,
+the power and the weight are fitted on validation rows; the weight is 0 where votes do not help.
 """
 
 from __future__ import annotations
@@ -14,13 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._threads import blocks, run_blocks
-from sklsh.kernels.neighbors import (
-    add_votes,
-    inverse_norms_csr,
-    invert_rows_csr,
-    merge_votes_topk,
-    nearest_rows_csr,
-)
+from sklsh.kernels.neighbors import inverse_norms_csr, invert_rows_csr, nearest_rows_csr
+from sklsh.kernels.votes import add_votes, merge_votes_topk, try_votes
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
@@ -47,6 +42,8 @@ class NeighborMemory:
         Labels of each training row.
     n_neighbors : int
         Rows that vote.
+    power : float
+        The higher, the more the nearest of them outvote the others.
     weight : float
         Of the votes in the final score.
     """
@@ -54,6 +51,7 @@ class NeighborMemory:
     postings: SparseRows
     labels: SparseRows
     n_neighbors: int
+    power: float = 1.0
     weight: float = 0.0
 
     @classmethod
@@ -74,7 +72,7 @@ class NeighborMemory:
         return sum(array.nbytes for array in (*self.postings, *self.labels))
 
     def nearest(self, X: SparseRows, rows, n_threads: int = 1, excluded=None):
-        """Ids (n, n_neighbors) int32, padded with -1, and cosine similarities, best first.
+        """Ids (n, n_neighbors) int32, padded with -1, and ``cosine ** power``, best first.
 
         ``excluded[i]`` is a training row that is no neighbour of ``X[rows[i]]``: itself.
         """
@@ -102,7 +100,7 @@ class NeighborMemory:
             )
 
         run_blocks(task, blocks(n_rows, QUERIES), n_threads)
-        return ids, similarities
+        return ids, similarities**self.power
 
     def merge_topk(self, network: WideNetwork, hidden, neighbors, net_topk, k, n_threads=1):
         """Top `k` of logit plus votes, given the network's own top k (labels, scores)."""
@@ -121,6 +119,31 @@ class NeighborMemory:
 
         run_blocks(task, blocks(n_samples, QUERIES), n_threads)
         return labels, scores
+
+    def try_topk(
+        self, network: WideNetwork, hidden, neighbors, net_topk, Y: SparseRows, rows,
+        n_neighbors, weights, n_threads=1,
+    ) -> np.ndarray:  # fmt: skip
+        """Whether the labels of `merge_topk` are those of ``Y[rows]``, for each trial.
+
+        A bool array (n, len(n_neighbors), len(weights), k). All numbers of neighbours are tried
+        on one search, and a label's logit is computed once.
+        """
+        n_samples, k = net_topk[0].shape
+        trials = np.asarray(n_neighbors), np.asarray(weights, dtype=np.float32)
+        right = np.empty((n_samples, *map(len, trials), k), dtype=np.bool_)
+
+        def task(start, stop):
+            votes = np.zeros(network.n_labels, dtype=np.float32)
+            voted = np.empty(network.n_labels, dtype=np.int32)
+            try_votes(
+                hidden, network.head_weights, network.head_bias, *neighbors,
+                self.labels.indptr, self.labels.indices, SHARPNESS, votes, voted, *net_topk,
+                Y.indptr, Y.indices, rows, *trials, right, start, stop,
+            )  # fmt: skip
+
+        run_blocks(task, blocks(n_samples, QUERIES), n_threads)
+        return right
 
     def add_to(self, logits, neighbors) -> None:
         """Add the votes to dense logits (n_samples, n_labels), in place."""

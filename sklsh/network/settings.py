@@ -35,7 +35,10 @@ MIN_VALIDATION = 50
 
 @dataclass(frozen=True)
 class Settings:
-    """A training run's settings, resolved: names and meanings are `SparseLSHMLPClassifier`'s."""
+    """A training run's settings, resolved: names and meanings are `SparseLSHMLPClassifier`'s.
+
+    Only `n_neighbors` may still be "auto": it is fitted when training is done.
+    """
 
     hidden_layer_sizes: tuple[int, ...]
     activation: str
@@ -47,7 +50,7 @@ class Settings:
     hash_length: int
     sketch_dim: int | None
     rehash_interval: int
-    n_neighbors: int
+    n_neighbors: int | str
     prediction: str
     dropout: float
     alpha: float
@@ -76,7 +79,7 @@ class Settings:
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
         n_steps = math.ceil(n_train / batch_size)
         sampler = given("sampler", _sampler(n_labels))
-        n_neighbors = given("n_neighbors", 30)
+        n_neighbors = params["n_neighbors"]
         # Rows that vote already tell apart what is alike, and a dense head sees every negative.
         alike = "lsh" if n_neighbors == 0 and sampler != "all" else True
         resolved = {

@@ -1,20 +1,24 @@
 """What is fitted on held-out rows is the best of its grid."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.network.calibration import (
+    POWERS,
     THRESHOLDS,
     WEIGHTS,
     fit_threshold,
-    fit_vote_weight,
+    fit_votes,
     hits,
     log_shares,
 )
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
+from sklsh.network.rows import SparseRows
 from sklsh.network.topk import exact_topk
 from tests.network.problems import labels_of, random_labels, random_network, random_rows
 
@@ -75,24 +79,37 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
 
 
 @given(seeds)
-def test_vote_weight_is_the_best_of_the_grid(seed):
+def test_votes_are_the_best_of_the_grid(seed):
     X, Y, network = problem(seed, least=1)
     held_out = np.arange(25, 40, dtype=np.int32)
-    memory = NeighborMemory.build(X, Y, 10, 5)
-    chosen = fit_vote_weight(Predictor(network, memory), X, Y, held_out)
-    assert chosen in WEIGHTS and memory.weight == chosen
-
-    neighbors = memory.nearest(X, held_out, excluded=held_out)
+    memory = NeighborMemory.build(X, Y, 10, 1)
+    n_neighbors = (2, 5, 9)
+    weight = fit_votes(Predictor(network, memory), X, Y, held_out, n_neighbors)
+    chosen = memory.n_neighbors
+    power = memory.power
+    assert weight in WEIGHTS and memory.weight == weight and chosen in n_neighbors
     hidden = network.hidden(X, held_out)
-    found = exact_topk(network, hidden, 5)
+    found = exact_topk(network, hidden, 12)
+    discounts = 1 / np.log2(np.arange(12) + 2)
 
-    def score(weight):
-        memory.weight = weight
-        labels, _ = memory.merge_topk(network, hidden, neighbors, found, 5)
-        right = hits(labels, Y, held_out)
-        return np.mean([right[:, :depth].mean() for depth in (1, 3, 5)])
+    def gain(n, power, weight):
+        memory.n_neighbors, memory.power, memory.weight = n, power, weight
+        neighbors = memory.nearest(X, held_out, excluded=held_out)
+        labels, _ = memory.merge_topk(network, hidden, neighbors, found, 12)
+        return (hits(labels, Y, held_out) @ discounts).mean()
 
-    assert score(chosen) == pytest.approx(max(map(score, WEIGHTS)))
+    best = max(gain(*trial) for trial in product(n_neighbors, POWERS, WEIGHTS))
+    assert gain(chosen, power, weight) == pytest.approx(best)
+
+
+def test_where_all_is_one_the_fewest_neighbors_vote():
+    """Two labels are all there are: every ranking finds both of a row's."""
+    X, _, network = problem(0, n_labels=2)
+    Y = SparseRows(np.arange(0, 81, 2), np.tile(np.arange(2, dtype=np.int32), 40), None)
+    memory = NeighborMemory.build(X, Y, 10, 1)
+    rows = np.arange(40, dtype=np.int32)
+    assert fit_votes(Predictor(network, memory), X, Y, rows, (3, 6)) == 0.0
+    assert memory.n_neighbors == 3
 
 
 def test_votes_that_are_noise_get_no_weight():
@@ -105,4 +122,4 @@ def test_votes_that_are_noise_get_no_weight():
     )
     wrong = Y._replace(indices=(Y.indices + 5) % 12)
     memory = NeighborMemory.build(X, wrong, 10, 5)
-    assert fit_vote_weight(Predictor(network, memory), X, Y, rows) == 0.0
+    assert fit_votes(Predictor(network, memory), X, Y, rows, (5, 10)) == 0.0

@@ -60,6 +60,16 @@ def test_nearest_is_the_brute_force_cosine(seed, n_train, n_neighbors, positive,
         ) < 1e-5
 
 
+def test_power_raises_the_cosines_alone():
+    _, _, queries, memory, _ = problem(5)
+    ids, cosines = memory.nearest(queries, everything(queries))
+    memory.power = 3.0
+    again, raised = memory.nearest(queries, everything(queries))
+    np.testing.assert_array_equal(again, ids)
+    np.testing.assert_allclose(raised, cosines**3, rtol=1e-6)
+    assert raised.dtype == np.float32
+
+
 def test_equal_similarities_go_to_the_smaller_row():
     X = SparseRows.from_matrix(sp.csr_array(np.ones((9, 3), dtype=np.float32)))
     memory = NeighborMemory.build(X, SparseRows.from_classes(np.arange(9)), 3, 4)
@@ -166,6 +176,31 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k):
         np.testing.assert_allclose(
             expected[i][labels[i, :n_real]], scores[i, :n_real], rtol=1e-4, atol=1e-4
         )
+
+
+@given(seeds, st.integers(1, 20), st.lists(st.integers(0, 12), min_size=1, unique=True))
+def test_try_topk_is_a_merge_for_each_trial(seed, k, n_neighbors):
+    """Fewer neighbours are a prefix of the same search; 0 leaves the network alone."""
+    _, _, queries, memory, rng = problem(seed, n_neighbors=12)
+    network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
+    # More rows have labels than are asked about, in an order of their own.
+    Y = random_labels(rng, 2 * queries.n_rows, N_LABELS)
+    rows, asked = everything(queries), rng.permutation(Y.n_rows)[: queries.n_rows].astype(np.int32)
+    hidden = network.hidden(queries, rows)
+    neighbors = memory.nearest(queries, rows)
+    found = exact_topk(network, hidden, k)
+    n_neighbors, weights = sorted(n_neighbors), (0.0, 0.3, 4.0)
+    right = memory.try_topk(network, hidden, neighbors, found, Y, asked, n_neighbors, weights)
+    assert right.shape == (len(rows), len(n_neighbors), 3, k) and right.dtype == np.bool_
+    true = labels_of(Y, asked)
+    for a, n in enumerate(n_neighbors):
+        for b, weight in enumerate(weights):
+            memory.weight = weight
+            prefix = [np.ascontiguousarray(part[:, :n]) for part in neighbors]
+            scores = with_votes(memory, network, hidden, prefix)
+            for i, of_row in enumerate(true):
+                best, _ = reference.top_k(scores[i].tolist(), k)
+                assert right[i, a, b].tolist() == [label in of_row for label in best]
 
 
 def test_merged_ties_go_to_the_smaller_label():
