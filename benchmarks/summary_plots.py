@@ -102,7 +102,7 @@ def lines(curves: dict, x: str | None, label: str, path: Path) -> str:
             above = [max(values) - m for m, values in zip(middle, found)]
             axis.errorbar(across, middle, yerr=[below, above], label=sampler, linewidth=1,
                           marker=".", capsize=2, color=f"C{samplers.index(sampler)}")  # fmt: skip
-        axis.set(title=name, xlabel=label, ylabel="P@1", xscale="log")
+        axis.set(title=name, xlabel=label, ylabel="P@1", xscale="linear" if x else "log")
         axis.legend(fontsize=6)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

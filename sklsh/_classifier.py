@@ -87,7 +87,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         Initial rate of row-wise Adagrad; it falls linearly over `max_iter` epochs. "auto":
         0.03 for batches of 128, with the square root of the batch.
     max_iter : int, default="auto"
-        Epochs. "auto": 3, and more for small data: at least 600 steps.
+        Epochs. "auto": 3, and more for small data: at least 400 steps.
     tol, n_iter_no_change : float, int, default=1e-4, 3
         Early stopping ends a fit whose validation P@1 has not improved by `tol` for so many
         epochs.

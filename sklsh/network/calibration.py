@@ -13,7 +13,7 @@ from sklsh.network.topk import exact_topk
 # Trials of the votes. Wider grids gained nothing on the data sets of doc/benchmarks.
 NEIGHBORS = (30, 60, 100, 200)
 POWERS = (1.0, 2.0, 4.0, 8.0)
-WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 THRESHOLDS = np.geomspace(1e-3, 0.9, 60, dtype=np.float32)
 DEPTH = 20
 """Of the ranking by which the votes are fitted. A thousand rows tell apart more settings by
@@ -59,8 +59,10 @@ def fit_votes(
             network, hidden, (ids, cosines**power), found, Y, rows, n_neighbors, WEIGHTS, n_threads
         )
         gains.append((right @ discounts).mean(axis=0))
-    power, n, weight = np.unravel_index(np.argmax(gains), np.shape(gains))
-    memory.power, memory.n_neighbors, memory.weight = POWERS[power], n_neighbors[n], WEIGHTS[weight]
+    best = np.unravel_index(np.argmax(gains), np.shape(gains))
+    memory.power, memory.n_neighbors, memory.weight = (
+        grid[i] for grid, i in zip((POWERS, n_neighbors, WEIGHTS), best, strict=True)
+    )
     return memory.weight
 
 

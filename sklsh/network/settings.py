@@ -17,7 +17,7 @@ LEARNING_RATE = 0.03
 STREAM_ROWS = 1 << 14
 """A stream's parts are trained on as if they were of a data set of so many rows."""
 
-MIN_STEPS = 600
+MIN_STEPS = 400
 """Small data sees about as many steps as this, in more epochs than the usual 3."""
 
 DENSE_LABELS = 1_024
