@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -59,10 +60,8 @@ def fit_votes(
             network, hidden, (ids, cosines**power), found, Y, rows, n_neighbors, WEIGHTS, n_threads
         )
         gains.append((right @ discounts).mean(axis=0))
-    best = np.unravel_index(np.argmax(gains), np.shape(gains))
-    memory.power, memory.n_neighbors, memory.weight = (
-        grid[i] for grid, i in zip((POWERS, n_neighbors, WEIGHTS), best, strict=True)
-    )
+    trials = list(product(POWERS, n_neighbors, WEIGHTS))
+    memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
     return memory.weight
 
 
