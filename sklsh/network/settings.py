@@ -79,16 +79,14 @@ class Settings:
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
         n_steps = math.ceil(n_train / batch_size)
         sampler = given("sampler", _sampler(n_labels))
-        n_neighbors = params["n_neighbors"]
         # Rows that vote already tell apart what is alike, and a dense head sees every negative.
-        alike = "lsh" if n_neighbors == 0 and sampler != "all" else True
+        alike = "lsh" if params["n_neighbors"] == 0 and sampler != "all" else True
         resolved = {
             "hidden_layer_sizes": tuple(np.atleast_1d(params["hidden_layer_sizes"]).tolist()),
             "sampler": sampler,
             "n_active": min(n_labels, given("n_active", 256)),
             "hash_length": given("hash_length", _hash_length(params["family"], n_labels)),
             "rehash_interval": given("rehash_interval", max(100, n_labels // 2_000)),
-            "n_neighbors": n_neighbors,
             "shuffle": given("shuffle", alike),
             "dropout": given("dropout", 0.1),
             "batch_size": batch_size,
