@@ -256,7 +256,7 @@ def main() -> None:
     if args.run:
         print(json.dumps(run(*args.run, args.data)))
         return
-    sets = args.sets.split(",") + [SYNTHETIC] * args.synthetic
+    sets = [*filter(None, args.sets.split(",")), *[SYNTHETIC] * args.synthetic]
     environment = {
         **os.environ, "OMP_NUM_THREADS": str(THREADS), "OPENBLAS_NUM_THREADS": str(THREADS),
         "NUMBA_CACHE_DIR": str(Path(__file__).parent.parent / ".numba_cache"),
