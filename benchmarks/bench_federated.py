@@ -276,7 +276,7 @@ def main() -> None:
     parser.add_argument("--data", default=None)
     parser.add_argument("--devices", type=int, default=8)
     parser.add_argument("--how", default="iid", choices=("iid", "contiguous", "dirichlet"))
-    parser.add_argument("--rounds", type=int, default=16, help="of half a pass")
+    parser.add_argument("--rounds", type=int, default=20, help="of half a pass")
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--methods", default=",".join(METHODS))

@@ -40,7 +40,10 @@ def long_plan(data: str | None) -> dict[str, list[list[str]]]:
     parts = "throughput,scaling,model,decline" + (",mlp" if data else "")
     plan = {
         "hashing": [[]],
-        "classifier": [[*given, "--sets", SETS if data else "bundled", "--synthetic"]],
+        "classifier": [
+            [*given, "--sets", SETS if data else "bundled"],
+            ["--sets", "", "--synthetic", "--systems", "sklsh-narrow,libpecos"],
+        ],
         "engine": [[*given, "--parts", parts]],
         "sampling": [[*given, "--sets", "wordnet-related" if data else "bundled", "--recall"]],
         "federated": [["--part", part] for part in ("methods", "grid", "splits", "parts")],

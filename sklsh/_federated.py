@@ -48,7 +48,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         over the sketch; "random" or "uniform" at random, without a sketch; "labels" none;
         "all" the whole head, which is dense FedAvg. "auto": "all" up to 1,024 labels, "lsh"
         above. `n_active` is the number of these neurons a round ("auto": 1,024), and
-        automatic `dropout` is .3.
+        automatic `dropout` is .3 (a
+        recommender's .5).
         `max_iter`, early stopping and the neighbours' votes are not used. A recommender's
         devices hold users: ``fit(user_items, groups=devices_of_users)``.
     n_rounds : int, default=20
@@ -60,7 +61,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
         parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`,
-        `local_sampler` (see `sklsh.federated.DeviceSettings`). They never leave the device.
+        `local_sampler`, `cache_bytes` (see `sklsh.federated.DeviceSettings`). They never leave
+        the device.
     aggregation : {"mean", "trimmed_mean", "median"}, default="mean"
         Over the devices that had a neuron; "mean" weighs by rows trained on.
     transport : {"joblib"} or object, default="joblib"
@@ -70,7 +72,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         Whether a request has the labels of the device's rows in it. False is the paper's.
     n_decoys : float, default=0
         Random ids in a request, as a multiple of the others, so that it does not list the
-        device's labels and features in clear.
+        device's labels and features in clear. Of use with `prototypes=False` only: the
+        prototypes name the device's labels before the first round.
     body_exchange : {"touched", "full", "local"}, default="touched"
         First-layer rows that travel: of features in the round's rows, or all. "local": the
         body never leaves a device, which begins with the server's and makes it its own;
@@ -103,7 +106,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         Share of the devices invited to a round.
     server_learning_rate : float, default=1.0
         Factor of the averaged change, beside `holder_power`.
-    holder_power : (float, float), default=(0.25, 0.1)
+    holder_power : (float, float), default=(0.4, 0.25)
         A neuron's averaged change is multiplied by its number of holders to the first
         power, a first-layer row's to the second. (0, 0) is plain federated averaging.
     callback : callable or None, default=None
@@ -132,8 +135,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     device_ids_ : ndarray
         Different values of `groups`, sorted: device i of the ledger is ``device_ids_[i]``.
     history_ : list of dict
-        A round each: loss, devices invited and used, share of the head sent, faults, bytes
-        up and down, seconds.
+        A round each: the fields of `sklsh.federated.RoundReport`, ``bytes_up``,
+        ``bytes_down``, ``seconds``, and ``epsilon`` with noise.
     ledger_ : Ledger
         Bytes by round, device, message and direction.
     n_rounds_ : int
@@ -225,7 +228,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         prototypes=True,
         fraction=1.0,
         server_learning_rate=1.0,
-        holder_power=(0.25, 0.1),
+        holder_power=(0.4, 0.25),
         callback=None,
         clip_norm=None,
         noise_multiplier=0.0,

@@ -63,7 +63,8 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
     validation_fraction : float in (0, 1), default="auto"
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
         it. "auto": a tenth, at most 4,000; with fewer than 50 none are, and the weight is 4.
-    shuffle, random_state, n_jobs, verbose
+    shuffle : bool or {"auto", "lsh"}, default=True
+    random_state, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.
 
     Attributes

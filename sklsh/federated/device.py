@@ -273,7 +273,7 @@ class Device:
         if self.settings.local_sampler != "auto":
             return self.settings.local_sampler
         sampler = self.settings.training.sampler
-        return "random" if sampler == "lsh" else sampler
+        return "exact" if sampler in ("lsh", "random") else sampler
 
     def _labels(self, rows) -> np.ndarray:
         return np.unique(self.Y.take(rows).indices).astype(np.int32)

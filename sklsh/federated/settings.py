@@ -51,7 +51,8 @@ class DeviceSettings:
         Rows that look up their neurons, most.
     local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
         Which neurons of the sub-model a batch computes beside its labels. "auto": as
-        `sampler` says, "random" for "lsh". "all": the whole sub-model, the paper's.
+        `sampler` says, but for "lsh" and "random", which picked the sub-model: of these
+        few, the ones that score best ("exact"). "all": the whole sub-model, the paper's.
     input_dropout : float
         Share of a row's entries that training does not see, others in each round; only
         where rows are read as interactions.
@@ -97,8 +98,7 @@ def resolve_device(
     if "local_sampler" in options:
         check_choice(options["local_sampler"], "local_sampler", LOCAL_SAMPLERS)
     if merged["sampler"] == "auto":
-        # At equal requests, neurons that collide beat random ones: no device can re-rank
-        # candidates exactly, as training in one place does.
+        # The paper's. Random ones end as high where the guide compares them.
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
     if merged["dropout"] == "auto":
         merged["dropout"] = DROPOUT

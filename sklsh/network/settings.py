@@ -8,6 +8,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklsh._validation import check_choice
+from sklsh.hashing import FAMILIES
+
 MAX_BATCH_SIZE = 512
 """An automatic batch has the square root of the number of rows, up to this."""
 
@@ -17,8 +20,9 @@ LEARNING_RATE = 0.03
 STREAM_ROWS = 1 << 14
 """A stream's parts are trained on as if they were of a data set of so many rows."""
 
-MIN_STEPS = 400
-"""Small data sees about as many steps as this, in more epochs than the usual 3."""
+MIN_STEPS, MIN_STEPS_ALONE = 400, 600
+"""Small data sees about as many steps as this, in more epochs than the usual 3; the second
+where no rows vote."""
 
 DENSE_LABELS = 1_024
 """Heads up to this wide are computed whole: sampling would save nothing."""
@@ -71,6 +75,7 @@ class Settings:
             value = params[name]
             return automatic if isinstance(value, str) and value == "auto" else value
 
+        check_choice(params["family"], "family", FAMILIES)
         fraction = given("validation_fraction", min(0.1, 1000 / n_samples))
         n_validation = int(fraction * n_samples)
         if n_validation < MIN_VALIDATION:
@@ -80,7 +85,9 @@ class Settings:
         n_steps = math.ceil(n_train / batch_size)
         sampler = given("sampler", _sampler(n_labels))
         # Rows that vote already tell apart what is alike, and a dense head sees every negative.
-        alike = "lsh" if params["n_neighbors"] == 0 and sampler != "all" else True
+        alone = params["n_neighbors"] == 0
+        alike = "lsh" if alone and sampler != "all" else True
+        min_steps = MIN_STEPS_ALONE if alone else MIN_STEPS
         resolved = {
             "hidden_layer_sizes": tuple(np.atleast_1d(params["hidden_layer_sizes"]).tolist()),
             "sampler": sampler,
@@ -93,7 +100,7 @@ class Settings:
             "learning_rate_init": given(
                 "learning_rate_init", LEARNING_RATE * math.sqrt(batch_size / 128)
             ),
-            "max_iter": given("max_iter", max(3, math.ceil(MIN_STEPS / n_steps))),
+            "max_iter": given("max_iter", max(3, math.ceil(min_steps / n_steps))),
             "n_validation": n_validation,
         }
         as_given = {f.name: params[f.name] for f in fields(cls) if f.name not in resolved}

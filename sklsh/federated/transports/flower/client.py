@@ -13,7 +13,7 @@ from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
 from sklsh.federated.announcing import Announcement
-from sklsh.federated.cache import Cache, CacheMiss, DiskCache, MemoryCache
+from sklsh.federated.cache import MAX_BYTES, Cache, CacheMiss, DiskCache, MemoryCache
 from sklsh.federated.transports.flower.codec import decode, encode
 
 QUESTIONS = (
@@ -57,8 +57,9 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
         if question not in QUESTIONS:
             raise ValueError(f"question must be one of {QUESTIONS}, got {question!r}")
         X, Y = load_data(context)
+        own = _own(context, device_params)
         device = Announcement(**header["announcement"]).device(
-            context.node_id, X, Y, _own(context, device_params), _seed(context), _cache(context)
+            context.node_id, X, Y, own, _seed(context), _cache(context, own)
         )
         try:
             reply = getattr(device, question)(*parts)
@@ -116,6 +117,8 @@ def _own(context: Context, device_params: Mapping | None) -> dict:
     }
 
 
-def _cache(context: Context) -> Cache:
+def _cache(context: Context, own: Mapping) -> Cache:
     folder = context.node_config.get("cache-dir")
-    return MemoryCache() if folder is None else DiskCache(Path(str(folder)))
+    if folder is None:
+        return MemoryCache()
+    return DiskCache(Path(str(folder)), own.get("cache_bytes", MAX_BYTES))
