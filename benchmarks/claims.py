@@ -166,7 +166,8 @@ CLAIMS = [
               in_time_of("libpecos", name, 1.0))
         for name in (*SETS, "bundled")
     ),
-    Claim("P@1 at Amazon-670K's shape", ">= .84", "classifier.json", at_least(AMAZON, 0.84, NARROW)),
+    Claim("P@1 at Amazon-670K's shape", ">= .84", "classifier.json",
+          at_least(AMAZON, 0.84, NARROW)),
     Claim("training there, beside libpecos", "<= 0.5 x its time", "classifier.json",
           in_time_of("libpecos", AMAZON, 0.5, NARROW)),
     Claim("rows a second at 670,091 labels, beside PyTorch's sampled softmax", ">= 10 x",
