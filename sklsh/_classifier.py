@@ -20,7 +20,6 @@ from sklsh._validation import (
     all_or_nothing,
     check_float32,
     check_hidden_layer_sizes,
-    check_int,
     check_same_length,
     check_weights,
     check_X,
@@ -28,7 +27,7 @@ from sklsh._validation import (
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
 from sklsh.network.calibration import fit_threshold
-from sklsh.network.learner import Learner
+from sklsh.network.learner import Learner, check_hashing
 from sklsh.network.model import ACTIVATIONS
 from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.sampling import SAMPLERS
@@ -371,7 +370,8 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         threshold = None
         if targets.multilabel:
             # Rows without labels say nothing about how many a labelled one has.
-            threshold = float(0.5 * np.count_nonzero(Y.counts()) / max(1, Y.indices.size))
+            n_labelled = max(1, np.count_nonzero(Y.counts()))
+            threshold = float(0.5 * n_labelled / max(1, Y.indices.size))
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self
 
@@ -379,10 +379,9 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         if not votes:
             params["n_neighbors"] = 0
-        settings = Settings.resolve(params, n_samples, targets.classes.shape[0])
-        if "lsh" in (settings.sampler, settings.shuffle) and self.sketch_dim is not None:
-            width = settings.hidden_layer_sizes[-1]
-            check_int(self.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
+        n_labels = targets.classes.shape[0]
+        settings = Settings.resolve(params, n_samples, n_labels)
+        check_hashing(settings, n_labels)
         return settings
 
     def _start(self, rows, X, targets, settings) -> Learner:

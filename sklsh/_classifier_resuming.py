@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 
@@ -15,7 +17,7 @@ SPEED_ONLY = {"n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval"}
 
 
 def warm_learner(estimator, X, targets) -> Learner | None:
-    """The learner of the fit before, if `estimator` is to go on with it.
+    """A copy of the learner of the fit before, if `estimator` is to go on with it.
 
     Raises
     ------
@@ -40,7 +42,9 @@ def warm_learner(estimator, X, targets) -> Learner | None:
             f"{had[0]} features and {len(had[1])} classes, got {has[0]} and {len(has[1])}"
             + ("" if had[0] != has[0] or len(had[1]) != len(has[1]) else " others")
         )
-    return estimator.learner_
+    before = estimator.learner_
+    # The fit may fail, and leaves the estimator as it was.
+    return replace(before, network=deepcopy(before.network), optimizer=deepcopy(before.optimizer))
 
 
 def checkpoint_of(estimator, rows, Y, weights, learner) -> FitCheckpoint | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from numbers import Real
 from typing import ClassVar
 
@@ -16,8 +17,9 @@ from sklsh._item_weights import check_item_weight, item_weights
 from sklsh._progress import EpochProgress
 from sklsh._recommender_answers import RecommenderAnswers
 from sklsh._threads import effective_n_threads
-from sklsh._validation import all_or_nothing, check_hidden_layer_sizes, check_int
+from sklsh._validation import all_or_nothing, check_hidden_layer_sizes
 from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.learner import check_hashing
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
@@ -263,9 +265,9 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
             check_some_interaction(rows)
             names, engine = ItemIds.learn(item_ids, n_items), self._start(n_items, settings)
         else:
-            names, engine = self.ids_.extend(item_ids, n_items), self.engine_
-            if grows:
-                engine.grow(n_items, settings)
+            names = self.ids_.extend(item_ids, n_items)
+            # If it fails, the one at hand still fits its names and counts.
+            engine = self.engine_.grown(n_items, settings) if grows else replace(self.engine_)
         engine.partial_fit(
             rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs)
         )
@@ -281,9 +283,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         }  # fmt: skip
         params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
         settings = Settings.resolve(params, n_users, n_items)
-        if settings.sampler == "lsh" and self.sketch_dim is not None:
-            width = settings.hidden_layer_sizes[-1]
-            check_int(self.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
+        check_hashing(settings, n_items)
         return settings
 
     def _start(self, n_items: int, settings: Settings) -> Autoencoder:

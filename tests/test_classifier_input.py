@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 
+from sklsh.network.trainer import Trainer
 from tests.test_classifier import assert_same_model, small
 
 RNG = np.random.default_rng(0)
@@ -252,10 +253,26 @@ def test_training_that_diverges():
     )
     with pytest.raises(ValueError, match=message):
         small(learning_rate_init=3e38).fit(X, Y1)
+    warm = small(warm_start=True).fit(X, Y1)
+    assert_refused(message, lambda model: model.fit(X, Y1, sample_weight=weights), warm)
     stream = small().partial_fit(X, Y1, classes=[0, 1, 2])
     stream.partial_fit(X, Y1, sample_weight=weights)
-    with pytest.raises(ValueError, match=message):
-        stream.partial_fit(X, Y1, sample_weight=weights)
+    # Nothing is learnt from a batch that overflows.
+    assert_refused(message, lambda model: model.partial_fit(X, Y1, sample_weight=weights), stream)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"prediction": "lsh", "family": "dwta", "hash_length": 62}, "hash_length must be"),
+        ({"prediction": "lsh", "sketch_dim": 17}, "sketch_dim must be .*the last hidden layer"),
+        ({"sampler": "lsh", "family": "simhash", "hash_length": 63}, "hash_length"),
+        ({"family": "md5"}, "family must be one of"),
+    ],
+)
+def test_hash_functions_that_cannot_be_drawn(params, message, monkeypatch):
+    monkeypatch.setattr(Trainer, "step", None)  # nothing is trained before
+    assert_refused(message, lambda model: model.fit(X, Y1), small(**params))
 
 
 def test_one_sample():

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_html_repr
 
+from sklsh.network.sampling import All
 from sklsh.network.trainer import Trainer
 from tests.test_classifier import (
     assert_same_model,
@@ -103,6 +104,27 @@ def test_fit_then_stream_keeps_threshold_and_votes(wide):
     model.partial_fit(X[800:], Y[800:])
     assert model.threshold_ == threshold and model.learner_.memory is memory
     assert_same_model(small().fit(X, Y), model.fit(X, Y))
+
+
+def test_settings_of_the_sampler_may_change_in_a_stream(wide):
+    X, Y, *_ = wide
+    model = small(sampler="uniform", n_active=5).partial_fit(X[:100], Y[:100])
+    same = model.learner_.sampler
+    model.partial_fit(X[:100], Y[:100])
+    assert model.learner_.sampler is same
+    model.set_params(n_active=50).partial_fit(X[:100], Y[:100])
+    assert model.learner_.sampler.n_active == 50
+    model.set_params(sampler="all").partial_fit(X[:100], Y[:100])
+    assert isinstance(model.learner_.sampler, All)
+
+
+def test_a_stream_that_begins_without_labels(wide):
+    X, Y, *_ = wide
+    # The only rows that have labels count for nothing.
+    Y = sp.vstack([Y[:50], sp.csr_matrix((50, Y.shape[1]))]).tocsr()
+    model = small().partial_fit(X[:100], Y, sample_weight=np.repeat([0.0, 1.0], 50))
+    assert model.threshold_ == 0.5
+    assert model.predict(X[:10]).nnz <= 10
 
 
 # Warm starts and early stopping -----------------------------------------------------------

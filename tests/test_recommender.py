@@ -16,6 +16,7 @@ from sklsh import LSHRecommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
 from sklsh.network.interactions import hide_entries
 from sklsh.network.rows import SparseRows
+from sklsh.network.trainer import Trainer
 
 N_ITEMS = 10
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
@@ -231,6 +232,24 @@ class TestStream:
         assert np.abs(model.network_.head_weights[:N_ITEMS] - head).max() < np.abs(head).max()
         with pytest.raises(ValueError, match=r"13 features"):
             model.recommend(0, user_items[:1])
+
+    def test_growth_that_fails_leaves_the_narrow_model(self, board, monkeypatch):
+        user_items, _ = board
+        model = LSHRecommender(**SMALL).fit(user_items)
+        ids, scores = model.recommend(np.arange(60), user_items, N=3)
+        counts = model.item_counts_.copy()
+        wider = np.hstack([user_items, np.ones((60, 3))])
+
+        def fails(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Trainer, "step", fails)
+        with pytest.raises(KeyboardInterrupt):
+            model.partial_fit(wider)
+        again = model.recommend(np.arange(60), user_items, N=3)
+        np.testing.assert_array_equal(again[0], ids)
+        np.testing.assert_allclose(again[1], scores, rtol=1e-6)
+        np.testing.assert_array_equal(model.item_counts_, counts)
 
     def test_narrow_start_does_not_keep_items_from_neighbours(self, board):
         stream = LSHRecommender(**SMALL).partial_fit(board[0][:, :2]).partial_fit(board[0])

@@ -13,7 +13,8 @@ def vote(ids, similarities, label_indptr, label_indices, votes, voted, n_voted):
     """Sum each neighbour's similarity into ``votes`` of its labels; number of labels voted for.
 
     `votes` (n_labels,) must be 0 where nobody voted; the caller clears ``votes[voted[:n]]``.
-    ``voted[:n_voted]`` lists labels that have votes already.
+    ``voted[:n_voted]`` lists labels that have votes already: a power of a small similarity may
+    be 0 in float32, and counts as a little more, so that a label is listed once.
     """
     for i in range(ids.shape[0]):
         if ids[i] < 0:
@@ -23,7 +24,7 @@ def vote(ids, similarities, label_indptr, label_indices, votes, voted, n_voted):
             if votes[label] == np.float32(0.0):
                 voted[n_voted] = label
                 n_voted += 1
-            votes[label] += similarities[i]
+            votes[label] += max(similarities[i], np.float32(1e-30))
     return n_voted
 
 

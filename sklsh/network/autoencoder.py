@@ -7,7 +7,7 @@ autoencoders for collaborative filtering", WWW 2018).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklsh._threads import one_blas_thread
 from sklsh.network.calibration import hits
 from sklsh.network.cooccurrence import POWERS, ItemMemory
 from sklsh.network.fitting import fit_epochs
-from sklsh.network.growth import grow_items
+from sklsh.network.growth import grown
 from sklsh.network.interactions import (
     drawn_entries,
     hide_entries,
@@ -104,7 +104,7 @@ class Autoencoder:
         return self.counts.shape[0]
 
     def _count(self, R: SparseRows) -> None:
-        self.counts += np.bincount(R.indices, minlength=self.n_items)
+        self.counts = self.counts + np.bincount(R.indices, minlength=self.n_items)
         self.n_users += R.n_rows
 
     def inputs(self, R: SparseRows) -> SparseRows:
@@ -213,13 +213,16 @@ class Autoencoder:
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
 
-    def grow(self, n_items: int, settings: Settings) -> None:
-        """Make room for items that come with the next rows."""
-        grow_items(self.learner, n_items)
+    def grown(self, n_items: int, settings: Settings) -> Autoencoder:
+        """One with room for the items that come with the next rows; this one stays as it is."""
         tail = np.zeros(n_items - self.n_items, dtype=np.int64)
-        self.counts = np.concatenate([self.counts, tail])
-        if self.memory is not None:
-            self.memory = self.memory.grow(n_items, _n_neighbors(n_items, settings))
+        memory = self.memory
+        if memory is not None:
+            memory = memory.grow(n_items, _n_neighbors(n_items, settings))
+        return replace(
+            self, learner=grown(self.learner, n_items), memory=memory,
+            counts=np.concatenate([self.counts, tail]), power_scores=self.power_scores.copy(),
+        )  # fmt: skip
 
     def set_item_weights(self, weights: np.ndarray | None) -> None:
         """Multiply the odds of each item by its weight, from now on; None: by 1."""

@@ -67,8 +67,9 @@ def fit_votes(
 
 def log_shares(scores: np.ndarray) -> np.ndarray:
     """Log-softmax of each row of best scores (-inf where padded)."""
-    shifted = scores - scores[:, :1]
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    # Where no label is in play, all are -inf and stay so.
+    shifted = scores - np.where(np.isfinite(scores[:, :1]), scores[:, :1], 0)
+    return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 
 
 def fit_threshold(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:

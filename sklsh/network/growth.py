@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
+
 import numpy as np
 
 from sklsh.network.learner import Learner
@@ -9,13 +12,13 @@ from sklsh.network.model import HIDDEN_NORM
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR
 
 
-def grow_items(learner: Learner, n_items: int) -> None:
-    """Give an autoencoder's network more features and as many more neurons, in place.
+def grown(learner: Learner, n_items: int) -> Learner:
+    """An autoencoder's learner with more features and as many more neurons; `learner` stays.
 
     New first-layer rows are random as in a fresh network for rows of unit norm, new head
     rows are 0 and out of play until a row has their item. O(n_items * n_hidden).
     """
-    network, state = learner.network, learner.optimizer
+    network, state = deepcopy((learner.network, learner.optimizer))
     n_old = network.n_labels
     n_new = n_items - n_old
     if network.seen_ids is None:
@@ -36,5 +39,7 @@ def grow_items(learner: Learner, n_items: int) -> None:
     state.body_weights[0] = longer(state.body_weights[0], INITIAL_ACCUMULATOR)
     state.head_weights = longer(state.head_weights, INITIAL_ACCUMULATOR)
     state.head_bias = longer(state.head_bias, INITIAL_ACCUMULATOR)
-    # Tables and id lists of the narrower head.
-    learner.sampler = None
+    # Without the sampler: its tables and id lists are of the narrower head.
+    return replace(
+        learner, network=network, optimizer=state, sampler=None, history=deepcopy(learner.history)
+    )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh._threads import one_blas_thread
-from sklsh.hashing import make_family
+from sklsh._validation import check_int
+from sklsh.hashing import HashFamily, make_family
 from sklsh.network.calibration import NEIGHBORS, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import History, check_finite, epoch_order, fit_epochs
@@ -31,8 +32,33 @@ WIDE_HEAD = 100_000
 KEPT = 0.99
 """Share of exact P@1 and P@5 that tables must keep to be used."""
 
+SAMPLING = (
+    "sampler", "n_active", "family", "fold", "n_tables", "hash_length", "sketch_dim",
+    "rehash_interval",
+)  # fmt: skip
+"""Settings that a sampler is made by; it is kept between the parts of a stream."""
+
 MAX_JUDGES = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
+
+
+def family_of(settings: Settings) -> HashFamily:
+    """The hash family of an estimator's settings."""
+    return make_family(
+        settings.family, n_tables=settings.n_tables, fold=settings.fold,
+        hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
+    )  # fmt: skip
+
+
+def check_hashing(settings: Settings, n_labels: int) -> None:
+    """A ValueError, before anything is trained, for hash functions that can't be drawn."""
+    tries = settings.prediction == "auto" and n_labels > WIDE_HEAD
+    if not tries and "lsh" not in (settings.sampler, settings.shuffle, settings.prediction):
+        return
+    width = settings.hidden_layer_sizes[-1]
+    if settings.sketch_dim is not None:
+        check_int(settings.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
+    family_of(settings).draw(width + 1, 0)  # a neuron and its bias
 
 
 @dataclass
@@ -63,6 +89,7 @@ class Learner:
     n_steps: int = 0
     history: History = field(default_factory=History)
     sampler: Sampler | None = None
+    sampled_by: tuple = ()
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -80,14 +107,12 @@ class Learner:
         return Predictor(self.network, self.memory, n_threads, self.index)
 
     def _candidates(self, settings: Settings) -> LSHCandidates:
-        family = make_family(
-            settings.family, n_tables=settings.n_tables, fold=settings.fold,
-            hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
-        )  # fmt: skip
-        return LSHCandidates(family, N_CANDIDATES, settings.rehash_interval, self.seed)
+        return LSHCandidates(family_of(settings), N_CANDIDATES, settings.rehash_interval, self.seed)
 
     def _trainer(self, settings: Settings, n_threads: int) -> Trainer:
-        if self.sampler is None:
+        wanted = tuple(getattr(settings, name) for name in SAMPLING)
+        if self.sampler is None or self.sampled_by != wanted:
+            self.sampled_by = wanted
             self.sampler = make_sampler(
                 settings.sampler, settings.n_active, self.network.n_labels, self.seed,
                 self._candidates(settings),

@@ -65,7 +65,9 @@ class NeighborMemory:
         np.cumsum(np.bincount(X.indices, minlength=n_features), out=indptr[1:])
         postings = SparseRows(indptr, np.empty_like(X.indices), np.empty_like(X.data))
         invert_rows_csr(*X, scales, indptr[:-1].copy(), postings.indices, postings.data)
-        return cls(postings, Y, n_neighbors)
+        # The caller's y may be what `Y` looks at, and may change.
+        labels = Y._replace(indptr=Y.indptr.copy(), indices=Y.indices.copy())
+        return cls(postings, labels, n_neighbors)
 
     @property
     def nbytes(self) -> int:

@@ -90,24 +90,18 @@ class All:
 class Uniform:
     """`n_active` neurons drawn uniformly, with replacement.
 
-    Parameters
-    ----------
-    log_q : float
-        Share of the log-Q correction, ``log(n_labels / n_active)``, that is applied. The
-        full correction counts the batch's own labels, which serve as negatives uncorrected,
-        twice over: 0 ranks best.
+    Without a log-Q correction, ``log(n_labels / n_active)``: it would count the batch's own
+    labels, which serve as negatives uncorrected, twice over, and ranks worse.
     """
 
-    def __init__(self, n_active: int, seed: int, log_q: float = 0.0):
+    def __init__(self, n_active: int, seed: int):
         self.n_active = n_active
-        self.log_q = log_q
         self._seed = seed
         self._ids = np.empty(n_active, dtype=np.int32)
 
     def propose(self, network, hidden, slots, step, n_threads):
         draw_neurons(network, self._seed, step, self._ids)
-        offset = np.log(network.n_seen / self.n_active) if self.n_active else 0.0
-        return [(self._ids, self.log_q * float(offset))]
+        return [(self._ids, 0.0)]
 
 
 class Probe:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sklsh._validation import check_choice
 from sklsh.hashing import FAMILIES
+from sklsh.hashing.projection import auto_sketch_dim
 
 MAX_BATCH_SIZE = 512
 """An automatic batch has the square root of the number of rows, up to this."""
@@ -92,7 +93,7 @@ class Settings:
             "hidden_layer_sizes": tuple(np.atleast_1d(params["hidden_layer_sizes"]).tolist()),
             "sampler": sampler,
             "n_active": min(n_labels, given("n_active", 256)),
-            "hash_length": given("hash_length", _hash_length(params["family"], n_labels)),
+            "hash_length": given("hash_length", _hash_length(params, n_labels)),
             "rehash_interval": given("rehash_interval", max(100, n_labels // 2_000)),
             "shuffle": given("shuffle", alike),
             "dropout": given("dropout", 0.1),
@@ -113,7 +114,13 @@ def _sampler(n_labels: int) -> str:
     return "uniform" if n_labels <= UNIFORM_LABELS else "random"
 
 
-def _hash_length(family: str, n_labels: int) -> int:
-    """Bits that leave `BUCKET` neurons a bucket; a winner of eight coordinates is three."""
+def _hash_length(params: Mapping, n_labels: int) -> int:
+    """Bits that leave `BUCKET` neurons a bucket; a winner of eight coordinates is three.
+
+    PGHash-D on sampled coordinates has one winner, of as many coordinates as it is long.
+    """
     bits = float(np.clip(np.log2(n_labels / BUCKET), 4, 20))
-    return round(bits / 3) if family in ("dwta", "pghash_d") else int(bits)
+    if params["family"] == "pghash_d" and params["fold"] == "sample":
+        width = int(np.atleast_1d(params["hidden_layer_sizes"])[-1])
+        return min(2 ** int(bits), params["sketch_dim"] or auto_sketch_dim(width))
+    return round(bits / 3) if params["family"] in ("dwta", "pghash_d") else int(bits)

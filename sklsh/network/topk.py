@@ -68,8 +68,8 @@ def lsh_topk(
 ):
     """The `k` best labels of each row among the candidates of `index`, scored exactly.
 
-    Shapes, padding and order are those of `exact_topk`; a row with fewer than `k`
-    candidates is padded. O(n_samples * (collisions + n_candidates * n_hidden)) time.
+    Shapes, padding and order are those of `exact_topk`, which answers rows that have fewer
+    than `k` candidates. O(n_samples * (collisions + n_candidates * n_hidden)) time.
     """
     n_samples = hidden.shape[0]
     indptr, ids, _ = index.query(hidden, n_threads)
@@ -84,4 +84,7 @@ def lsh_topk(
         )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, QUERIES), n_threads)
+    short = np.flatnonzero(labels[:, -1] < 0)
+    if short.size:
+        labels[short], scores[short] = exact_topk(network, hidden[short], k, n_threads)
     return labels, scores

@@ -92,7 +92,10 @@ class Trainer:
         return total / n_rows
 
     def step(self, X: SparseRows, Y: SparseRows, rows, learning_rate, weights=None) -> float:
-        """Train on ``X[rows]``; the sum of the rows' losses before the update."""
+        """Train on ``X[rows]``; the sum of the rows' losses before the update.
+
+        Nothing is learnt from a batch whose loss is not finite: the weights stay as they are.
+        """
         network, n_threads = self.network, self.n_threads
         n_rows, learning_rate = rows.shape[0], np.float32(learning_rate)
         layers = self._forward(X, rows)
@@ -143,6 +146,9 @@ class Trainer:
 
         run_blocks(residual, blocks(n_rows, ROWS), n_threads)
         clear_slots(active, n_active, self._slots)
+        loss = float(losses.sum())
+        if not np.isfinite(loss):
+            return loss
         logits *= np.float32(1.0 / n_rows)
 
         # Backward: neurons are updated block by block, each after its share of dL/dH is taken.
@@ -168,7 +174,7 @@ class Trainer:
         run_blocks(backward, spans, n_threads)
         self._backward_body(X, rows, layers, partials, learning_rate)
         self.step_count += 1
-        return float(losses.sum())
+        return loss
 
     def _forward(self, X, rows):
         """Activations of every hidden layer, in buffers."""

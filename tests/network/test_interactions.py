@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows, vote_items
 from sklsh.network.cooccurrence import ItemMemory
-from sklsh.network.growth import grow_items
+from sklsh.network.growth import grown
 from sklsh.network.interactions import (
     drawn_entries,
     item_weights,
@@ -213,7 +213,7 @@ def test_growth_keeps_what_was_learnt():
     network = random_network(np.random.default_rng(0), n_features=6, sizes=(8,), n_labels=6)
     learner = Learner(network, RowwiseAdagrad.for_network(network), seed=3)
     before = [array.copy() for array in learner.network.parameters()]
-    grow_items(learner, 9)
+    learner = grown(learner, 9)
     network, state = learner.network, learner.optimizer
     assert network.n_features == network.n_labels == 9
     assert state.head_weights.shape == state.head_bias.shape == state.body_weights[0].shape == (9,)

@@ -34,16 +34,18 @@ def test_scores_are_exact_and_one_bit_tables_find_everything(partly_seen):
         np.testing.assert_array_equal(shared, alone)
 
 
-def test_few_candidates_are_padded():
+def test_rows_with_too_few_candidates_are_answered_exactly():
     rng = np.random.default_rng(1)
     network = random_network(rng, n_labels=60)
     hidden = rng.random((5, network.n_hidden)).astype(np.float32)
-    labels, scores = lsh_topk(
-        network, index_of(network, hidden, 2, n_tables=30, hash_length=1), hidden, 4
-    )
-    assert (labels[:, :2] >= 0).all() and (labels[:, 2:] == -1).all()
-    assert (labels.dtype, scores.dtype) == (np.int64, np.float32)
-    assert np.isneginf(scores[:, 2:]).all()
+    index = index_of(network, hidden, 2, n_tables=30, hash_length=1)
+    for found, exact in zip(
+        lsh_topk(network, index, hidden, 4), exact_topk(network, hidden, 4), strict=True
+    ):
+        np.testing.assert_array_equal(found, exact)
+        assert found.dtype == exact.dtype
+    labels, scores = lsh_topk(network, index, hidden, 70)
+    assert (labels[:, 60:] == -1).all() and np.isneginf(scores[:, 60:]).all()
 
 
 @pytest.fixture(scope="module")

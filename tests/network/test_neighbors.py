@@ -203,6 +203,36 @@ def test_try_topk_is_a_merge_for_each_trial(seed, k, n_neighbors):
                 assert right[i, a, b].tolist() == [label in of_row for label in best]
 
 
+def test_votes_that_underflow_are_counted_once():
+    """A small cosine to the eighth power is 0 in float32: still a vote, of nobody's twice."""
+    rng = np.random.default_rng(0)
+    n_train, n_labels = 6, 2
+    network = random_network(rng, 2, n_labels=n_labels)
+    X = SparseRows.from_matrix(sp.csr_array(np.tile(np.float32([[0, 1]]), (n_train, 1))))
+    labels = SparseRows.from_classes(np.arange(n_train) % n_labels)
+    memory = NeighborMemory.build(X, labels, 2, n_train)
+    memory.power, memory.weight = 8.0, 1.0
+    query = SparseRows.from_matrix(sp.csr_array(np.float32([[1e6, 1]])))
+    neighbors = memory.nearest(query, everything(query))
+    assert (neighbors[0] >= 0).all() and not neighbors[1].any()
+    hidden = network.hidden(query, everything(query))
+    exact = exact_topk(network, hidden, 3)
+    merged = memory.merge_topk(network, hidden, neighbors, exact, 3)
+    np.testing.assert_array_equal(merged[0], exact[0])
+    np.testing.assert_allclose(merged[1], exact[1], rtol=1e-5)
+    right = memory.try_topk(
+        network, hidden, neighbors, exact, labels, np.array([1], np.int32), [n_train], [1.0]
+    )
+    assert right[0, 0, 0].sum() == 1
+
+
+def test_labels_are_a_copy():
+    """The caller's y may be what the rows look at."""
+    _, Y, _, memory, _ = problem(0)
+    assert not np.shares_memory(memory.labels.indices, Y.indices)
+    assert not np.shares_memory(memory.labels.indptr, Y.indptr)
+
+
 def test_merged_ties_go_to_the_smaller_label():
     """Voted and unvoted labels of one score: the smaller label, though it is seen later."""
     rng = np.random.default_rng(0)

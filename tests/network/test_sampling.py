@@ -9,7 +9,6 @@ from sklsh.network.sampling import (
     SAMPLERS,
     BestOfPool,
     Probe,
-    Uniform,
     make_sampler,
 )
 from tests import reference
@@ -136,13 +135,6 @@ def test_fewer_rows_than_probes_and_budgets_below_the_probes(sampler):
     assert 0 < len(found(40)) <= 40
     for n_active in (1, 3):
         assert 1 <= len(found(n_active)) <= n_active
-
-
-def test_uniform_log_q_correction():
-    ((_, offset),) = Uniform(100, 0, log_q=1.0).propose(*problem(), 0, 1)
-    assert offset == pytest.approx(np.log(N_LABELS / 100))
-    ((_, offset),) = Uniform(100, 0).propose(*problem(), 0, 1)
-    assert offset == 0
 
 
 @pytest.mark.parametrize("name", ["lsh", "random", "exact"])

@@ -54,3 +54,22 @@ def test_validation_rows():
 def test_hidden_layer_sizes():
     assert resolve(hidden_layer_sizes=7).hidden_layer_sizes == (7,)
     assert resolve(hidden_layer_sizes=[7, 5]).hidden_layer_sizes == (7, 5)
+
+
+def test_fewer_steps_where_rows_vote():
+    voting, alone = resolve(n_labels=2_000), resolve(n_labels=2_000, n_neighbors=0)
+    n_steps = -(-9_000 // voting.batch_size)
+    assert voting.max_iter == -(-400 // n_steps)
+    assert alone.max_iter == -(-600 // n_steps)
+
+
+@pytest.mark.parametrize(("sketch_dim", "length"), [(None, 32), (6, 6)])
+def test_one_winner_of_sampled_coordinates(sketch_dim, length):
+    # An eighth of 256 hidden units; 50,000 labels want 7 bits, which so few can't give.
+    settings = resolve(family="pghash_d", fold="sample", sketch_dim=sketch_dim)
+    assert settings.hash_length == length
+
+
+def test_a_family_that_nobody_knows():
+    with pytest.raises(ValueError, match=r"family must be one of .*'pghash'.*, got 'md5'"):
+        resolve(family="md5")
