@@ -23,7 +23,7 @@ def nearest_neighbor_topk(X_train, Y_train, X, k=5, n_neighbors=30) -> np.ndarra
 
     Returns
     -------
-    ndarray (n_samples, k) of int64
+    ndarray (n_samples, min(k, n_labels)) of int64
         Ranked label columns, -1 for none.
 
     Notes
@@ -32,7 +32,7 @@ def nearest_neighbor_topk(X_train, Y_train, X, k=5, n_neighbors=30) -> np.ndarra
     """
     transposed = normalize(X_train).T.tocsr()
     X, Y_train = normalize(X), sp.csr_array(Y_train)
-    parts = [np.empty((0, k), dtype=np.int64)]
+    parts = [np.empty((0, min(k, Y_train.shape[1])), dtype=np.int64)]
     for start, stop in blocks(X.shape[0], BLOCK_ROWS):
         similar = sp.csr_array(X[start:stop] @ transposed)
         nearest, _ = rank_labels(similar, n_neighbors)

@@ -370,7 +370,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         threshold = None
         if targets.multilabel:
             # Rows without labels say nothing about how many a labelled one has.
-            n_labelled = max(1, np.count_nonzero(Y.counts()))
+            n_labelled = max(1, int(np.count_nonzero(Y.counts())))
             threshold = float(0.5 * n_labelled / max(1, Y.indices.size))
         self._keep(learner, targets, threshold if first else self.threshold_)
         return self

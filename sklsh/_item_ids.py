@@ -32,9 +32,7 @@ class ItemIds:
         """
         if item_ids is None:
             return cls(np.arange(n_items), False)
-        names = np.asarray(item_ids)
-        if names.dtype.kind == "O" and all(isinstance(name, str) for name in names.ravel()):
-            names = names.astype(str)
+        names = _as_ids(item_ids, "item_ids")
         if names.shape != (n_items,):
             raise ValueError(
                 f"item_ids must be 1-d, one for each of the {n_items} items, "
@@ -42,8 +40,6 @@ class ItemIds:
             )
         if names.dtype.kind not in "iuU":
             raise TypeError(f"item_ids must be integers or text, got dtype {names.dtype}")
-        if names.dtype.kind == "u":
-            names = names.astype(np.int64)
         unique, counts = np.unique(names, return_counts=True)
         if unique.shape[0] < n_items:
             raise ValueError(f"item_ids must differ, got {unique[counts > 1][0]!r} twice")
@@ -74,7 +70,7 @@ class ItemIds:
         ValueError, TypeError
             An id that no item has; ids of another kind; more dimensions.
         """
-        ids = np.asarray(ids)
+        ids = _as_ids(ids, argument)
         if ids.ndim > 1:
             raise ValueError(f"{argument} must be a scalar or 1-d, got shape {ids.shape}")
         if not ids.size:
@@ -98,3 +94,22 @@ class ItemIds:
             return columns
         padding = self.names.dtype.type("" if self.names.dtype.kind == "U" else -1)
         return np.where(columns >= 0, self.names[columns], padding)
+
+
+def _as_ids(ids, argument: str) -> np.ndarray:
+    """An array of ids: text that came as objects (a column of a frame) as text, integers signed.
+
+    Raises
+    ------
+    ValueError
+        Unsigned integers that int64 does not hold.
+    """
+    ids = np.asarray(ids)
+    if ids.dtype.kind == "O" and all(isinstance(name, str) for name in ids.ravel()):
+        return ids.astype(str)
+    if ids.dtype.kind == "u":
+        largest = np.iinfo(np.int64).max
+        if ids.max(initial=0) > largest:
+            raise ValueError(f"{argument} must be at most {largest}, got {ids.max()}")
+        return ids.astype(np.int64)
+    return ids

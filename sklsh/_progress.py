@@ -9,12 +9,12 @@ from typing import Any
 class EpochProgress:
     """Context manager that is called after each epoch; silent unless `verbose`.
 
-    Says the loss, P@1 on held-out rows where it is watched, seconds an epoch, and how long
-    the epochs to come will take.
+    Says the loss, the score on held-out rows where it is watched, seconds an epoch, and how
+    long the epochs to come will take. `score` is what that score is called.
     """
 
-    def __init__(self, verbose: bool, n_epochs: int):
-        self._verbose, self._n_epochs = verbose, n_epochs
+    def __init__(self, verbose: bool, n_epochs: int, score: str = "P@1"):
+        self._verbose, self._n_epochs, self._score = verbose, n_epochs, score
         self._bar: Any = None
         self._task: Any = None
         self._start, self._n_done = 0.0, 0
@@ -46,7 +46,7 @@ class EpochProgress:
         rate = (perf_counter() - self._start) / self._n_done
         parts = [f"loss {history.losses[-1]:.4f}"]
         if history.validation_scores:
-            parts.append(f"validation P@1 {history.validation_scores[-1]:.4f}")
+            parts.append(f"validation {self._score} {history.validation_scores[-1]:.4f}")
         left = rate * (self._n_epochs - epoch - 1)
         parts += [f"{rate:.2g} s an epoch", f"{left:.0f} s left"]
         if self._bar is None:

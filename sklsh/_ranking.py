@@ -1,7 +1,8 @@
 """From what a user has - indicators, classes, scores, ranked labels - to hits by rank.
 
 The one place that decides what a metric's second argument is: integers in two dimensions
-are ranked label columns, floats (and anything sparse) are scores.
+are ranked label columns, floats (and anything sparse) are scores. And means over rows, which
+all metrics take alike.
 """
 
 from __future__ import annotations
@@ -96,11 +97,13 @@ def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
     """
     if sp.issparse(y_score):
         scores = sp.csr_array(check_sparse(y_score, "y_score"))
-        _refuse_nan(scores.data)
-        counts = np.diff(scores.indptr)
-        rows = np.repeat(np.arange(scores.shape[0]), counts)
+        values = scores.data
+        if values.dtype.kind in "biu":
+            values = values.astype(np.float64)  # ranking negates, where integers wrap round
+        _refuse_nan(values)
+        rows = np.repeat(np.arange(scores.shape[0]), np.diff(scores.indptr))
         n_samples, n_labels = scores.shape
-        return _best(rows, scores.indices, scores.data, n_samples, min(k, n_labels)), n_labels
+        return _best(rows, scores.indices, values, n_samples, min(k, n_labels)), n_labels
     y_score = np.asarray(y_score)
     if y_score.ndim != 2:
         raise ValueError(
@@ -163,8 +166,18 @@ def _best(rows, columns, scores, n_samples, k):
     return ranked
 
 
-def ranked_hits(y_true, y_score, k: int) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
+def ranked_hits(
+    y_true, y_score, k: int, n_labels: int | None = None
+) -> tuple[sp.csr_array, np.ndarray, np.ndarray]:
     """Relevant labels, the `k` best-ranked ones, and which of these are relevant.
+
+    Parameters
+    ----------
+    y_true, y_score, k
+        As of `relevant_labels` and `rank_labels`.
+    n_labels : int, default=None
+        Columns, where neither argument says: a 1-d `y_true` with ranked labels. None: the
+        largest label of the two and one.
 
     Returns
     -------
@@ -182,20 +195,20 @@ def ranked_hits(y_true, y_score, k: int) -> tuple[sp.csr_array, np.ndarray, np.n
     -----
     O(nnz log nnz) at most; no n_samples x n_labels array is made.
     """
-    ranked, n_labels = rank_labels(y_score, k)
-    if n_labels is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
-        y_true = np.asarray(y_true)
-        if y_true.dtype.kind in "iu":
-            n_labels = 1 + max(int(y_true.max(initial=-1)), int(ranked.max(initial=-1)))
-    Y = relevant_labels(y_true, n_labels=n_labels)
+    ranked, n_columns = rank_labels(y_score, k)
+    if n_columns is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
+        y_true, n_columns = np.asarray(y_true), n_labels
+        if n_columns is None and y_true.dtype.kind in "iu":
+            n_columns = 1 + max(int(y_true.max(initial=-1)), int(ranked.max(initial=-1)))
+    Y = relevant_labels(y_true, n_labels=n_columns)
     if Y.shape[0] != ranked.shape[0]:
         raise ValueError(
             f"y_true and y_score must have as many rows, got {Y.shape[0]} and {ranked.shape[0]}"
         )
-    if n_labels is not None and n_labels != Y.shape[1]:
+    if n_columns is not None and n_columns != Y.shape[1]:
         raise ValueError(
             f"y_score must have a column for each of the {Y.shape[1]} labels of y_true, "
-            f"got {n_labels} columns (ranked labels would be integers, not floats)"
+            f"got {n_columns} columns (ranked labels would be integers, not floats)"
         )
     if ranked.max(initial=-1) >= Y.shape[1]:
         raise ValueError(
@@ -213,3 +226,25 @@ def ranked_hits(y_true, y_score, k: int) -> tuple[sp.csr_array, np.ndarray, np.n
     inside = (places < known.shape[0]) & (ranked >= 0)
     found[inside] = known[places[inside]] == asked[inside]
     return Y, ranked, found
+
+
+def row_weights(sample_weight, n_samples: int) -> np.ndarray:
+    """Weights of a mean over rows: checked, or 1 for None."""
+    if n_samples == 0:
+        raise ValueError("y_true must have at least one row, got none")
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
+    if not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
+        raise ValueError(
+            "sample_weight must be finite, at least 0, and not 0 altogether, "
+            f"got {weights.min()} to {weights.max()}"
+        )
+    return weights
+
+
+def mean_of_rows(values: np.ndarray, sample_weight) -> float:
+    """The weighted mean of one value a row; no rows are a ValueError."""
+    return float(np.average(values, weights=row_weights(sample_weight, values.shape[0])))

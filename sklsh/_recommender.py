@@ -216,7 +216,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         names = ItemIds.learn(item_ids, n_items)
         settings = self._settings(rows.n_rows, n_items)
         engine = self._start(n_items, settings)
-        with EpochProgress(self.verbose, settings.max_iter) as progress:
+        with EpochProgress(self.verbose, settings.max_iter, score="nDCG@20") as progress:
             engine.fit(
                 rows, settings, float(self.input_dropout),
                 n_threads=effective_n_threads(self.n_jobs), on_epoch=progress,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._ranking import rank_labels, ranked_hits, relevant_labels
+from sklsh._ranking import mean_of_rows, rank_labels, ranked_hits, relevant_labels
 from sklsh._validation import check_int
 
 
-def hit_rate_at_k(y_true, y_score, k=10) -> float:
+def hit_rate_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
     """Share of rows with at least one relevant label among the `k` best-ranked ones.
 
     Parameters, errors and cost as of `precision_at_k`.
@@ -25,10 +25,10 @@ def hit_rate_at_k(y_true, y_score, k=10) -> float:
     0.5
     """
     _, _, hits = ranked_hits(y_true, y_score, check_int(k, "k", 1))
-    return float(hits.any(axis=1).mean())
+    return mean_of_rows(np.where(hits.any(axis=1), 1.0, 0.0), sample_weight)
 
 
-def mrr_at_k(y_true, y_score, k=10) -> float:
+def mrr_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
     """Mean reciprocal rank of the first relevant label, 0 where the `k` best have none.
 
     Parameters, errors and cost as of `precision_at_k`.
@@ -41,7 +41,9 @@ def mrr_at_k(y_true, y_score, k=10) -> float:
     0.75
     """
     _, _, hits = ranked_hits(y_true, y_score, check_int(k, "k", 1))
-    return float(np.where(hits.any(axis=1), 1 / (1 + hits.argmax(axis=1)), 0.0).mean())
+    found = hits.any(axis=1)
+    first = hits.argmax(axis=1)
+    return mean_of_rows(np.where(found, 1 / (1 + first), 0.0), sample_weight)
 
 
 def coverage_at_k(y_score, n_labels: int, k=10) -> float:

@@ -82,7 +82,9 @@ def make_topk_scorer(metric, k=5, **params) -> TopKScorer:
 def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
     """Ranked label columns, or scores by column, of any classifier."""
     if isinstance(estimator, Pipeline) and hasattr(estimator.steps[-1][1], "predict_topk"):
-        estimator, X = estimator.steps[-1][1], estimator[:-1].transform(X)
+        if len(estimator.steps) > 1:  # an empty pipeline transforms nothing, and says so
+            X = estimator[:-1].transform(X)
+        estimator = estimator.steps[-1][1]
     if hasattr(estimator, "predict_topk"):
         labels, _ = estimator.predict_topk(X, k=k)
         if multilabel or estimator.classes_.dtype.kind not in "iu":
@@ -101,10 +103,17 @@ def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
             "a top-k scorer needs an estimator with predict_topk, decision_function or "
             f"predict_proba, got {type(estimator).__name__}"
         )
-    if isinstance(scores, list):  # scikit-learn's multi-output form: one pair a label
-        scores = np.column_stack([pair[:, -1] for pair in scores])
+    if isinstance(scores, list):  # scikit-learn's multi-output form: one array a label
+        scores = np.column_stack(
+            [chance_of_1(a, classes) for a, classes in zip(scores, estimator.classes_)]
+        )
     scores = scores if sp.issparse(scores) else np.asarray(scores, dtype=np.float64)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def chance_of_1(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Of one label's chances by class: that of 1, which training rows may not have had."""
+    return chances[:, np.asarray(classes) == 1].sum(axis=1)
 
 
 def class_columns(classes: np.ndarray, y) -> tuple[np.ndarray, int]:

@@ -110,9 +110,20 @@ class Targets:
         return getattr(sp, self.container)((data, indices, indptr), shape=shape)
 
     def names(self, labels: np.ndarray) -> np.ndarray:
-        """Label columns as int64 labels: integer classes themselves, positions of others."""
+        """Label columns as int64 labels: integer classes themselves, positions of others.
+
+        Raises
+        ------
+        ValueError
+            Unsigned classes that int64 does not hold, so that there would be no -1 for none.
+        """
         if self.multilabel or self.classes.dtype.kind not in "iu":
             return labels
+        largest = np.iinfo(np.int64).max
+        if self.classes[-1] > largest:
+            raise ValueError(
+                f"classes must be at most {largest} to be ranked as int64, got {self.classes[-1]}"
+            )
         return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
 
 

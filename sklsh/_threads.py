@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
@@ -30,11 +30,12 @@ def effective_n_threads(n_jobs: int | None = None) -> int:
     scikit-learn's OpenMP estimators; ``OMP_NUM_THREADS`` caps it. Negative numbers count
     back from the number of cores, as everywhere in joblib.
     """
-    backend, context_n_jobs = get_active_backend()
+    # Without the context's hints about a backend: they would turn its n_jobs into 1.
+    backend, context_n_jobs = get_active_backend(prefer=None, require=None)
     if getattr(backend, "nesting_level", 0):
         return 1
-    if n_jobs is None and context_n_jobs not in (None, 1):
-        n_jobs = context_n_jobs
+    if n_jobs is None:
+        n_jobs = context_n_jobs  # None outside of any context
     if n_jobs is not None and n_jobs > 0:
         # Counting cores takes 0.1 ms: too much for a call inside a training step.
         return n_jobs
@@ -63,27 +64,38 @@ def run_blocks(
 
     Tasks write to disjoint parts of shared arrays or return what is then merged in order,
     so the result does not depend on `n_threads`. A task must not call `run_blocks`.
+
+    If tasks raise, the error of the first span that does is raised, when no task runs any
+    more: the arrays are the caller's again.
     """
     spans = list(spans)
     if n_threads <= 1 or len(spans) <= 1:
         return [task(start, stop) for start, stop in spans]
     results: list = [None] * len(spans)
+    errors: list[tuple[int, BaseException]] = []
     turns = itertools.count()  # next() is atomic: each span is taken once
 
     def drain() -> None:
-        while (i := next(turns)) < len(spans):
-            results[i] = task(*spans[i])
+        i = -1
+        try:
+            # Spans are taken in order: all before one that fails have been taken, and end.
+            while not errors and (i := next(turns)) < len(spans):
+                results[i] = task(*spans[i])
+        except BaseException as error:
+            errors.append((i, error))
 
     # The calling thread works too, and a helper that has not woken by the end is let sleep:
     # a training step comes here seven times in some milliseconds.
     pool = _pool(n_threads, os.getpid())
     helpers = [pool.submit(drain) for _ in range(min(n_threads, len(spans)) - 1)]
+    drain()
+    running = [helper for helper in helpers if not helper.cancel()]
     try:
-        drain()
+        wait(running)
     finally:
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
+        wait(running)  # after a Ctrl-C in the first one; otherwise all are done
+    if errors:
+        raise min(errors)[1]
     return results
 
 

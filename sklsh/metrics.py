@@ -21,9 +21,10 @@ tagging, ranking and other missing label applications", KDD 2016.
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from sklsh._numbers import check_number
-from sklsh._ranking import ranked_hits, relevant_labels
+from sklsh._ranking import mean_of_rows, ranked_hits, relevant_labels, row_weights
 from sklsh._recommender_metrics import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
 from sklsh._scorers import make_topk_scorer, named_scorer
 from sklsh._validation import check_int
@@ -85,7 +86,7 @@ def precision_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     """
     k = check_int(k, "k", 1)
     _, _, hits = ranked_hits(y_true, y_score, k)
-    return _mean(hits.sum(axis=1) / k, sample_weight)
+    return mean_of_rows(hits.sum(axis=1) / k, sample_weight)
 
 
 def recall_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
@@ -103,7 +104,7 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     """
     k = check_int(k, "k", 1)
     Y, _, hits = ranked_hits(y_true, y_score, k)
-    return _mean(hits.sum(axis=1) / np.maximum(np.diff(Y.indptr), 1), sample_weight)
+    return mean_of_rows(hits.sum(axis=1) / np.maximum(np.diff(Y.indptr), 1), sample_weight)
 
 
 def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
@@ -126,7 +127,7 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     n_ranked = hits.shape[1]  # fewer than k only where there are no more labels
     gains = 1 / np.log2(np.arange(2, n_ranked + 2))
     best = np.concatenate([[np.inf], np.cumsum(gains)])[np.minimum(np.diff(Y.indptr), n_ranked)]
-    return _mean(hits @ gains / best, sample_weight)
+    return mean_of_rows(hits @ gains / best, sample_weight)
 
 
 def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
@@ -227,14 +228,19 @@ def psp_at_k(
             "one of inverse_propensities and y_train must be given, got "
             + ("none" if y_train is None else "both")
         )
-    Y, ranked, hits = ranked_hits(y_true, y_score, k)
+    one_d = False
     if y_train is not None:
-        one_d = not hasattr(y_train, "tocsr") and np.ndim(y_train) == 1
-        n_labels = max(Y.shape[1], int(np.max(y_train, initial=-1)) + 1) if one_d else None
-        inverse_propensities = inverse_propensity(y_train, A, B, n_labels=n_labels)
-        if one_d:
-            inverse_propensities = inverse_propensities[: Y.shape[1]]
+        y_train = y_train if sp.issparse(y_train) else np.asarray(y_train)
+        one_d = y_train.ndim == 1
+        inverse_propensities = inverse_propensity(y_train, A, B)
     worth = np.asarray(inverse_propensities, dtype=np.float64)
+    # Weights say how many labels there are; the largest class of a 1-d y_train does not.
+    n_labels = worth.shape[0] if worth.ndim == 1 and not one_d else None
+    Y, ranked, hits = ranked_hits(y_true, y_score, k, n_labels)
+    if one_d:
+        if worth.shape[0] < Y.shape[1]:
+            worth = inverse_propensity(y_train, A, B, n_labels=Y.shape[1])
+        worth = worth[: Y.shape[1]]
     if worth.shape != (Y.shape[1],):
         what = "y_train's columns" if y_train is not None else "inverse_propensities"
         raise ValueError(f"{what} must be {Y.shape[1]}, one a label, got shape {worth.shape}")
@@ -242,7 +248,7 @@ def psp_at_k(
         raise ValueError(
             f"inverse_propensities must be positive and finite, got {worth.min()} to {worth.max()}"
         )
-    weights = _check_weights(sample_weight, Y.shape[0])
+    weights = row_weights(sample_weight, Y.shape[0])
     gained = np.where(hits, worth[ranked], 0.0).sum(axis=1)
     rows = np.repeat(np.arange(Y.shape[0]), np.diff(Y.indptr))
     values = worth[Y.indices]
@@ -251,26 +257,6 @@ def psp_at_k(
     attainable = np.bincount(rows[best], values[order[best]], minlength=Y.shape[0])
     total = float(weights @ attainable)
     return float(weights @ gained) / total if total > 0 else 0.0
-
-
-def _check_weights(sample_weight, n_samples: int) -> np.ndarray:
-    if n_samples == 0:
-        raise ValueError("y_true must have at least one row, got none")
-    if sample_weight is None:
-        return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n_samples,):
-        raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
-    if not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
-        raise ValueError(
-            "sample_weight must be finite, at least 0, and not 0 altogether, "
-            f"got {weights.min()} to {weights.max()}"
-        )
-    return weights
-
-
-def _mean(values: np.ndarray, sample_weight) -> float:
-    return float(np.average(values, weights=_check_weights(sample_weight, values.shape[0])))
 
 
 precision_at_1_scorer = named_scorer("precision_at_1_scorer", precision_at_k, 1)

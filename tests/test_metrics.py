@@ -1,14 +1,17 @@
 """Metrics against their naive twins, in every container, and the scorers built on them."""
 
+import math
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -17,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from sklsh import SparseLSHMLPClassifier, metrics
+from sklsh._scorers import ranked_or_scored
 from sklsh.metrics import (
     inverse_propensity,
     make_topk_scorer,
@@ -114,6 +118,77 @@ def test_one_label_a_row_is_an_indicator_with_one_entry():
     assert psp_at_k(y, ranked, 3, y_train=y) == psp_at_k(Y, ranked, 3, y_train=Y)
     scores = rng.standard_normal((50, 6))
     assert ndcg_at_k(y, scores, 2) == ndcg_at_k(Y, scores, 2)
+
+
+def test_scores_of_any_sparse_type_rank_by_their_values():
+    """Integers that wrap round when negated, and booleans, which cannot be."""
+    for data, best in (
+        (np.array([True, False, False]), 0),
+        (np.array([0, 1, 200], dtype=np.uint8), 2),
+        (np.array([-128, 5, -3], dtype=np.int8), 1),
+        (np.array([2**63, 2**64 - 2**20, 0], dtype=np.uint64), 1),
+        (np.array([0.5, 0.25, 2.0], dtype=np.float32), 2),
+    ):
+        scores = sp.csr_array((data, np.arange(3), [0, 3]), shape=(1, 3))
+        found = [precision_at_k(np.array([label]), scores, 1) for label in range(3)]
+        assert found == [float(label == best) for label in range(3)], data.dtype
+
+
+def test_defaults_of_the_propensity_model():
+    """A = 0.55 and B = 1.5, by hand: 3 of 4 rows have label 0, one has label 1."""
+    C = (math.log(4) - 1) * 2.5**0.55
+    by_hand = [1 + C * 4.5**-0.55, 1 + C * 2.5**-0.55]
+    y_train = np.array([0, 0, 0, 1])
+    assert inverse_propensity(y_train) == pytest.approx(by_hand, rel=1e-12)
+    assert metrics.jain_weights(np.array([3, 1]), 4) == pytest.approx(by_hand, rel=1e-12)
+    found = psp_at_k(np.array([0, 1]), np.array([[0], [0]]), 1, y_train=y_train)
+    assert found == pytest.approx(by_hand[0] / sum(by_hand), rel=1e-12)
+
+
+def test_number_of_labels_of_propensities():
+    y_train = np.array([0, 2, 2, 0])
+    assert inverse_propensity(y_train).shape == (3,)
+    assert inverse_propensity(y_train, n_labels=5).shape == (5,)
+    assert inverse_propensity(np.zeros(3, dtype=int), n_labels=1).shape == (1,)
+    assert inverse_propensity(np.ones((3, 1)), n_labels=1).shape == (1,)
+    with pytest.raises(ValueError, match="n_labels must be at least 1, got 0"):
+        inverse_propensity(y_train, n_labels=0)
+
+
+def test_psp_is_a_share_whatever_the_unit_of_the_weights():
+    y_true, ranked = np.array([0, 1]), np.array([[0], [0]])
+    assert psp_at_k(y_true, ranked, 1, inverse_propensities=[0.125, 0.375]) == 0.25
+
+
+def test_psp_of_rows_that_lack_the_last_classes():
+    """How many labels there are is said by the weights, not by the rows and their rankings."""
+    worth = np.array([1.0, 3.0, 9.0])
+    ranked = np.array([[0], [0]])
+    assert psp_at_k([0, 1], ranked, 1, inverse_propensities=worth) == 0.25
+    y_train = np.eye(3)[[0, 0, 1, 2]]
+    expected = psp_at_k(np.eye(3)[:2], ranked, 1, y_train=y_train)
+    for container in CONTAINERS:
+        assert psp_at_k([0, 1], ranked, 1, y_train=container(y_train)) == expected
+    assert psp_at_k([0, 1], ranked, 1, y_train=[0, 0, 1, 2]) == expected
+    with pytest.raises(ValueError, match=r"y_true must be in \[0, 3\), got 0 to 3"):
+        psp_at_k([0, 3], ranked, 1, inverse_propensities=worth)
+    with pytest.raises(ValueError, match=r"ranked labels, must be in \[0, 3\) or -1, got 3"):
+        psp_at_k([0, 1], ranked + 3, 1, inverse_propensities=worth)
+    scorer = make_topk_scorer(psp_at_k, k=1, inverse_propensities=worth)
+    assert scorer(Ranker(ranked, [0, 1, 2]), None, [0, 1]) == 0.25
+
+
+def test_psp_takes_training_labels_as_it_takes_others():
+    y_true, ranked, y_train = np.array([0, 1]), np.array([[1], [1]]), [0, 0, 1, 2]
+    expected = psp_at_k(y_true, ranked, 1, y_train=np.array(y_train))
+    assert psp_at_k(y_true, ranked, 1, y_train=pd.Series(y_train)) == expected
+    assert psp_at_k(y_true, ranked, 1, y_train=pd.DataFrame(np.eye(3)[y_train])) == expected
+    # Of classes that the training rows do not have, and those that only they have.
+    wide = np.array([[4], [1]])
+    worth = inverse_propensity(y_train, n_labels=5)
+    assert psp_at_k([4, 0], wide, 1, y_train=y_train) == worth[4] / (worth[4] + worth[0])
+    with pytest.raises(TypeError, match="y_train, if 1-d, must hold label columns"):
+        psp_at_k(y_true, ranked, 1, y_train=["a", "b", "c"])
 
 
 def test_psp_weighs_rare_labels_more():
@@ -295,6 +370,9 @@ def test_scorer_with_the_classifier_and_in_a_pipeline():
     pipe = make_pipeline(StandardScaler(), model).fit(X, Y)
     ranked, _ = model.predict_topk(pipe[:-1].transform(X), k=1)
     assert precision_at_1_scorer(pipe, X, Y) == precision_at_k(Y, ranked, 1)
+    assert precision_at_1_scorer(make_pipeline(Ranker(ranked, range(8))), X, Y) == precision_at_k(
+        Y, ranked, 1
+    )
 
 
 def test_scorer_falls_back_on_scores():
@@ -311,6 +389,19 @@ def test_scorer_falls_back_on_scores():
     assert precision_at_1_scorer(ridge, X, Y) == precision_at_k(Y, ridge.decision_function(X), 1)
     shares = np.column_stack([pair[:, 1] for pair in neighbors.predict_proba(X)])
     assert precision_at_1_scorer(neighbors, X, Y) == precision_at_k(Y, shares, 1)
+
+
+def test_scorer_knows_which_chance_is_that_of_the_label():
+    """A label that no training row has gets one column of chances, of its absence."""
+    X, Y = make_multilabel_classification(60, 20, n_classes=3, random_state=0)
+    Y[:, 1], Y[:, 2] = 0, 1
+    forest = RandomForestClassifier(5, random_state=0).fit(X, Y)
+    assert forest.predict_proba(X)[1].shape == (60, 1)
+    scores = ranked_or_scored(forest, X, 3, True)
+    np.testing.assert_array_equal(scores[:, 0], forest.predict_proba(X)[0][:, 1])
+    assert scores[:, 1].tolist() == [0] * 60 and scores[:, 2].tolist() == [1] * 60
+    assert precision_at_1_scorer(make_pipeline(forest), X, Y) == 1.0
+    np.testing.assert_array_equal(ranked_or_scored(forest.fit(X, Y > 0), X, 3, True), scores)
 
 
 def test_scorer_selects_a_model():

@@ -169,6 +169,17 @@ def test_names_of_labels():
     assert Targets.learn(Y)[0].names(labels) is labels
 
 
+def test_classes_beyond_int64_have_no_names():
+    """They can be predicted; as ranked labels they would be negative, like the -1 for none."""
+    largest = 2**63 - 1
+    targets, rows = Targets.learn(np.array([largest, 3], dtype=np.uint64))
+    assert targets.names(rows.indices).tolist() == [largest, 3]
+    targets, rows = Targets.learn(np.array([largest + 1, 3], dtype=np.uint64))
+    assert targets.classes[rows.indices].tolist() == [largest + 1, 3]
+    with pytest.raises(ValueError, match=f"classes must be at most {largest} .* got {largest + 1}"):
+        targets.names(rows.indices)
+
+
 def test_is_indicator():
     assert is_indicator(Y) and is_indicator(sp.csr_matrix(Y)) and is_indicator(Y.tolist())
     assert not is_indicator([1, 2]) and not is_indicator([[1], [2]])

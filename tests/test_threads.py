@@ -2,7 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from time import sleep
 
+import joblib
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -89,6 +91,61 @@ def test_run_blocks_keeps_the_order(n_threads):
 
     run_blocks(fill, spans, n_threads)
     assert total.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("n_threads", [2, 4])
+def test_after_an_error_no_task_runs(n_threads):
+    """The slow one is awaited, whoever has it, and the error is that of the first span."""
+    for _ in range(5):
+        together, written = Barrier(n_threads, timeout=20), []
+
+        def task(start, stop, together=together, written=written):
+            together.wait()
+            if stop < n_threads:
+                raise KeyError(start)
+            sleep(0.02)
+            written.append(start)
+
+        with pytest.raises(KeyError, match="0"):
+            run_blocks(task, blocks(n_threads, 1), n_threads)
+        assert written == [n_threads - 1]
+
+
+def test_an_error_ends_the_work():
+    """What is left is not begun: it would be for nothing."""
+    begun, both_awake = [], Barrier(2, timeout=20)
+
+    def task(start, stop):
+        begun.append(start)
+        if start < 2:
+            both_awake.wait()
+        if start == 0:
+            raise KeyError
+        sleep(0.002)
+
+    with pytest.raises(KeyError):
+        run_blocks(task, blocks(100, 1), 2)
+    assert len(begun) < 50
+
+
+def test_the_context_says_how_many_threads():
+    """Also if that is 1, and whatever backend is preferred."""
+    n_cores = effective_n_threads(-1)
+    for n_jobs in (1, 3):
+        for context in (
+            {"backend": "loky"}, {}, {"prefer": "threads"}, {"require": "sharedmem"},
+        ):  # fmt: skip
+            with joblib.parallel_config(n_jobs=n_jobs, **context):
+                assert effective_n_threads() == n_jobs
+                assert effective_n_threads(2) == 2
+    outside = effective_n_threads()
+    for context in ({"backend": "loky"}, {"prefer": "threads"}, {"verbose": 1}):
+        with joblib.parallel_config(**context):
+            assert effective_n_threads() == outside
+    with joblib.parallel_config(n_jobs=-1):
+        assert effective_n_threads() == n_cores
+    work = joblib.Parallel(n_jobs=2, backend="threading")
+    assert work(joblib.delayed(effective_n_threads)() for _ in range(2)) == [1, 1]
 
 
 def test_effective_n_threads():
