@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklsh._federated_answers import FederatedAnswers
-from sklsh._federated_checks import check_groups
+from sklsh._federated_checks import check_groups, numbered
 from sklsh._federated_tasks import Task, new_task, task_of
 from sklsh._federated_training import (
     begin,
@@ -26,7 +26,7 @@ from sklsh._recommender import LSHRecommender
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.federated.cache import Cache
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
-from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, PAYLOADS
+from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, MAX_LOCAL_STEPS, PAYLOADS
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
@@ -54,9 +54,9 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         devices hold users: ``fit(user_items, groups=devices_of_users)``.
     n_rounds : int, default=20
     local_steps : int, float in (0, 1] or None, default=0.5
-        What a device trains on in a round: so many batches, or (float) that share of its
-        rows; None: all its rows, once. Fewer rows have fewer neurons and features: a round
-        takes less memory, and traffic goes further.
+        What a device trains on in a round: so many batches (a million at most), or (float)
+        that share of its rows; None: all its rows, once. Fewer rows have fewer neurons and
+        features: a round takes less memory, and traffic goes further.
     device_params : dict, list of dict or dict of dicts, default=None
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
@@ -117,9 +117,12 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     noise_multiplier : float, default=0.0
         Above 0: device-level differential privacy, by noise of standard deviation
         ``noise_multiplier * clip_norm`` on the sum of changes. Needs `clip_norm`, the mean
-        as aggregation, and the package dp-accounting. Prototypes are not used then.
+        as aggregation, and the package dp-accounting; not for a recommender, whose devices
+        send exact counts. Prototypes are not used then. Noise and invitations come from the
+        operating system's randomness; with an integer `random_state` whoever knows it knows
+        the noise (and can try all 2^32): for experiments only.
     delta : float in (0, 1), default=1e-5
-        For the epsilon that `history_` reports.
+        For the epsilon that `history_` reports, of all rounds so far.
     n_jobs : int, default=None
         Devices at a time. Never changes a result.
     random_state : int, RandomState instance or None, default=None
@@ -133,10 +136,13 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     classes_, n_features_in_, feature_names_in_
         As the estimator has them.
     device_ids_ : ndarray
-        Different values of `groups`, sorted: device i of the ledger is ``device_ids_[i]``.
+        Different values of `groups`, sorted; those that `partial_fit` brings come behind
+        the old ones. Device i of the ledger is ``device_ids_[i]``.
     history_ : list of dict
         A round each: the fields of `sklsh.federated.RoundReport`, ``bytes_up``,
-        ``bytes_down``, ``seconds``, and ``epsilon`` with noise.
+        ``bytes_down`` and ``seconds``; ``start_faults`` in the first of a call, as `faults`
+        of what was asked before it; ``epsilon`` with noise: of this round and all before,
+        infinite if one had none.
     ledger_ : Ledger
         Bytes by round, device, message and direction.
     n_rounds_ : int
@@ -176,7 +182,11 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [None, HasMethods(["fit"])],
         "n_rounds": [POSITIVE],
-        "local_steps": [None, POSITIVE, Interval(Real, 0, 1, closed="right")],
+        "local_steps": [
+            None,
+            Interval(Integral, 1, MAX_LOCAL_STEPS, closed="both"),
+            Interval(Real, 0, 1, closed="right"),
+        ],
         "device_params": [None, dict, list],
         "aggregation": [StrOptions(set(AGGREGATIONS))],
         "transport": [StrOptions({"joblib"}), HasMethods(["ask"])],
@@ -285,7 +295,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         ------
         ValueError
             As `SparseLSHMLPClassifier.fit`; `groups` of another length; `device_params`
-            that name no device, no setting, or one that must be the same everywhere.
+            that name no device, no setting, or one that must be the same everywhere, or give
+            one a value that it cannot have; noise for a recommender.
         """
         task = new_task(self.estimator)
         return self._train(task, *task.read(X, y, first=True), groups, first=True)
@@ -297,7 +308,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         Parameters
         ----------
         X, y, groups
-            As in `fit`: the devices of these rounds, the old ones or others.
+            As in `fit`: the devices of these rounds, the old ones or others. A recommender
+            counts their users' items anew, on top of what it has counted.
         classes : array-like (n_classes,), default=None
             All classes; needed in the first call for 1-d y.
 
@@ -335,8 +347,8 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
                 f"transport={self.transport!r}"
             )
         self._validate_params()
-        check_federation(self)
         task = new_task(self.estimator)
+        check_federation(self, task)
         task.expect(n_features, labels)
         checkpoint = checkpoint_of(self, task)
         progress = None if checkpoint is None else checkpoint.load()
@@ -350,14 +362,15 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
 
     def _train(self, task: Task, X, Y, groups, *, first):
         device_ids, places = check_groups(groups, X.n_rows)
-        check_federation(self)
+        every, numbers = numbered(device_ids, None if first else self.device_ids_)
+        check_federation(self, task)
         checkpoint = checkpoint_of(self, task, (*X, *Y, places)) if first else None
         progress = None if checkpoint is None else checkpoint.load()
         seed = self._seed() if progress is None else progress.server.seed
         transport, caches = self.transport, dict[object, Cache]()
         if isinstance(transport, str):
             transport, caches = local_devices(
-                self, task, X, Y, device_ids, places, seed,
+                self, task, X, Y, device_ids, numbers, places, seed,
                 first=first, anew=first and progress is None,
             )  # fmt: skip
         if progress is None:
@@ -369,7 +382,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         if caches:
             caches = dict(zip(caches, transport.caches, strict=True))
         caches = caches if first else {**self.caches_, **caches}
-        return self._keep(task.estimator, progress, caches, device_ids)
+        return self._keep(task.estimator, progress, caches, every)
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))

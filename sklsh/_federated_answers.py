@@ -122,7 +122,7 @@ class FederatedAnswers(ClassifierMixin):
         estimator = copy(self.estimator_)
         engine = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
         # A copy of all but the network, whose head is the server's own.
-        memo = {id(network): own}
+        memo = {id(estimator.network_): own}
         setattr(estimator, engine, deepcopy(getattr(estimator, engine), memo))
         return estimator
 

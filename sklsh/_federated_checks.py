@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
@@ -26,7 +28,7 @@ def round_limits(census, settings: Settings, local_steps, fraction) -> dict:
     if not isinstance(local_steps, Integral):
         # A device's share of its rows: one far larger than the rest counts for ten.
         max_rows *= 10
-    return {"max_rows": max_rows, "expected_devices": fraction * len(census)}
+    return {"max_rows": int(max_rows), "expected_devices": float(fraction * len(census))}
 
 
 def check_powers(powers) -> tuple[float, float]:
@@ -50,11 +52,16 @@ def plan_of(federation, settings: Settings) -> Plan:
         "local_optimizer", "server_optimizer", "aggregation", "server_learning_rate",
         "clip_norm", "noise_multiplier",
     )  # fmt: skip
-    return Plan(
+    plan = Plan(
         head_power=head_power, body_power=body_power,
         local_steps=steps_of(federation.local_steps), learning_rate=settings.learning_rate_init,
         **fold_of(settings), **{name: getattr(federation, name) for name in same},
     )  # fmt: skip
+    # A checkpoint is JSON, which knows Python's numbers alone.
+    numbers = {
+        name: value.item() for name, value in vars(plan).items() if isinstance(value, np.generic)
+    }
+    return replace(plan, **numbers)
 
 
 def fold_of(settings: Settings) -> dict:
@@ -79,12 +86,32 @@ def check_groups(groups, n_samples):
     return np.unique(groups, return_inverse=True)
 
 
+def numbered(device_ids: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, list[int]]:
+    """Ids that are known with new ones behind them, and where `device_ids` are among these.
+
+    So a device keeps its number, whichever others a later call brings.
+    """
+    if known is None:
+        return device_ids, list(range(device_ids.shape[0]))
+    had = set(known.tolist())
+    fresh = device_ids[[device not in had for device in device_ids.tolist()]]
+    if (known.dtype.kind in "US") != (fresh.dtype.kind in "US"):
+        # As one plain array, numbers would become text.
+        known = known.astype(object)
+    every = np.concatenate([known, fresh])
+    number_of = {device: number for number, device in enumerate(every.tolist())}
+    return every, [number_of[device] for device in device_ids.tolist()]
+
+
 def own_params(device_params, device_ids) -> list[dict]:
     """One dict a device, from any of the three forms of `device_params`."""
     n_devices = device_ids.shape[0]
     if device_params is None:
         return [{}] * n_devices
     if isinstance(device_params, list):
+        for i, own in enumerate(device_params):
+            if not isinstance(own, Mapping):
+                raise ValueError(f"device_params must be dicts, got {own!r} at position {i}")
         if len(device_params) != n_devices:
             raise ValueError(
                 f"device_params must be one dict for each of {n_devices} devices, "
@@ -109,9 +136,17 @@ def check_privacy(clip_norm, aggregation) -> None:
         )
 
 
-def device_settings(params, own, places, n_labels, defaults) -> list[DeviceSettings]:
+def check_own(own: Mapping, constraints: Mapping) -> None:
+    """The estimator's parameters among a device's `own` settings, by the estimator's rules."""
+    mine = {name: value for name, value in own.items() if name in constraints}
+    validate_parameter_constraints(constraints, mine, "device_params")
+
+
+def device_settings(params, own, places, n_labels, defaults, constraints) -> list[DeviceSettings]:
     """Settings of each device: the estimator's `params` with its `own` on top."""
     counts = np.bincount(places)
+    for mine in own:
+        check_own(mine, constraints)
     return [
         resolve_device(params, mine, int(n_rows), n_labels, defaults)
         for mine, n_rows in zip(own, counts, strict=True)
@@ -142,12 +177,15 @@ def make_caches(cache_dir, device_ids, settings: list[DeviceSettings]) -> list[C
 
 
 def make_devices(
-    X: SparseRows, Y: SparseRows, places, shape, activation, settings, caches, seed, **shared
-) -> list[Device]:
+    X: SparseRows, Y: SparseRows, numbers, places, shape, activation, settings, caches, seed,
+    **shared,
+) -> list[Device]:  # fmt: skip
     """One `Device` for each place, with the rows that `places` puts there.
 
     Parameters
     ----------
+    numbers : list of int
+        Under which the devices are known.
     places : ndarray (n_samples,)
         Device of each row, 0 .. n_devices - 1.
     shape : (int, int)
@@ -162,8 +200,8 @@ def make_devices(
     n_features, n_labels = shape
     return [
         Device(
-            i, X.take(part), Y.take(part), n_features, n_labels, activation, settings[i],
-            child_seed(seed, i), cache=caches[i], **shared,
+            numbers[i], X.take(part), Y.take(part), n_features, n_labels, activation, settings[i],
+            child_seed(seed, numbers[i]), cache=caches[i], **shared,
         )
         for i, part in enumerate(parts)
     ]  # fmt: skip

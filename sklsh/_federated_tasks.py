@@ -13,6 +13,7 @@ from sklsh._recommender import LSHRecommender, check_some_interaction
 from sklsh._targets import Targets
 from sklsh._validation import (
     INT32_MAX,
+    check_float32,
     check_hidden_layer_sizes,
     check_int,
     check_same_length,
@@ -40,7 +41,7 @@ class ClassifierTask:
 
     def read(self, X, y, classes=None, *, first: bool) -> tuple[SparseRows, SparseRows]:
         """Checked rows and labels; sets `n_features` and `n_labels`."""
-        X = check_X(self.estimator, X, reset=first)
+        X = check_float32(check_X(self.estimator, X, reset=first))
         if first:
             self.targets, Y = Targets.learn(y, classes)
         else:
@@ -125,7 +126,11 @@ class RecommenderTask:
 
 
 def _learner(server: Server, history: list[dict]) -> Learner:
-    out = Learner(server.network, server.optimizer, server.seed)
+    """The server's model itself, not a copy: it may be most of the memory.
+
+    It has taken a step a round: a model of no step would forget its labels with the next ones.
+    """
+    out = Learner(server.network, server.optimizer, server.seed, n_steps=server.round)
     out.history.losses.extend(entry["loss"] for entry in history)
     return out
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -39,11 +41,16 @@ NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpo
 """The estimator's parameters that are no business of a device."""
 
 
-def check_federation(federation) -> None:
+def check_federation(federation, task: Task) -> None:
     """What parameters must be to each other."""
     if federation.noise_multiplier > 0:
         check_privacy(federation.clip_norm, federation.aggregation)
-        epsilon_spent(federation.noise_multiplier, federation.fraction, 1, federation.delta)
+        if task.counts_items:
+            raise ValueError(
+                "noise_multiplier must be 0 with an LSHRecommender, whose devices send exact "
+                f"counts of their users' items, got {federation.noise_multiplier!r}"
+            )
+        epsilon_spent([(federation.noise_multiplier, federation.fraction)], federation.delta)
 
 
 def announcement_of(federation, task: Task) -> Announcement:
@@ -80,17 +87,21 @@ def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
         for name, value in sorted(federation.get_params().items())
         if name.rpartition("__")[2] not in NOT_COMPARED and not isinstance(value, BaseEstimator)
     }
+    for name in ("random_state", "estimator__random_state"):
+        # The seed that was drawn is in the checkpoint.
+        if not isinstance(federation.get_params().get(name), Integral):
+            params.pop(name, None)
     settings = [type(task).__name__, params, task.n_features, task.n_labels]
     return Checkpoint(Path(federation.checkpoint_dir), fingerprint(settings, arrays))
 
 
 def local_devices(
-    federation, task: Task, X, Y, device_ids, places, seed: int, *, first: bool, anew: bool
+    federation, task: Task, X, Y, device_ids, numbers, places, seed: int, *, first: bool, anew: bool
 ) -> tuple[JoblibTransport, dict]:
     """A transport to devices on this machine, and their caches by id, emptied if `anew`."""
     own = device_settings(
         task.params(), own_params(federation.device_params, device_ids), places, task.n_labels,
-        options_of(federation),
+        options_of(federation), task.estimator._parameter_constraints,
     )  # fmt: skip
     found = make_caches(federation.cache_dir, device_ids, own)
     caches = dict(zip(device_ids.tolist(), found, strict=True))
@@ -100,7 +111,7 @@ def local_devices(
     elif not first:
         caches |= {d: c for d, c in federation.caches_.items() if d in caches}
     devices = make_devices(
-        X, Y, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
+        X, Y, numbers, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
         list(caches.values()), seed + (0 if first else federation.n_rounds_),
         body_exchange=federation.body_exchange, payload=federation.payload,
         local_optimizer=federation.local_optimizer,
@@ -118,12 +129,13 @@ def options_of(federation) -> dict:
 def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """Everything before the first round: the devices' sizes, a fresh model, its head start."""
     ledger = Ledger()
-    census = _census(transport, ledger)
+    census, faults = _census(transport, ledger)
     settings = task.settings(sum(c.n_samples for c in census.values()))
     server = start_server(
         census, task.n_features, task.n_labels, settings.hidden_layer_sizes,
         settings.activation, _plan(federation, settings, census), seed, task.row_norm,
     )  # fmt: skip
+    server.start_faults = faults
     if task.counts_items:
         count_labels(server, transport, ledger)
     if federation.prototypes and not server.plan.private:
@@ -132,19 +144,23 @@ def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
 
 
 def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
-    """From a trained federation, with the parameters and devices of now."""
-    ledger, history = federation.ledger_, list(federation.history_)
-    census = _census(transport, ledger)
+    """From a copy of a trained federation, with the parameters and devices of now."""
+    ledger, history = deepcopy(federation.ledger_), list(federation.history_)
+    census, faults = _census(transport, ledger)
     settings = task.settings(sum(c.n_samples for c in census.values()))
     server = federation.server_.resume(_plan(federation, settings, census))
+    server.start_faults = faults
+    if task.counts_items:
+        # As the recommender's own `partial_fit`: rows that come again count again.
+        count_labels(server, transport, ledger)
     return Progress(server, census, ledger, history, np.random.default_rng([seed, len(history)]))
 
 
 def run(federation, progress: Progress, transport: Transport, checkpoint: Checkpoint | None):
     """The rounds that are left; `progress` moves along, and is saved after each."""
     rounds = run_rounds(
-        progress.server, transport, progress.ledger, fraction=federation.fraction,
-        delta=federation.delta, rng=progress.rng,
+        progress.server, transport, progress.ledger, fraction=float(federation.fraction),
+        delta=float(federation.delta), rng=progress.rng, random_state=federation.random_state,
     )  # fmt: skip
     for entry in rounds:
         progress.history.append(entry)
@@ -157,10 +173,10 @@ def run(federation, progress: Progress, transport: Transport, checkpoint: Checkp
 
 
 def _census(transport, ledger):
-    census = take_census(transport, ledger)
+    census, faults = take_census(transport, ledger)
     if not census:
         raise ValueError("transport must reach at least one device, got no usable answer")
-    return census
+    return census, faults
 
 
 def _plan(federation, settings, census):

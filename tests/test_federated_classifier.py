@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.datasets import make_extreme_classification, split_devices
+from tests.federated.problems import N_FEATURES, N_LABELS, Tampering, federation
 
 
 @parametrize_with_checks([FederatedLSHClassifier()])
@@ -132,13 +133,88 @@ def test_devices_may_differ(wide):
         ([{}], "one dict for each of 4 devices, got 1"),
         ({9: {}}, "not in groups"),
         ({"local_sampler": "lsh"}, "local_sampler must be one of"),
-        ({"local_steps": 0}, "local_steps must be at least 1"),
+        ({"local_steps": 0}, r"device_params' local_steps must be in \[1, 1000000\], got 0"),
+        ({"local_steps": 10**9}, "local_steps must be in"),
+        ({0: {}, 2: {"batch_size": -3}}, "'batch_size' parameter of device_params must be"),
+        ({"dropout": 1.0}, "'dropout' parameter of device_params must be"),
+        ({"n_probes": 0}, "n_probes must be at least 1, got 0"),
+        ({"n_decoys": -1}, "n_decoys must be a finite number, at least 0, got -1"),
+        ({"include_labels": "no"}, "include_labels must be True or False, got 'no'"),
+        ([{}, {}, 3, {}], "device_params must be dicts, got 3 at position 2"),
     ],
 )
 def test_bad_device_params(wide, params, message):
     X, Y, groups = wide
     with pytest.raises(ValueError, match=message):
         FederatedLSHClassifier(device_params=params).fit(X, Y, groups=groups)
+
+
+def test_local_steps_have_an_end(digits):
+    with pytest.raises(ValueError, match=r"'local_steps' .* int in the range \[1, 1000000\]"):
+        FederatedLSHClassifier(local_steps=10**9).fit(*digits[:2])
+
+
+def test_entries_beyond_float32(digits):
+    X, y, *_ = digits
+    with pytest.raises(ValueError, match="X must have entries within float32"):
+        FederatedLSHClassifier().fit(1e39 * X, y)
+
+
+def test_the_estimator_goes_on_alone(digits):
+    """A batch of two classes does not make it forget the others."""
+    X, y, X_test, y_test = digits
+    model = FederatedLSHClassifier(n_rounds=5, random_state=0).fit(X, y, groups=np.arange(1200) % 4)
+    own = model.estimator_
+    own.partial_fit(X[y < 2][:20], y[y < 2][:20])
+    assert own.network_.n_seen == 10
+    assert own.score(X_test, y_test) > 0.8
+
+
+def test_devices_keep_their_numbers(digits):
+    X, y, *_ = digits
+    names = np.array(["b", "d", "a", "c"])
+    model = FederatedLSHClassifier(n_rounds=1, random_state=0)
+    model.fit(X[:200], y[:200], groups=names[np.arange(200) % 2])
+    assert model.device_ids_.tolist() == ["b", "d"]
+    model.partial_fit(X[:300], y[:300], groups=names[1 + np.arange(300) % 3])
+    assert model.device_ids_.tolist() == ["b", "d", "a", "c"]
+    by_round = [{d for r, d, *_ in model.ledger_.traffic if r == number} for number in range(2)]
+    assert by_round == [{0, 1}, {1, 2, 3}]
+    assert list(model.caches_) == ["b", "d", "a", "c"]
+    # Numbers beside text stay numbers.
+    model.partial_fit(X[:100], y[:100])
+    assert model.device_ids_.tolist() == ["b", "d", "a", "c", 0]
+
+
+def test_a_failed_partial_fit_leaves_no_traces(digits):
+    X, y, *_ = digits
+    groups = np.arange(1200) % 4
+    model = FederatedLSHClassifier(n_rounds=2, random_state=0).fit(X, y, groups=groups)
+    traffic, memory = dict(model.ledger_.traffic), dict(model.ledger_.memory)
+
+    def stop(network, entry):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.set_params(callback=stop).partial_fit(X, y, groups=groups)
+    assert (dict(model.ledger_.traffic), dict(model.ledger_.memory)) == (traffic, memory)
+    assert model.n_rounds_ == model.server_.round == len(model.history_) == 2
+
+
+def test_faults_before_the_first_round_are_in_its_entry():
+    _, transport = federation()
+
+    def change(question, replies):
+        drops = {"census": 1, "hidden_mean": 2}
+        return [r for r in replies if drops.get(question) != r.device]
+
+    model = FederatedLSHClassifier(
+        SparseLSHMLPClassifier((12,)), n_rounds=2, payload="float32", random_state=0,
+        transport=Tampering(transport, change),
+    ).fit_devices(N_FEATURES, N_LABELS)  # fmt: skip
+    first, second = model.history_
+    assert first["start_faults"] == {"missing": 2} and "start_faults" not in second
+    assert first["faults"] == second["faults"] == {}
 
 
 def test_bad_groups(wide):

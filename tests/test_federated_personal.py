@@ -146,6 +146,26 @@ def test_item_dropout_is_each_devices_own(tastes):
     assert (plain.network_.head_weights != other.network_.head_weights).any()
 
 
+def test_new_devices_bring_new_items(tastes):
+    """Rows of all devices of a call count, as in the recommender's own `partial_fit`."""
+    train, _, groups = tastes
+    first, then = groups < 4, groups >= 2
+    early = train * (np.arange(100) < 80)
+    model = FederatedLSHClassifier(LSHRecommender((8,)), n_rounds=3, random_state=0)
+    model.fit(early[first], groups=groups[first])
+    assert set(model.predict_topk(train, k=100)[0].ravel()) <= {-1, *range(80)}
+    before = model.server_.label_counts.copy()
+    model.partial_fit(train[then], groups=groups[then])
+    expected = (early[first] > 0).sum(axis=0) + (train[then] > 0).sum(axis=0)
+    np.testing.assert_array_equal(model.estimator_.item_counts_, expected)
+    np.testing.assert_array_equal(before, (early[first] > 0).sum(axis=0))
+    assert model.server_.n_counted == model.estimator_.engine_.n_users == first.sum() + then.sum()
+    assert set(range(100)) <= set(model.predict_topk(train, k=100)[0].ravel())
+    # What the estimator counts by itself is its own business.
+    model.estimator_.partial_fit(train)
+    np.testing.assert_array_equal(model.server_.label_counts, expected)
+
+
 def test_a_recommender_takes_interactions():
     model = FederatedLSHClassifier(LSHRecommender())
     with pytest.raises(ValueError, match="Negative values"):

@@ -29,7 +29,10 @@ LIMIT = 5
 """Times that the tests may take what they take without a mutant."""
 
 TARGETS = {
-    "metrics": {"sklsh/metrics.py": ["tests/test_metrics.py"]},
+    "metrics": {
+        "sklsh/metrics.py": ["tests/test_metrics.py"],
+        "sklsh/_ranking.py": ["tests/test_metrics.py"],
+    },
     "hashing": {
         f"sklsh/hashing/{name}.py": [f"tests/{test}.py" for test in tests]
         for name, tests in {

@@ -97,9 +97,11 @@ def _rows(X, name: str, n_columns: int) -> SparseRows:
         matrix = matrix.copy()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
-    if not np.isfinite(matrix.data).all():
-        raise ValueError(f"a device's {name} must be finite, got NaN or inf")
-    return SparseRows.from_matrix(matrix)
+    with np.errstate(over="ignore"):
+        rows = SparseRows.from_matrix(matrix)
+    if not np.isfinite(rows.data).all():
+        raise ValueError(f"a device's {name} must be finite as float32, got NaN, inf or beyond it")
+    return rows
 
 
 def _labels(Y, n_labels: int) -> SparseRows:

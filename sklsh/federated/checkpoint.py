@@ -20,7 +20,9 @@ from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 
 FILE = "federation.npz"
-FORMAT = 1
+FORMAT = 2
+KEPT = ("seed", "round", "first_round", "n_counted", "start_faults", "noise_of_rounds")
+"""What is kept of the server as it is."""
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Progress:
     history : list of dict
         A round each.
     rng : numpy.random.Generator
-        Picks the devices of a round.
+        Picks the devices of a round. Not of a private one, whose draws are kept nowhere.
     """
 
     server: Server
@@ -110,9 +112,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     numbers = {
         "plan": asdict(server.plan),
         "activation": network.activation,
-        "server": {
-            name: getattr(server, name) for name in ("seed", "round", "first_round", "n_counted")
-        },
+        "server": {name: getattr(server, name) for name in KEPT},
         "sketch_round": publisher.first_round,
         "census": [asdict(census) for census in progress.census.values()],
         "traffic": [[*key, count] for key, count in progress.ledger.traffic.items()],

@@ -7,6 +7,9 @@ expected number of devices, a constant. Each device is invited with probability 
 on its own. Whoever sees the models of all rounds then learns of one device's data no more
 than (epsilon, delta) allows. The server itself is trusted: it sees requests and updates.
 
+The promise hangs on noise and invitations that nobody can redo: see `private_generator`. They
+are numpy's, floating-point and no cryptographer's.
+
 References
 ----------
 M. Abadi et al. "Deep learning with differential privacy", CCS 2016; H. B. McMahan et al.
@@ -15,8 +18,12 @@ M. Abadi et al. "Deep learning with differential privacy", CCS 2016; H. B. McMah
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import blake2b
+from numbers import Integral
 
 import numpy as np
 
@@ -26,6 +33,24 @@ from sklsh.network.model import WideNetwork
 
 BLOCK = 4096
 """Rows that noise is drawn for at a time."""
+
+
+def private_generator(random_state, number: int) -> np.random.Generator:
+    """Draws who is invited to round `number`, and its noise.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        An integer: the same draws each time, from a hash of it, so that no seed that travels
+        says more of them than of the integer itself. Anything else: the operating system's
+        randomness, kept nowhere.
+    number : int
+    """
+    if not isinstance(random_state, Integral):
+        return np.random.default_rng(secrets.randbits(128))
+    text = f"{int(random_state)} {number}".encode()
+    digest = blake2b(text, digest_size=16, person=b"sklsh noise").digest()
+    return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
 def changes_of(update: Update) -> list[np.ndarray]:
@@ -95,22 +120,29 @@ def private_change(
         yield total
 
 
-def epsilon_spent(noise_multiplier: float, fraction: float, n_rounds: int, delta: float) -> float:
-    """Epsilon of `n_rounds` rounds, by the Renyi accountant of dp-accounting.
+def epsilon_spent(rounds: Sequence[Sequence[float]], delta: float) -> float:
+    """Epsilon of some rounds, by the Renyi accountant of dp-accounting.
 
     Parameters
     ----------
-    noise_multiplier : float
-    fraction : float
-        Probability that a device is invited to a round.
-    n_rounds : int
+    rounds : sequence of (float, float)
+        Of each round `noise_multiplier` and `fraction`, the probability that a device was
+        invited.
     delta : float
+
+    Returns
+    -------
+    float
+        Infinity, if a round had no noise.
 
     Raises
     ------
     ImportError
         Without the package dp-accounting (``pip install sklsh[dp]``).
     """
+    kinds = Counter((noise_multiplier, fraction) for noise_multiplier, fraction in rounds)
+    if any(noise_multiplier == 0 for noise_multiplier, _ in kinds):
+        return float("inf")
     try:
         import dp_accounting
         from dp_accounting.rdp import RdpAccountant
@@ -118,9 +150,10 @@ def epsilon_spent(noise_multiplier: float, fraction: float, n_rounds: int, delta
         raise ImportError(
             "noise_multiplier > 0 needs dp-accounting: pip install sklsh[dp]"
         ) from error
-    event = dp_accounting.GaussianDpEvent(noise_multiplier)
-    if fraction < 1:
-        event = dp_accounting.PoissonSampledDpEvent(fraction, event)
     accountant = RdpAccountant()
-    accountant.compose(event, n_rounds)
+    for (noise_multiplier, fraction), count in kinds.items():
+        event = dp_accounting.GaussianDpEvent(noise_multiplier)
+        if fraction < 1:
+            event = dp_accounting.PoissonSampledDpEvent(fraction, event)
+        accountant.compose(event, count)
     return float(accountant.get_epsilon(delta))

@@ -63,10 +63,11 @@ class RoundReport:
 class Exchange:
     """Questions and answers of one round, counted and checked."""
 
-    def __init__(self, server: Server, transport: Transport, ledger: Ledger, number: int):
+    def __init__(
+        self, server: Server, transport: Transport, ledger: Ledger, number: int, faults: dict
+    ):
         self.server, self.transport, self.ledger = server, transport, ledger
-        self.number = number
-        self.faults: dict = {}
+        self.number, self.faults = number, faults
 
     def ask(self, question: str, kind: type, messages: dict, new: slice = slice(0, None)) -> dict:
         """Good replies by device. `new`: those of the messages that travel now; the device
@@ -80,39 +81,51 @@ class Exchange:
             try:
                 self.server.accept(reply, kind, self.number)
             except Rejected as error:
-                self._count(error.reason)
+                _count(self.faults, error.reason)
                 n_bad += 1
                 continue
             self.ledger.add(self.number, reply.device, reply, UP)
             good[reply.device] = reply
-        for _ in range(len(messages) - len(good) - n_bad):
-            self._count("missing")
+        _count(self.faults, "missing", len(messages) - len(good) - n_bad)
         return {device: good[device] for device in messages if device in good}
 
-    def _count(self, reason: str) -> None:
-        self.faults[reason] = self.faults.get(reason, 0) + 1
+
+def _count(faults: dict, reason: str, n: int = 1) -> None:
+    if n > 0:
+        faults[reason] = faults.get(reason, 0) + n
 
 
-def take_census(transport: Transport, ledger: Ledger) -> dict[int, Census]:
-    """Sizes that the model's start hangs on, by device; replies that make no sense left out."""
+def take_census(transport: Transport, ledger: Ledger) -> tuple[dict[int, Census], dict]:
+    """Sizes that the model's start hangs on, by device; and faults, as a round counts them."""
+    devices = transport.devices
     good: dict = {}
-    for reply in transport.ask("census", dict.fromkeys(transport.devices, ())):
+    faults: dict = {}
+    n_bad = 0
+    for reply in transport.ask("census", dict.fromkeys(devices, ())):
         try:
             if not isinstance(reply, Census):
                 raise Rejected("type", f"expected a Census, got {type(reply).__name__}")
+            if reply.device not in devices:
+                raise Rejected("stranger", f"device {reply.device!r} was not asked")
+            if reply.device in good:
+                raise Rejected("duplicate", f"device {reply.device} has answered already")
             reply.validate(None)
-        except Rejected:
+        except Rejected as error:
+            _count(faults, error.reason)
+            n_bad += 1
             continue
         ledger.add(START, reply.device, reply, UP)
-        good.setdefault(reply.device, reply)
-    return good
+        good[reply.device] = reply
+    _count(faults, "missing", len(devices) - len(good) - n_bad)
+    return good, faults
 
 
 def count_labels(server: Server, transport: Transport, ledger: Ledger) -> None:
     """Sum up in how many rows each label is: what is popular, and what entries weigh."""
-    exchange = Exchange(server, transport, ledger, START)
-    server.open(transport.devices)
-    replies = exchange.ask("counts", Counts, dict.fromkeys(transport.devices, ()))
+    devices = transport.devices
+    exchange = Exchange(server, transport, ledger, START, server.start_faults)
+    server.open(devices)
+    replies = exchange.ask("counts", Counts, dict.fromkeys(devices, ()))
     server.count(list(replies.values()))
 
 
@@ -123,7 +136,7 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     head start costs about one round's traffic.
     """
     devices = transport.devices
-    exchange = Exchange(server, transport, ledger, START)
+    exchange = Exchange(server, transport, ledger, START, server.start_faults)
     server.open(devices)
     requests = exchange.ask("request_all", Request, dict.fromkeys(devices, ()))
     bodies = {device: server.body(request.features) for device, request in requests.items()}
@@ -155,7 +168,7 @@ def run_round(
     server : Server
     transport : Transport
     rng : numpy.random.Generator
-        Picks the devices.
+        Picks the devices; in a private round it makes the noise too, and must be a secret.
     ledger : Ledger
     fraction : float in (0, 1]
         Share of the devices that are invited.
@@ -173,7 +186,7 @@ def run_round(
     elif (count := max(1, round(fraction * len(devices)))) < len(devices):
         devices = sorted(rng.choice(devices, count, replace=False).tolist())
     server.open(devices)
-    exchange = Exchange(server, transport, ledger, server.round)
+    exchange = Exchange(server, transport, ledger, server.round, {})
     invite = server.invite()
     requests = exchange.ask("request", Request, dict.fromkeys(devices, (invite,)))
     bodies = {device: server.body_for(request) for device, request in requests.items()}
@@ -203,7 +216,8 @@ def run_round(
         if device not in hashing and body is not None:
             ledger.add(server.round, device, body, DOWN)
     updates = exchange.ask("train", Update, questions, slice(1, 2))
-    server.apply(list(updates.values()))
+    server.apply(list(updates.values()), rng)
+    server.noise_of_rounds.append([server.plan.noise_multiplier, float(fraction)])
 
     report = RoundReport(server.round, len(devices), len(updates), faults=exchange.faults)
     report.whole_sketches = sum(sketch.ids is None for sketch in sketches.values())

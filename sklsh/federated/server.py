@@ -115,6 +115,11 @@ class Server:
         Mean hidden vector of all devices before the first round, if they were asked.
     label_counts : ndarray (n_labels,), int64, or None
         Rows that have each label, of `n_counted` rows in all, where labels are features too.
+    start_faults : dict
+        As `RoundReport.faults`, of the messages before the first round.
+    noise_of_rounds : list of [float, float]
+        `noise_multiplier` and `fraction` of each round run, those of earlier plans too: what
+        epsilon adds up.
     """
 
     network: WideNetwork
@@ -127,6 +132,8 @@ class Server:
     hidden_centre: np.ndarray | None = None
     label_counts: np.ndarray | None = None
     n_counted: int = 0
+    start_faults: dict = field(default_factory=dict)
+    noise_of_rounds: list = field(default_factory=list)
     _sent: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -155,7 +162,7 @@ class Server:
         return Server(
             network, optimizer, plan, self.seed, self.round, first_round=self.round, mover=mover,
             hidden_centre=self.hidden_centre, label_counts=self.label_counts,
-            n_counted=self.n_counted,
+            n_counted=self.n_counted, noise_of_rounds=list(self.noise_of_rounds),
         )  # fmt: skip
 
     # What it sends ----------------------------------------------------------------------------
@@ -207,11 +214,17 @@ class Server:
         return {device: self.publisher.message(had) for device, had in since.items()}
 
     def count(self, replies: list[Counts]) -> None:
-        """Where labels are features too, their counts say what an entry weighs (idf)."""
-        self.label_counts = np.zeros(self.network.n_labels, dtype=np.int64)
+        """Where labels are features too, their counts say what an entry weighs (idf).
+
+        Rows add to those counted before: whoever is counted again counts again.
+        """
+        counts = np.zeros(self.network.n_labels, dtype=np.int64)
+        if self.label_counts is not None:
+            counts += self.label_counts
         for reply in replies:
-            self.label_counts[reply.ids] += reply.counts
+            counts[reply.ids] += reply.counts
             self.n_counted += reply.n_samples
+        self.label_counts = counts
 
     # What it takes ----------------------------------------------------------------------------
 
@@ -251,13 +264,13 @@ class Server:
         steps = min(update.n_samples, self.plan.max_rows)
         check_lengths(update, longest_move(self.invite().learning_rate, steps))
 
-    def apply(self, updates: list[Update]) -> None:
-        """Aggregate updates, in device order, and move the model."""
+    def apply(self, updates: list[Update], rng: np.random.Generator) -> None:
+        """Aggregate updates, in device order, and move the model; `rng` makes the noise."""
         if not updates and not self.plan.private:
             return
         updates = sorted(updates, key=lambda update: update.device)
         if self.plan.private:
-            self._apply_private(updates)
+            self._apply_private(updates, rng)
             return
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
@@ -316,10 +329,9 @@ class Server:
             rate *= self.plan.server_learning_rate
         self.mover.move(name, self._array(name), rows, change, rate)
 
-    def _apply_private(self, updates: list[Update]) -> None:
+    def _apply_private(self, updates: list[Update], rng: np.random.Generator) -> None:
         """The Gaussian mechanism: see `sklsh.federated.privacy`. Accumulators stay."""
         plan = self.plan
-        rng = np.random.default_rng([self.seed, self.round, 1])
         names = ["head_weights", "head_bias"]
         if plan.with_body:
             names += ["body_0", *(f"dense_{i}" for i in range(len(self._dense())))]

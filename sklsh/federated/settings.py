@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
 
 from sklsh._validation import check_choice, check_int
 from sklsh.federated.cache import MAX_BYTES
@@ -24,6 +27,9 @@ DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
+
+MAX_LOCAL_STEPS = 1_000_000
+"""Most batches of a device in a round: it lists their rows before it begins."""
 
 
 DROPOUT = 0.3
@@ -79,7 +85,9 @@ def resolve_device(
     Raises
     ------
     ValueError
-        A setting that only the server may decide, or that nobody knows.
+        A setting that only the server may decide, or that nobody knows; an option beside the
+        estimator's parameters that makes no sense. These parameters are the estimator's to
+        check.
     """
     for name in own:
         if name in SHARED:
@@ -91,12 +99,7 @@ def resolve_device(
             )
     merged = {**params, **{k: v for k, v in own.items() if k in params}}
     options = {**defaults, **{k: v for k, v in own.items() if k in DEVICE_OPTIONS}}
-    if options.get("local_steps") is not None:
-        check_int(options["local_steps"], "local_steps", 1)
-    if "cache_bytes" in options:
-        check_int(options["cache_bytes"], "cache_bytes", 0)
-    if "local_sampler" in options:
-        check_choice(options["local_sampler"], "local_sampler", LOCAL_SAMPLERS)
+    _check_options(options)
     if merged["sampler"] == "auto":
         # The paper's. Random ones end as high where the guide compares them.
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
@@ -109,6 +112,23 @@ def resolve_device(
         n_active = automatic_budget(n_labels)
     options["input_dropout"] = float(merged.get("input_dropout", 0.0))
     return DeviceSettings(training, min(n_labels, n_active), **options)
+
+
+def _check_options(options: Mapping) -> None:
+    """Raise unless each of `DEVICE_OPTIONS` that is there is what it may be."""
+    of = "device_params' "
+    if options.get("local_steps") is not None:
+        check_int(options["local_steps"], f"{of}local_steps", 1, MAX_LOCAL_STEPS)
+    for name, least in (("n_probes", 1), ("cache_bytes", 0)):
+        if name in options:
+            check_int(options[name], of + name, least)
+    if "local_sampler" in options:
+        check_choice(options["local_sampler"], f"{of}local_sampler", LOCAL_SAMPLERS)
+    if not isinstance(flag := options.get("include_labels", True), bool | np.bool_):
+        raise ValueError(f"{of}include_labels must be True or False, got {flag!r}")
+    decoys = options.get("n_decoys", 0.0)
+    if not isinstance(decoys, Real) or not 0 <= float(decoys) < np.inf:
+        raise ValueError(f"{of}n_decoys must be a finite number, at least 0, got {decoys!r}")
 
 
 def automatic_budget(n_labels: int) -> int:

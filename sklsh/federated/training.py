@@ -10,7 +10,7 @@ import numpy as np
 
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import Census
-from sklsh.federated.privacy import epsilon_spent
+from sklsh.federated.privacy import epsilon_spent, private_generator
 from sklsh.federated.rounds import run_round
 from sklsh.federated.server import Plan, Server
 from sklsh.federated.transports.base import Transport
@@ -38,7 +38,7 @@ def start_server(
 
 def run_rounds(
     server: Server, transport: Transport, ledger: Ledger, *, fraction: float, delta: float,
-    rng: np.random.Generator,
+    rng: np.random.Generator, random_state=None,
 ) -> Iterator[dict]:  # fmt: skip
     """The plan's rounds that are left; after each, what `FederatedLSHClassifier.history_` keeps.
 
@@ -47,24 +47,27 @@ def run_rounds(
     fraction : float in (0, 1]
         Share of the devices invited.
     delta : float
-        Of the epsilon reported, in private rounds.
+        Of the epsilon reported, in private rounds and in those after them.
     rng : numpy.random.Generator
-        Picks the devices of a round.
+        Picks the devices of a round; of a private one, `private_generator` does.
+    random_state : int, RandomState instance or None
+        Of `private_generator`.
     """
     plan = server.plan
     while server.round < server.first_round + plan.n_rounds:
         began = time.perf_counter()
-        report = run_round(server, transport, rng, ledger=ledger, fraction=fraction)
+        draws = private_generator(random_state, server.round) if plan.private else rng
+        report = run_round(server, transport, draws, ledger=ledger, fraction=fraction)
         entry = {
             **asdict(report),
             "bytes_up": ledger.total(round=report.round, direction="up"),
             "bytes_down": ledger.total(round=report.round, direction="down"),
             "seconds": time.perf_counter() - began,
         }
-        if plan.private:
-            entry["epsilon"] = epsilon_spent(
-                plan.noise_multiplier, fraction, report.round + 1, delta
-            )
+        if report.round == server.first_round:
+            entry["start_faults"] = dict(server.start_faults)
+        if any(noise > 0 for noise, _ in server.noise_of_rounds):
+            entry["epsilon"] = epsilon_spent(server.noise_of_rounds, delta)
         yield entry
 
 

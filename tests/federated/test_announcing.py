@@ -69,6 +69,7 @@ def broken(**arrays):
         (X[:1], Y, "as many of each, got 1 and 2"),
         (X[:0], Y[:0], "one row or more"),
         (broken(data=[1, np.nan, 1]), Y, "X must be finite"),
+        (X.astype(float) * 1e39, Y, "X must be finite as float32"),
         (broken(indices=[1, 0, 9]), Y, "indices must be < 3"),
         (broken(indices=[1, 0, -1]), Y, "indices must be >= 0"),
         (broken(indptr=[0, 4, 3]), Y, "non-decreasing"),

@@ -55,11 +55,14 @@ def same(one, other):
         {"server_optimizer": "adam", "fraction": 0.7},
         {"sketch_rounds": 4, "sketch_tolerance": 0.3, "local_optimizer": "kept"},
         {"body_exchange": "local", "aggregation": "median"},
+        {"clip_norm": 1.0, "noise_multiplier": 1.0, "fraction": 0.7},
     ],
-    ids=["default", "adam", "caches", "local"],
+    ids=["default", "adam", "caches", "local", "private"],
 )
 @pytest.mark.parametrize("n_done", [1, 3])
 def test_goes_on_as_if_it_had_not_stopped(tmp_path, params, n_done):
+    if "noise_multiplier" in params:
+        pytest.importorskip("dp_accounting")
     model = clone(MODEL).set_params(**params)
     whole = fit(clone(model).set_params(cache_dir=tmp_path / "other"))
     kept = clone(model).set_params(checkpoint_dir=tmp_path, cache_dir=tmp_path / "caches")
@@ -78,6 +81,33 @@ def test_without_a_seed_it_goes_on_with_the_one_drawn(tmp_path):
     seed = Checkpoint.load(checkpoint_at(tmp_path)).server.seed
     assert fit(model).server_.seed == seed
     assert len(model.history_) == 4
+
+
+def test_a_generator_is_no_part_of_what_must_be_the_same(tmp_path):
+    def model():
+        seeds = {"random_state": np.random.RandomState(3)}
+        seeds["estimator__random_state"] = np.random.RandomState(4)
+        return clone(MODEL).set_params(checkpoint_dir=tmp_path, **seeds)
+
+    with pytest.raises(Stopped):
+        fit(model().set_params(callback=stop_after(2)))
+    same(fit(model()), fit(model().set_params(checkpoint_dir=None)))
+
+
+def test_numbers_of_numpy_are_kept_too(tmp_path):
+    params = {
+        "n_rounds": np.int64(4), "local_steps": np.int32(3), "sketch_rounds": np.int64(2),
+        "sketch_tolerance": np.float32(0.25), "fraction": np.float64(0.7),
+        "server_learning_rate": np.float32(1.0), "clip_norm": np.float64(5.0),
+        "noise_multiplier": np.float64(0.0), "delta": np.float64(1e-5),
+        "holder_power": (np.float64(0.4), np.float64(0.25)), "n_decoys": np.float32(0.0),
+        "estimator__batch_size": np.int64(16), "estimator__learning_rate_init": np.float64(0.03),
+        "estimator__sketch_dim": np.int64(4), "random_state": np.int64(0),
+    }  # fmt: skip
+    plain = fit(clone(MODEL).set_params(**{
+        name: value if isinstance(value, tuple) else value.item() for name, value in params.items()
+    }))  # fmt: skip
+    same(fit(clone(MODEL).set_params(checkpoint_dir=tmp_path, **params)), plain)
 
 
 def checkpoint_at(folder):

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklsh.federated import Ledger, run_round, set_prototypes
+from sklsh.federated import Ledger, run_round, set_prototypes, take_census
 from sklsh.federated.messages import Update
+from sklsh.federated.rounds import count_labels
 from tests.federated.problems import N_FEATURES, N_LABELS, Tampering, federation
 
 BAD = 2
@@ -175,6 +176,41 @@ def test_bad_requests_are_dropped(question):
 
     _, report = one_round(change)
     assert report.faults == {"range": 1} and report.n_used == 3
+
+
+def without(asked):
+    """A change by which the bad device does not answer one question."""
+
+    def change(question, replies):
+        return [r for r in replies if question != asked or r.device != BAD]
+
+    return change
+
+
+@pytest.mark.parametrize("question", ["request_all", "hidden_mean", "prototypes", "counts"])
+def test_who_drops_out_of_the_start_is_counted(question):
+    server, transport = federation()
+    channel = Tampering(transport, without(question))
+    if question == "counts":
+        count_labels(server, channel, Ledger())
+    else:
+        set_prototypes(server, channel, Ledger(), 5.0)
+    assert server.start_faults == {"missing": 1}
+
+
+def test_a_census_is_checked_and_what_is_wrong_with_it_counted():
+    _, transport = federation()
+
+    def change(question, replies):
+        good = [r for r in replies if r.device != BAD]
+        wrong = replace(replies[BAD], n_samples=0)
+        return [*good, good[0], replace(good[0], device=77), wrong, "census"]
+
+    census, faults = take_census(Tampering(transport, change), Ledger())
+    assert sorted(census) == [0, 1, 3]
+    assert faults == {"duplicate": 1, "stranger": 1, "range": 1, "type": 1}
+    census, faults = take_census(Tampering(transport, without("census")), Ledger())
+    assert sorted(census) == [0, 1, 3] and faults == {"missing": 1}
 
 
 def test_a_third_of_replies_missing_each_round_still_learns():

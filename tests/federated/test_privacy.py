@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklsh import FederatedLSHClassifier
-from sklsh.federated import Ledger, run_round
-from sklsh.federated.privacy import clipped, epsilon_spent, norm_of
+from sklsh import FederatedLSHClassifier, LSHRecommender, _federated_training
+from sklsh.federated import Ledger, run_round, training
+from sklsh.federated.privacy import clipped, epsilon_spent, norm_of, private_generator
 from tests.federated.problems import Tampering, federation
 
 
@@ -76,10 +76,21 @@ def test_epsilon():
     z, delta = 2.0, 1e-5
     orders = np.linspace(1.01, 100, 10_000)
     bound = (orders / (2 * z**2) + np.log(1 / delta) / (orders - 1)).min()
-    epsilon = epsilon_spent(z, 1.0, 1, delta)
+    epsilon = epsilon_spent([(z, 1.0)], delta)
     assert 0.5 * bound < epsilon < bound
-    assert epsilon < epsilon_spent(z, 1.0, 10, delta)
-    assert epsilon_spent(z, 0.1, 10, delta) < epsilon_spent(z, 1.0, 10, delta)
+    assert epsilon < epsilon_spent([(z, 1.0)] * 10, delta)
+    assert epsilon_spent([(z, 0.1)] * 10, delta) < epsilon_spent([(z, 1.0)] * 10, delta)
+
+
+def test_epsilon_adds_up_rounds_of_different_noise():
+    pytest.importorskip("dp_accounting")
+    # Gaussian releases of deviations z_i are together one of 1 / z^2 = sum of 1 / z_i^2.
+    both = epsilon_spent([(3.0, 1.0), (4.0, 1.0)], 1e-5)
+    assert both == pytest.approx(epsilon_spent([(12 / 5, 1.0)], 1e-5))
+
+
+def test_a_round_without_noise_has_spent_everything():
+    assert epsilon_spent([(2.0, 1.0), (0.0, 1.0)], 1e-5) == np.inf
 
 
 def test_history_reports_epsilon():
@@ -91,7 +102,66 @@ def test_history_reports_epsilon():
     ).fit(X, y, groups=np.arange(60) % 6)
     epsilons = [entry["epsilon"] for entry in model.history_]
     assert epsilons == sorted(epsilons) and epsilons[0] > 0
-    assert epsilons[-1] == pytest.approx(epsilon_spent(1.5, 0.5, 3, 1e-5))
+    assert epsilons[-1] == pytest.approx(epsilon_spent([(1.5, 0.5)] * 3, 1e-5))
+    # More noise from here on does not take back what was said.
+    model.set_params(noise_multiplier=20.0, fraction=1.0).partial_fit(
+        X, y, groups=np.arange(60) % 6
+    )
+    epsilons = [entry["epsilon"] for entry in model.history_]
+    assert epsilons == sorted(epsilons)
+    expected = epsilon_spent([(1.5, 0.5)] * 3 + [(20.0, 1.0)] * 3, 1e-5)
+    assert epsilons[-1] == pytest.approx(expected)
+    model.set_params(noise_multiplier=0.0).partial_fit(X, y, groups=np.arange(60) % 6)
+    assert [entry["epsilon"] for entry in model.history_[-3:]] == [np.inf] * 3
+
+
+@pytest.fixture
+def no_accountant(monkeypatch):
+    """Private rounds where dp-accounting is not installed."""
+    for module in (training, _federated_training):
+        monkeypatch.setattr(module, "epsilon_spent", lambda rounds, delta: 0.0)
+
+
+def private_fit(random_state, **params):
+    """After a round from a head of zeros: noise, but for changes of a millionth."""
+    X, y = np.random.default_rng(0).standard_normal((60, 5)), np.arange(60) % 3
+    params = {"n_rounds": 1, "clip_norm": 1e-6, "noise_multiplier": 1e6, **params}
+    model = FederatedLSHClassifier(random_state=random_state, **params)
+    return model.fit(X, y, groups=np.arange(60) % 20)
+
+
+def test_noise_is_no_function_of_a_seed_that_travels(no_accountant):
+    """Nor does a federation without an integer `random_state` make the same noise twice."""
+    models = [private_fit(seed) for seed in (np.random.RandomState(0), np.random.RandomState(0), 0)]
+    one, other, third = (model.server_ for model in models)
+    assert one.seed == other.seed == third.seed == models[0].estimator_.learner_.seed
+    noise = [server.network.head_weights.ravel() for server in (one, other, third)]
+    noise.append(np.random.default_rng([one.seed, 0, 1]).standard_normal(768, dtype=np.float32))
+    # 768 draws: a correlation of independent ones is within .036, six of these.
+    assert np.abs(np.corrcoef(noise) - np.eye(4)).max() < 0.22
+    again = private_fit(0).server_
+    np.testing.assert_array_equal(again.network.head_weights, third.network.head_weights)
+
+
+def test_who_is_invited_is_no_function_of_a_seed_that_travels(no_accountant):
+    model = private_fit(0, n_rounds=6, fraction=0.5)
+    rng = np.random.default_rng([model.server_.seed, 0])
+    guess = [int((rng.random(20) < 0.5).sum()) for _ in range(6)]
+    assert [entry["n_invited"] for entry in model.history_] != guess
+
+
+def test_private_generator():
+    def draw(*of):
+        return private_generator(*of).random()
+
+    assert draw(3, 5) == draw(np.int64(3), 5)
+    assert len({draw(3, 5), draw(3, 6), draw(4, 5), draw(None, 5), draw(None, 5)}) == 5
+
+
+def test_a_recommender_sends_exact_counts_and_is_refused(no_accountant):
+    model = FederatedLSHClassifier(LSHRecommender(), clip_norm=1.0, noise_multiplier=1.0)
+    with pytest.raises(ValueError, match="noise_multiplier must be 0 with an LSHRecommender"):
+        model.fit(np.eye(4))
 
 
 def test_private_rounds_need_a_clip_norm():
