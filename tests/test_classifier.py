@@ -1,5 +1,6 @@
 """SparseLSHMLPClassifier as a user and as scikit-learn meet it."""
 
+import inspect
 import pickle
 import re
 
@@ -220,8 +221,8 @@ def test_fitted_attributes(wide):
 
 def test_documented_attributes_exist(wide):
     """Every name under "Attributes", on a fit that makes them all."""
-    doc = SparseLSHMLPClassifier.__doc__.split("Attributes\n")[1].split("Notes\n")[0]
-    lines = [line for line in doc.splitlines() if re.match(r"    \w+_\b.*$", line)]
+    doc = inspect.getdoc(SparseLSHMLPClassifier).split("Attributes\n")[1].split("Notes\n")[0]
+    lines = [line for line in doc.splitlines() if re.match(r"\w+_\b.*$", line)]
     names = {name for line in lines for name in re.findall(r"\w+_\b", line.split(" : ")[0])}
     assert len(names) > 12
     X = pd.DataFrame(wide[0].toarray()).rename(columns=str)
