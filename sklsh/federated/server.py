@@ -17,10 +17,7 @@ from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
 from sklsh.hashing._random import child_seed
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad
-
-FINAL_RATE = 0.02
-"""The learning rate falls linearly over the rounds, to this share of its initial value."""
+from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad, falling_rate
 
 MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
 """Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
@@ -169,8 +166,8 @@ class Server:
 
     def invite(self) -> Invite:
         """The round's invitation, the same for every device."""
-        left = 1.0 - (self.round - self.first_round) / self.plan.n_rounds
-        rate = self.plan.learning_rate * max(FINAL_RATE, left)
+        done = (self.round - self.first_round) / self.plan.n_rounds
+        rate = falling_rate(self.plan.learning_rate, done)
         return Invite(self.round, self.plan.local_steps, rate, child_seed(self.seed, 3))
 
     def body(self, features: np.ndarray | None = None) -> BodyPart:

@@ -11,13 +11,11 @@ import numpy as np
 from sklsh.network.batching import similar_order
 from sklsh.network.calibration import hits
 from sklsh.network.model import WideNetwork
+from sklsh.network.optimizers import falling_rate
 from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
-
-FINAL_RATE = 0.02
-"""The learning rate falls linearly to this share of its initial value."""
 
 
 @dataclass
@@ -106,8 +104,8 @@ def fit_epochs(
             order = epoch_order(trainer.network, seen, rows, settings, rng, n_threads)
 
             def rate(position, epoch=epoch):
-                left = 1.0 - (epoch + position) / settings.max_iter
-                return settings.learning_rate_init * max(FINAL_RATE, left)
+                done = (epoch + position) / settings.max_iter
+                return falling_rate(settings.learning_rate_init, done)
 
             loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
             history.losses.append(check_finite(loss))

@@ -11,6 +11,14 @@ from sklsh.network.model import WideNetwork
 INITIAL_ACCUMULATOR = 1e-10
 """Tiny: the first step of a row has length about `learning_rate_init` whatever its gradient."""
 
+FINAL_RATE = 0.02
+"""Share of the initial learning rate that is left at the end of training."""
+
+
+def falling_rate(initial: float, position: float) -> float:
+    """The learning rate at `position`, 0 to 1, of training: it falls linearly."""
+    return initial * max(FINAL_RATE, 1.0 - position)
+
 
 @dataclass
 class RowwiseAdagrad:
