@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklsh._checkpoints import checkpoint_of
 from sklsh._classifier_answers import ClassifierAnswers
-from sklsh._classifier_resuming import checkpoint_of, warm_learner
+from sklsh._classifier_warm import warm_learner
 from sklsh._progress import EpochProgress
 from sklsh._targets import Targets, is_indicator
 from sklsh._threads import effective_n_threads
@@ -301,7 +302,9 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         learner = warm_learner(self, X, targets)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings, n_threads = self._settings(rows.n_rows, targets), effective_n_threads(self.n_jobs)
-        checkpoint = checkpoint_of(self, rows, Y, weights, learner)
+        weighted = [] if weights is None else [weights]
+        before = [] if learner is None else learner.network.parameters()
+        checkpoint = checkpoint_of(self, [*rows, *Y, *weighted, *before])
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:

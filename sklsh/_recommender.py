@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklsh._checkpoints import checkpoint_of
 from sklsh._classifier import SparseLSHMLPClassifier
 from sklsh._item_ids import ItemIds
 from sklsh._item_weights import check_item_weight, item_weights
@@ -66,7 +67,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
         it. "auto": a tenth, at most 4,000; with fewer than 50 none are, and the weight is 4.
     shuffle : bool or {"auto", "lsh"}, default=True
-    random_state, n_jobs, verbose
+    random_state, checkpoint_dir, checkpoint_interval, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.
 
     Attributes
@@ -118,7 +119,7 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         **{
             name: constraint
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
-            if name not in ("warm_start", "prediction", "checkpoint_dir", "checkpoint_interval")
+            if name not in ("warm_start", "prediction")
         },
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "item_weight": [None, StrOptions({"propensity"}), "array-like"],
@@ -153,6 +154,8 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         validation_fraction="auto",
         shuffle=True,
         random_state=None,
+        checkpoint_dir=None,
+        checkpoint_interval=1,
         n_jobs=None,
         verbose=False,
     ):
@@ -181,6 +184,8 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         self.validation_fraction = validation_fraction
         self.shuffle = shuffle
         self.random_state = random_state
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_interval = checkpoint_interval
         self.n_jobs = n_jobs
         self.verbose = verbose
 
@@ -205,7 +210,8 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         ------
         ValueError
             Negative, NaN or infinite entries; no positive one; a corrupted sparse matrix;
-            `item_ids` or `item_weight` that are not one an item; ids that repeat.
+            `item_ids` or `item_weight` that are not one an item; ids that repeat; a
+            checkpoint that is damaged or of another training.
 
         Notes
         -----
@@ -216,10 +222,12 @@ class LSHRecommender(RecommenderAnswers, BaseEstimator):
         names = ItemIds.learn(item_ids, n_items)
         settings = self._settings(rows.n_rows, n_items)
         engine = self._start(n_items, settings)
+        checkpoint = checkpoint_of(self, rows)
         with EpochProgress(self.verbose, settings.max_iter, score="nDCG@20") as progress:
             engine.fit(
                 rows, settings, float(self.input_dropout),
                 n_threads=effective_n_threads(self.n_jobs), on_epoch=progress,
+                checkpoint=checkpoint,
             )  # fmt: skip
         return self._keep(engine, names)
 

@@ -10,7 +10,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from sklsh import SparseLSHMLPClassifier
+from sklsh import LSHRecommender, SparseLSHMLPClassifier
 from sklsh._progress import EpochProgress
 from sklsh.datasets import make_extreme_classification
 from tests.test_classifier import assert_same_model
@@ -89,6 +89,44 @@ def test_the_same_weights_as_undisturbed(problem, tmp_path, die_after, params):
     for fitted in (model, undisturbed):
         fitted.partial_fit(*problem)
     assert_same_model(model, undisturbed)
+
+
+OF_A_RECOMMENDER = {
+    "defaults": {},
+    "early stopping, no votes": {"early_stopping": True, "n_neighbors": 0},
+    "hash tables": {**LSH, "rehash_interval": 7, "shuffle": "lsh"},
+}
+
+
+@pytest.mark.parametrize("params", OF_A_RECOMMENDER.values(), ids=OF_A_RECOMMENDER)
+def test_a_recommender_that_is_killed(problem, tmp_path, die_after, params):
+    user_items, _ = problem
+    params = {"max_iter": 5, "batch_size": 50, "random_state": 0, **params}
+
+    def fit(folder=None, **others):
+        model = LSHRecommender((12,), checkpoint_dir=folder, **params, **others)
+        return model.fit(user_items)
+
+    die_after(None)
+    undisturbed = fit()
+    for n_more in (1, 2):
+        die_after(n_more)
+        with pytest.raises(Killed):
+            fit(tmp_path)
+    epochs = die_after(None)
+    model = fit(tmp_path, item_weight="propensity", n_jobs=1)
+    assert epochs == list(range(3, undisturbed.n_iter_))
+    for one, two in zip(model.network_.parameters(), undisturbed.network_.parameters()):
+        np.testing.assert_array_equal(one, two)
+    assert model.neighbor_weight_ == undisturbed.neighbor_weight_
+    model.item_weight = None
+    model.partial_fit(user_items)
+    undisturbed.partial_fit(user_items)
+    everybody = np.arange(user_items.shape[0])
+    for one, two in zip(*(m.recommend(everybody, user_items, N=3) for m in (model, undisturbed))):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(ValueError, match="another training"):
+        LSHRecommender((12,), checkpoint_dir=tmp_path, **params).fit(user_items[1:])
 
 
 def test_what_is_finished_stays(problem, tmp_path, die_after):

@@ -14,6 +14,7 @@ import numpy as np
 
 from sklsh._threads import one_blas_thread
 from sklsh.network.calibration import hits
+from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.cooccurrence import POWERS, ItemMemory
 from sklsh.network.fitting import fit_epochs
 from sklsh.network.growth import grown
@@ -121,13 +122,18 @@ class Autoencoder:
         return self.learner.seed * 1_000_003 + number
 
     def fit(
-        self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1, on_epoch=None
-    ) -> None:
+        self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1,
+        on_epoch=lambda epoch, history: None, checkpoint: FitCheckpoint | None = None,
+    ) -> None:  # fmt: skip
         """Hide some items of a few users, train on the rest, fit the votes' weight on these.
 
-        So the judges are known users, as most that ask will be, and the hidden items new.
+        So the judges are known users, as most that ask will be, and the hidden items new. What
+        `checkpoint` has of this fit is not trained again.
         """
         learner = self.learner
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is not None:
+            learner.seed, learner.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
         self._count(R)
         rng = np.random.default_rng([learner.seed, learner.n_steps])
         judges = rng.permutation(R.n_rows)[: settings.n_validation]
@@ -137,19 +143,28 @@ class Autoencoder:
             self.memory.update(seen, n_threads)
             smooth_items(learner.network, self.memory, self.known_items(), n_threads)
         with one_blas_thread():
-            learner.network.see(R.indices, only=learner.n_steps == 0)
-            set_prototypes(
-                learner.network, self.inputs(seen), seen, users,
-                learner.optimizer.untouched_neurons(), PROTOTYPE_SCALE, None, n_threads,
-            )  # fmt: skip
+            if saved is not None:
+                saved.restore(learner)
+            else:
+                learner.network.see(R.indices, only=learner.n_steps == 0)
+                set_prototypes(
+                    learner.network, self.inputs(seen), seen, users,
+                    learner.optimizer.untouched_neurons(), PROTOTYPE_SCALE, None, n_threads,
+                )  # fmt: skip
             learner.sampler = None
             trainer = learner._trainer(settings, n_threads)
             first = learner.n_steps
+
+            def save(state):
+                if checkpoint is not None:
+                    checkpoint.save(learner, trainer, state, rng)
+
             learner.history = fit_epochs(
                 trainer, seen, seen, users, settings, validation=judges, rng=rng,
                 corrupt=lambda epoch: self._thinned(seen, input_dropout, first + epoch),
                 judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, votes=False),
-                on_epoch=on_epoch or (lambda epoch, history: None),
+                on_epoch=on_epoch, save=save,
+                state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             learner.n_steps, learner.sampler = trainer.step_count, None
         if self.memory is not None:

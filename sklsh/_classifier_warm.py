@@ -1,19 +1,12 @@
-"""What a classifier's `fit` starts from: a fit before (`warm_start`), or one that was killed."""
+"""What a classifier's `fit` goes on from with `warm_start`: a copy of the fit before."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from numbers import Integral
-from pathlib import Path
 
-from sklsh._archive import fingerprint
 from sklsh._validation import check_hidden_layer_sizes
-from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.learner import Learner
-
-SPEED_ONLY = {"n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval"}
-"""Parameters that may change between a kill and going on."""
 
 
 def warm_learner(estimator, X, targets) -> Learner | None:
@@ -45,21 +38,3 @@ def warm_learner(estimator, X, targets) -> Learner | None:
     before = estimator.learner_
     # The fit may fail, and leaves the estimator as it was.
     return replace(before, network=deepcopy(before.network), optimizer=deepcopy(before.optimizer))
-
-
-def checkpoint_of(estimator, rows, Y, weights, learner) -> FitCheckpoint | None:
-    """Where a fit is kept, with all that its result follows from; None if it is not."""
-    if estimator.checkpoint_dir is None:
-        return None
-    params = {
-        name: repr(value)
-        for name, value in estimator.get_params().items()
-        if name not in SPEED_ONLY
-    }
-    if not isinstance(estimator.random_state, Integral):
-        del params["random_state"]  # the seed that was drawn is in the checkpoint
-    arrays = [*rows, *Y, *([] if weights is None else [weights])]
-    if learner is not None:
-        arrays += learner.network.parameters()
-    folder, interval = Path(estimator.checkpoint_dir), estimator.checkpoint_interval
-    return FitCheckpoint(folder, fingerprint(params, arrays), interval)
