@@ -314,7 +314,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
             )  # fmt: skip
         threshold = None
         if targets.multilabel:
-            threshold = fit_threshold(learner.predictor(n_threads), rows, Y, judges)
+            threshold = fit_threshold(judges)
         self._keep(learner, targets, threshold)
         return self
 

@@ -7,20 +7,20 @@ from itertools import product
 
 import numpy as np
 
-from sklsh.network.predictor import Predictor
+from sklsh.network.judges import DEPTH, Judges
+from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
-from sklsh.network.topk import exact_topk
 
 # Trials of the votes. Wider grids gained nothing on the data sets of doc/benchmarks.
 NEIGHBORS = (30, 60, 100, 200)
 POWERS = (1.0, 2.0, 4.0, 8.0)
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 THRESHOLDS = np.geomspace(1e-3, 0.9, 60, dtype=np.float32)
-DEPTH = 20
-"""Of the ranking by which the votes are fitted. A thousand rows tell apart more settings by
+RANKED = 20
+"""Depth of the ranking by which the votes are fitted. A thousand rows tell apart more settings by
 their DCG at this depth than by P@1, 3 and 5, even where it is the latter that is wanted."""
 
-N_RIVALS = 50
+N_RIVALS = DEPTH
 """A label's share is its softmax over the row's so many best scores: cheap, and the tail of
 a wide head carries no information on how many labels a row has."""
 
@@ -38,27 +38,23 @@ def hits(labels: np.ndarray, Y: SparseRows, rows) -> np.ndarray:
     return np.isin(np.arange(labels.shape[0])[:, None] * stride + labels, owner * stride + true)
 
 
-def fit_votes(
-    predictor: Predictor, X: SparseRows, Y: SparseRows, rows, n_neighbors: Sequence[int]
-) -> float:
-    """The weight of the votes with the best DCG on `rows`: 0 where they do not help.
+def fit_votes(judges: Judges, memory: NeighborMemory, n_neighbors: Sequence[int]) -> float:
+    """The weight of the votes with the best DCG on the judges: 0 where they do not help.
 
-    Sets it on the predictor's memory, together with the best power and the best number of
-    neighbours of those given (ascending). The memory must hold the rows of `X`: a row does
-    not vote for itself.
+    Sets it on `memory`, together with the best power and the best number of neighbours of
+    those given (ascending). It must hold the rows of which the judges are some.
     """
-    network, memory, n_threads = predictor.network, predictor.memory, predictor.n_threads
-    k = min(DEPTH, network.n_labels)
-    hidden = network.hidden(X, rows, n_threads)
-    found = exact_topk(network, hidden, k, n_threads)
-    discounts = 1 / np.log2(np.arange(k) + 2)
+    network, hidden = judges.network, judges.hidden
+    found = judges.alone(RANKED)
+    discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
     memory.n_neighbors, memory.power = n_neighbors[-1], 1.0
-    ids, cosines = memory.nearest(X, rows, n_threads, excluded=rows)
+    ids, cosines = judges.neighbors(memory)
     gains = []
     for power in POWERS:
         right = memory.try_topk(
-            network, hidden, (ids, cosines**power), found, Y, rows, n_neighbors, WEIGHTS, n_threads
-        )
+            network, hidden, (ids, cosines**power), found, judges.Y, judges.rows, n_neighbors,
+            WEIGHTS, judges.n_threads,
+        )  # fmt: skip
         gains.append((right @ discounts).mean(axis=0))
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
@@ -72,13 +68,10 @@ def log_shares(scores: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 
 
-def fit_threshold(predictor: Predictor, X: SparseRows, Y: SparseRows, rows) -> float:
-    """The share above which to predict a label, with the best samples-averaged F1 on `rows`.
-
-    The predictor's memory, if any, must hold the rows of `X`: a row does not vote for itself.
-    """
-    k = min(N_RIVALS, predictor.network.n_labels)
-    labels, scores = predictor.topk(X, k, rows, in_memory=True)
+def fit_threshold(judges: Judges) -> float:
+    """The share above which to predict a label, with the best F1 averaged over the judges."""
+    Y, rows = judges.Y, judges.rows
+    labels, scores = judges.topk(N_RIVALS)
     shares = np.exp(log_shares(scores))
     right = np.cumsum(hits(labels, Y, rows), axis=1)
     n_true = Y.counts()[rows]

@@ -12,6 +12,7 @@ from sklsh.hashing import HashFamily, make_family
 from sklsh.network.calibration import NEIGHBORS, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import History, check_finite, epoch_order, fit_epochs
+from sklsh.network.judges import Judges
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
@@ -132,15 +133,15 @@ class Learner:
         n_threads: int = 1,
         on_epoch=lambda epoch, history: None,
         checkpoint: FitCheckpoint | None = None,
-    ) -> np.ndarray:
+    ) -> Judges:
         """Train for ``settings.max_iter`` epochs and fit the neighbours' votes.
 
         What `checkpoint` has of this fit is not done again.
 
         Returns
         -------
-        judges : ndarray of int32
-            Rows to calibrate on: those held out, or training rows where there are none.
+        judges : Judges
+            To calibrate on: rows held out, or training rows where there are none.
         """
         saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
@@ -149,7 +150,7 @@ class Learner:
         order = rng.permutation(X.n_rows).astype(np.int32)
         held_out, train = np.split(order, [settings.n_validation])
         train = np.sort(train)
-        judges = held_out if held_out.size else order[:MAX_JUDGES]
+        judging = held_out if held_out.size else order[:MAX_JUDGES]
         with one_blas_thread():
             if saved is not None:
                 saved.restore(self)
@@ -167,44 +168,43 @@ class Learner:
                     checkpoint.save(self, trainer, state, rng)
 
             self.history = fit_epochs(
-                trainer, X, Y, train, settings, validation=judges, sample_weight=sample_weight,
+                trainer, X, Y, train, settings, validation=judging, sample_weight=sample_weight,
                 rng=rng, on_epoch=on_epoch, save=save,
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = None
+            judges = Judges(self.network, X, Y, judging, n_threads)
             if settings.n_neighbors and held_out.size:
-                self._fit_memory(X, Y, settings, held_out, n_threads)
-            self._fit_index(X, Y, settings, judges, n_threads)
+                self._fit_memory(judges, settings)
+            self._fit_index(judges, settings)
         return judges
 
-    def _fit_memory(self, X, Y, settings, held_out, n_threads) -> None:
+    def _fit_memory(self, judges: Judges, settings: Settings) -> None:
         """Let the rows nearest to a query vote, as is best on rows held out of training."""
-        memory = NeighborMemory.build(X, Y, self.network.n_features, 0)
-        predictor = Predictor(self.network, memory, n_threads=n_threads)
+        memory = NeighborMemory.build(judges.X, judges.Y, self.network.n_features, 0)
         given = settings.n_neighbors
-        choices = NEIGHBORS if given == "auto" else (given,)
-        if fit_votes(predictor, X, Y, held_out, choices) > 0:
-            self.memory = memory
+        choices = NEIGHBORS if given == "auto" else (int(given),)
+        if fit_votes(judges, memory, choices) > 0:
+            self.memory = judges.memory = memory
 
-    def _fit_index(self, X, Y, settings, judges, n_threads) -> None:
+    def _fit_index(self, judges: Judges, settings: Settings) -> None:
         """Hash the trained head, if prediction is to look there, and say how much it finds.
 
         With ``prediction="auto"`` only a wide head is hashed, and only if the tables keep
-        `KEPT` of the exact P@1 and P@5 on the rows `judges`.
+        `KEPT` of the exact P@1 and P@5 on the judges.
         """
         self.index, self.table_stats = None, {}
         wide = self.network.n_seen > WIDE_HEAD
         if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
             return
         index = self._candidates(settings)
-        index.build(self.network, self.network.hidden(X, judges, n_threads), 0, n_threads)
+        index.build(self.network, judges.hidden, 0, judges.n_threads)
         k = min(5, self.network.n_labels)
-        answers = {}
-        for name, tables in (("exact", None), ("lsh", index)):
-            self.index = tables
-            answers[name] = self.predictor(n_threads).topk(X, k, judges, in_memory=True)[0]
-        right = {name: hits(labels, Y, judges) for name, labels in answers.items()}
+        answers = {
+            name: judges.topk(k, tables)[0] for name, tables in (("exact", None), ("lsh", index))
+        }
+        right = {name: hits(labels, judges.Y, judges.rows) for name, labels in answers.items()}
         found = (answers["lsh"][:, :, None] == answers["exact"][:, None, :]).any(axis=1)
         self.table_stats = {
             "recall@1": float(found[:, 0].mean()),

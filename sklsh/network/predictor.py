@@ -43,11 +43,10 @@ class Predictor:
         return self.memory is not None and self.memory.weight > 0
 
     @one_blas_thread()
-    def topk(self, X: SparseRows, k: int, rows=None, *, in_memory: bool = False):
+    def topk(self, X: SparseRows, k: int, rows=None):
         """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
 
-        With `in_memory`, `X` is what the memory was built from: a row does not vote for
-        itself. Without an index exact, O(n_rows * n_labels * n_hidden) in blocks; with one,
+        Without an index exact, O(n_rows * n_labels * n_hidden) in blocks; with one,
         candidates by collision rank are scored exactly.
         """
         if rows is None:
@@ -62,8 +61,7 @@ class Predictor:
             else:
                 found = lsh_topk(self.network, self.index, hidden, k, self.n_threads)
             if self._votes:
-                own = part if in_memory else None
-                neighbors = self.memory.nearest(X, part, self.n_threads, own)
+                neighbors = self.memory.nearest(X, part, self.n_threads)
                 found = self.memory.merge_topk(
                     self.network, hidden, neighbors, found, k, self.n_threads
                 )

@@ -75,7 +75,8 @@ def test_history_and_steps():
     assert seen == [(0, 1), (1, 2), (2, 3)]
     assert len(learner.history.validation_scores) == len(learner.history.losses) == 3
     assert learner.n_steps == 3 * int(np.ceil((600 - 60) / 40))
-    assert len(judges) == settings.n_validation == 60 and len(np.unique(judges)) == 60
+    judging = judges.rows
+    assert len(judging) == settings.n_validation == 60 and len(np.unique(judging)) == 60
 
 
 def test_held_out_rows_do_not_train():
@@ -83,7 +84,7 @@ def test_held_out_rows_do_not_train():
     X, Y = problem()
     settings = settings_of()
     one = start(X, settings)
-    held_out = one.fit(X, Y, settings)
+    held_out = one.fit(X, Y, settings).rows
     data = X.data.copy()
     for row in held_out:
         data[X.indptr[row] : X.indptr[row + 1]] *= -5
@@ -98,7 +99,7 @@ def test_small_data_is_judged_on_its_training_rows():
     X, Y = problem(n_rows=40)
     settings = settings_of(n_samples=40)
     learner = start(X, settings)
-    assert sorted(learner.fit(X, Y, settings)) == list(range(40))
+    assert sorted(learner.fit(X, Y, settings).rows) == list(range(40))
     assert learner.memory is None
 
 

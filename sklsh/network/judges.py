@@ -1,0 +1,79 @@
+"""`Judges`: rows that training has not seen, and what a trained network says of them, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sklsh._threads import one_blas_thread
+from sklsh.network.lsh import LSHCandidates
+from sklsh.network.model import WideNetwork
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.rows import SparseRows
+from sklsh.network.topk import exact_topk, lsh_topk
+
+DEPTH = 50
+"""Labels of a row that are known: its best so many."""
+
+
+@dataclass
+class Judges:
+    """All that is fitted after training asks the same rows: votes, tables, threshold.
+
+    Attributes
+    ----------
+    network : WideNetwork
+        Trained; must not change any more.
+    X, Y : SparseRows
+    rows : ndarray of int32
+        The judges among the rows of `X` and `Y`.
+    n_threads : int
+    memory : NeighborMemory or None
+        Of all rows of `X`, if it votes: a row does not vote for itself.
+    """
+
+    network: WideNetwork
+    X: SparseRows
+    Y: SparseRows
+    rows: np.ndarray
+    n_threads: int = 1
+    memory: NeighborMemory | None = None
+
+    @cached_property
+    def hidden(self) -> np.ndarray:
+        """Their last hidden layer."""
+        return self.network.hidden(self.X, self.rows, self.n_threads)
+
+    @cached_property
+    @one_blas_thread()
+    def _found(self) -> tuple[np.ndarray, np.ndarray]:
+        depth = min(DEPTH, self.network.n_labels)
+        return exact_topk(self.network, self.hidden, depth, self.n_threads)
+
+    def alone(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Their best `k` labels and scores without votes, exactly; at most `DEPTH`."""
+        labels, scores = self._found
+        return np.ascontiguousarray(labels[:, :k]), np.ascontiguousarray(scores[:, :k])
+
+    def neighbors(self, memory: NeighborMemory):
+        """Who votes on them, of those that `memory` knows: ids and cosines to its power."""
+        return memory.nearest(self.X, self.rows, self.n_threads, excluded=self.rows)
+
+    @one_blas_thread()
+    def topk(self, k: int, index: LSHCandidates | None = None):
+        """Their best `k` labels and scores, votes counted; among those that `index` names."""
+        if index is None:
+            found = self.alone(k)
+        else:
+            found = lsh_topk(self.network, index, self.hidden, k, self.n_threads)
+        if self.memory is None:
+            return found
+        return self.memory.merge_topk(
+            self.network, self.hidden, self._voters, found, found[0].shape[1], self.n_threads
+        )
+
+    @cached_property
+    def _voters(self):
+        return self.neighbors(self.memory)
