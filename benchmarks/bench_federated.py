@@ -177,6 +177,18 @@ def grid(data, args) -> dict:
     return results
 
 
+def devices(data, args) -> dict:
+    """The default on ever more devices, even and uneven ones."""
+    best, results = central_precision(data, args), {}
+    print(f"central {best:.4f}")
+    for n_devices in (1, 4, 8, 32):
+        for how in ("iid", "dirichlet")[: min(n_devices, 2)]:
+            groups = split_devices(data[1], n_devices, how, alpha=0.3, random_state=0)
+            results[f"{n_devices} {how}"] = r = run(data, groups, {}, {}, args)
+            line(f"{n_devices} {how}", r, best - 0.01)
+    return {"central": best, **results}
+
+
 def splits(data, args) -> dict:
     """The default on even and uneven devices, with updates lost, and late decline."""
     best, results = central_precision(data, args), {}
@@ -267,7 +279,10 @@ def recommender(folder: str, args) -> dict:
     return out
 
 
-PARTS = {"methods": methods, "grid": grid, "splits": splits, "parts": parts, "memory": memory}
+PARTS = {
+    "methods": methods, "devices": devices, "grid": grid, "splits": splits, "parts": parts,
+    "memory": memory,
+}  # fmt: skip
 
 
 def main() -> None:

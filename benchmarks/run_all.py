@@ -46,7 +46,9 @@ def long_plan(data: str | None) -> dict[str, list[list[str]]]:
         ],
         "engine": [[*given, "--parts", parts]],
         "sampling": [[*given, "--sets", "wordnet-related" if data else "bundled", "--recall"]],
-        "federated": [["--part", part] for part in ("methods", "grid", "splits", "parts")],
+        "federated": [
+            ["--part", part] for part in ("methods", "devices", "grid", "splits", "parts")
+        ],
     }
     if data:
         plan["federated"] += [

@@ -79,6 +79,8 @@ class Learner:
         Of the index: its tables, and how well it finds what exact prediction finds.
     n_steps : int
     history : History
+    sampler : Sampler or None
+        Of a stream, made by the settings `sampled_by`; its tables last from part to part.
     """
 
     network: WideNetwork
