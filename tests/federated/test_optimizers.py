@@ -1,11 +1,13 @@
 """Server optimizers, and where a device's accumulators come from."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round
 from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, FedAdam
-from tests.federated.problems import federation
+from tests.federated.problems import Tampering, federation
 
 
 def test_adam_is_adam_on_each_row_and_lets_others_be():
@@ -113,3 +115,37 @@ def test_a_local_body_never_leaves():
     moved = [np.abs(b["rows"] - start[b["features"]]).max() for b in bodies]
     assert min(moved) > 1e-3
     assert all(getattr(reply, "body", None) is None for reply in seen)
+
+
+def test_accumulators_on_the_server_grow_by_the_mean():
+    """Of the head, the first layer's rows and the dense rest; over the devices that had them."""
+    server, transport = federation(n_devices=2, sizes=(8, 6))
+    before = deepcopy(server.optimizer)
+    seen = []
+
+    def watch(question, replies):
+        seen.extend(replies if question == "train" else [])
+        return replies
+
+    run_round(server, Tampering(transport, watch), np.random.default_rng(0), ledger=Ledger())
+    one, two = seen
+    grown = server.optimizer
+    for i, name in enumerate(("head_weights", "head_bias")):
+        of = [dict(zip(u.head.ids.tolist(), u.head.state[:, i], strict=True)) for u in seen]
+        check(getattr(before, name), getattr(grown, name), of)
+    of = [dict(zip(u.body.features.tolist(), u.body.state, strict=True)) for u in seen]
+    check(before.body_weights[0], grown.body_weights[0], of)
+    dense = [*before.body_weights[1:], *before.body_biases]
+    now = [*grown.body_weights[1:], *grown.body_biases]
+    assert len(dense) == len(now) == len(one.body.dense_state) == 3
+    for was, is_now, a, b in zip(dense, now, one.body.dense_state, two.body.dense_state):
+        np.testing.assert_allclose(is_now - was, (a + b) / 2, rtol=1e-4, atol=1e-9)
+        assert (is_now > was).any()
+
+
+def check(was, is_now, of_devices):
+    """Rows that devices had grew by the mean over these, the others not at all."""
+    for row, growth in enumerate(is_now - was):
+        changes = [of[row] for of in of_devices if row in of]
+        assert growth == pytest.approx(np.mean(changes) if changes else 0, rel=1e-3, abs=1e-9)
+    assert (is_now > was).any()
