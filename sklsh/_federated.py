@@ -107,8 +107,9 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     server_learning_rate : float, default=1.0
         Factor of the averaged change, beside `holder_power`.
     holder_power : (float, float), default=(0.4, 0.25)
-        A neuron's averaged change is multiplied by its number of holders to the first
-        power, a first-layer row's to the second. (0, 0) is plain federated averaging.
+        A neuron's averaged change is multiplied by its number of holders, eight at most, to
+        the first power, a first-layer row's to the second. (0, 0) is plain federated
+        averaging.
     callback : callable or None, default=None
         Called after each round as ``callback(network, entry)`` with the server's
         `WideNetwork` (not to be changed) and what will be in `history_`.

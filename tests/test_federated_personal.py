@@ -7,6 +7,7 @@ from sklearn.base import clone
 
 from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
 from sklsh.datasets import make_extreme_classification, split_devices
+from sklsh.federated import resolve_device
 from sklsh.metrics import precision_at_k, recall_at_k
 
 
@@ -172,3 +173,17 @@ def test_a_recommender_takes_interactions():
         model.fit(-np.eye(4))
     with pytest.raises(ValueError, match="at least one positive entry"):
         model.fit(np.zeros((4, 4)))
+
+
+def test_negatives_of_a_sub_model():
+    """The best of what was picked; of items, which may be what a user would take, random ones."""
+
+    def chosen(estimator, **own):
+        params = estimator.get_params()
+        return resolve_device(params, own, 100, 5_000, {}).local_sampler
+
+    classifier = SparseLSHMLPClassifier()
+    assert chosen(classifier) == chosen(classifier, sampler="random") == "exact"
+    assert chosen(LSHRecommender()) == "random"
+    assert chosen(classifier, sampler="labels") == "labels"
+    assert chosen(classifier, local_sampler="uniform") == "uniform"

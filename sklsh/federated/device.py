@@ -207,7 +207,7 @@ class Device:
         network, optimizer = build(head, body, self.activation), optimizer_of(head, body)
         settings, n_ids = self.settings.training, network.n_labels
         seed = int(self._rng(TRAINING, invite.round).integers(2**31))
-        sampler = make_sampler(self._local_sampler(), min(BATCH_ACTIVE, n_ids), n_ids, seed)
+        sampler = make_sampler(self.settings.local_sampler, min(BATCH_ACTIVE, n_ids), n_ids, seed)
         positions, batch_size = positions.astype(np.int32), self._batch_size()
         if settings.shuffle == "lsh":
             rng = np.random.default_rng(seed)
@@ -268,12 +268,6 @@ class Device:
 
     def _batch_size(self) -> int:
         return min(self.settings.training.batch_size, self.X.n_rows)
-
-    def _local_sampler(self) -> str:
-        if self.settings.local_sampler != "auto":
-            return self.settings.local_sampler
-        sampler = self.settings.training.sampler
-        return "exact" if sampler in ("lsh", "random") else sampler
 
     def _labels(self, rows) -> np.ndarray:
         return np.unique(self.Y.take(rows).indices).astype(np.int32)

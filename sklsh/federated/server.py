@@ -19,6 +19,10 @@ from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad, falling_rate
 
+MOST_HOLDERS = 8
+"""Holders that count. What more devices have than these, such as a popular item or all of a
+small model, each of them learns: weighing it by their number overshoots."""
+
 MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
 """Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
 
@@ -47,7 +51,8 @@ class Plan:
     server_learning_rate : float
         Factor of every change.
     head_power, body_power : float
-        A row's averaged change is multiplied by the number of its holders to this power.
+        A row's averaged change is multiplied by the number of its holders, `MOST_HOLDERS`
+        at most, to this power.
         0 averages models, 1 adds gradients up. A label's rows are on few devices, the other
         holders only push its neuron away: averaging alone dilutes what those few have
         learnt. On three sets .4 and .25 end .5 to 1 point
@@ -314,7 +319,7 @@ class Server:
         power = plan.head_power if name.startswith("head") else plan.body_power
         factor = np.full(holders.shape[0], plan.server_learning_rate, dtype=np.float32)
         if self.mover.uses_holders:
-            factor *= holders.astype(np.float32) ** power
+            factor *= np.minimum(holders, MOST_HOLDERS).astype(np.float32) ** power
         self._step(name, union, change, factor.reshape(-1, *[1] * (change.ndim - 1)))
 
     def _step(self, name: str, rows, change, factor) -> None:

@@ -57,8 +57,9 @@ class DeviceSettings:
         Rows that look up their neurons, most.
     local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
         Which neurons of the sub-model a batch computes beside its labels. "auto": as
-        `sampler` says, but for "lsh" and "random", which picked the sub-model: of these
-        few, the ones that score best ("exact"). "all": the whole sub-model, the paper's.
+        `sampler` says, but for "lsh" and "random", which picked the sub-model: of these few,
+        the ones that score best ("exact"), or the best of random ones ("random") where
+        labels are items. "all": the whole sub-model, the paper's.
     input_dropout : float
         Share of a row's entries that training does not see, others in each round; only
         where rows are read as interactions.
@@ -72,7 +73,7 @@ class DeviceSettings:
     n_decoys: float = 0.0
     include_labels: bool = True
     n_probes: int = 256
-    local_sampler: str = "auto"
+    local_sampler: str = "exact"
     input_dropout: float = 0.0
     cache_bytes: int = MAX_BYTES
 
@@ -105,6 +106,8 @@ def resolve_device(
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
     if merged["dropout"] == "auto":
         merged["dropout"] = DROPOUT
+    if options.get("local_sampler", "auto") == "auto":
+        options["local_sampler"] = _local_sampler(merged["sampler"], "input_dropout" in merged)
     # No rows vote in a federation: batches of rows that hash alike pay.
     training = Settings.resolve({**merged, "n_neighbors": 0}, n_samples, n_labels)
     n_active = merged["n_active"]
@@ -112,6 +115,16 @@ def resolve_device(
         n_active = automatic_budget(n_labels)
     options["input_dropout"] = float(merged.get("input_dropout", 0.0))
     return DeviceSettings(training, min(n_labels, n_active), **options)
+
+
+def _local_sampler(sampler: str, interactions: bool) -> str:
+    """Of neurons that were picked once, a batch computes those that score best.
+
+    Not of items: what a user has not had and scores high is often what the user would take.
+    """
+    if sampler not in ("lsh", "random"):
+        return sampler
+    return "random" if interactions else "exact"
 
 
 def _check_options(options: Mapping) -> None:

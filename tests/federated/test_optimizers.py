@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round
+from sklsh.federated.server import MOST_HOLDERS
 from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, FedAdam
 from tests.federated.problems import Tampering, federation
 
@@ -149,3 +150,18 @@ def check(was, is_now, of_devices):
         changes = [of[row] for of in of_devices if row in of]
         assert growth == pytest.approx(np.mean(changes) if changes else 0, rel=1e-3, abs=1e-9)
     assert (is_now > was).any()
+
+
+@pytest.mark.parametrize("n_holders", [1, 4, MOST_HOLDERS, 20])
+def test_holders_weigh_by_their_number_up_to_a_bound(n_holders):
+    server, _ = federation(n_devices=1, sizes=(8,), head_power=0.4, body_power=0.25)
+    ids, change = np.array([3, 7], np.int32), np.ones((2, 8), np.float32)
+    counted = min(n_holders, MOST_HOLDERS)
+    for name, array, power in (
+        ("head_weights", server.network.head_weights, 0.4),
+        ("body_0", server.network.body_weights[0], 0.25),
+    ):
+        before = array.copy()
+        server._move(name, [ids] * n_holders, [change] * n_holders, [1.0] * n_holders)
+        np.testing.assert_allclose(array[ids] - before[ids], counted**power, rtol=1e-5)
+        np.testing.assert_array_equal(np.delete(array, ids, 0), np.delete(before, ids, 0))
