@@ -35,6 +35,8 @@ def warm_learner(estimator, X, targets) -> Learner | None:
             f"{had[0]} features and {len(had[1])} classes, got {has[0]} and {len(has[1])}"
             + ("" if had[0] != has[0] or len(had[1]) != len(has[1]) else " others")
         )
-    before = estimator.learner_
     # The fit may fail, and leaves the estimator as it was.
-    return replace(before, network=deepcopy(before.network), optimizer=deepcopy(before.optimizer))
+    learner = estimator.learner_
+    return replace(
+        learner, network=deepcopy(learner.network), optimizer=deepcopy(learner.optimizer)
+    )

@@ -1,5 +1,7 @@
 """Every entry of the estimators with strange input: documented exceptions, or a sound answer."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -21,6 +23,13 @@ X = RNG.standard_normal((60, 6))
 Y = sp.csr_array((RNG.random((60, 5)) < 0.4).astype(np.float32))
 ITEMS = sp.csr_array((RNG.random((60, 6)) < 0.4).astype(np.float32))
 QUICK = {"max_iter": 1, "random_state": 0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def elsewhere(tmp_path_factory):
+    """A parameter that names a folder has it made here."""
+    with contextlib.chdir(tmp_path_factory.mktemp("fuzz")):
+        yield
 
 
 @pytest.fixture(scope="module")
