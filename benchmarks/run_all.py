@@ -42,7 +42,7 @@ def long_plan(data: str | None) -> dict[str, list[list[str]]]:
         "hashing": [[]],
         "classifier": [
             [*given, "--sets", SETS if data else "bundled"],
-            ["--sets", "", "--synthetic", "--systems", "sklsh-narrow,libpecos"],
+            ["--sets", "", "--synthetic", "--systems", "sklsh,sklsh-narrow,libpecos"],
         ],
         "engine": [[*given, "--parts", parts]],
         "sampling": [[*given, "--sets", "wordnet-related" if data else "bundled", "--recall"]],
