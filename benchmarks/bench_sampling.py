@@ -1,6 +1,6 @@
 """When does hashing help training? Samplers at equal budgets: quality, cost, recall.
 
-    python benchmarks/bench_sampling.py [--data FOLDER --sets a,b] [--synthetic 300000]
+    python benchmarks/bench_sampling.py [--data FOLDER --sets a,b] [--synthetic 300000] [--alike]
         [--seeds 3] [--samplers uniform,random,pghash/8] [--recall]
         [--epochs 1,2,3] [--active 64,1024]
 
@@ -59,15 +59,19 @@ SAMPLERS: dict[str, dict] = {
 sampler that the package does without, see `ByFrequency`."""
 
 
-def synthetic(n_labels: int):
-    """Rows of about as many labels a row and rows a label as wordnet-related's."""
-    n_samples = n_labels + 5_000
+def synthetic(n_labels: int, alike: bool):
+    """Rows of about as many labels a row and rows a label as wordnet-related's.
+
+    With `alike` a label shares half of its features with 15 others, and more rows test.
+    """
+    n_test = 20_000 if alike else 5_000
     X, Y = make_extreme_classification(
-        n_samples, n_labels, n_labels, features_per_row=10, labels_per_row=3,
-        top_label_share=0.01, random_state=0,
+        n_labels + n_test, n_labels, n_labels, features_per_row=20 if alike else 10,
+        labels_per_row=3, top_label_share=0.01, label_similarity=0.5 if alike else 0,
+        random_state=0,
     )  # fmt: skip
     X = normalize(X)
-    return X[:-5_000], X[-5_000:], Y[:-5_000], Y[-5_000:]
+    return X[:-n_test], X[-n_test:], Y[:-n_test], Y[-n_test:]
 
 
 class ByFrequency:
@@ -188,6 +192,7 @@ def main() -> None:
     parser.add_argument("--data")
     parser.add_argument("--sets", default="bundled")
     parser.add_argument("--synthetic", type=int, default=0)
+    parser.add_argument("--alike", action="store_true", help="labels that are hard to tell apart")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--samplers", default=",".join(SAMPLERS))
@@ -197,7 +202,8 @@ def main() -> None:
     args = parser.parse_args()
     sets = {name: load(name, args.data) for name in args.sets.split(",") if name}
     if args.synthetic:
-        sets[f"synthetic-{args.synthetic}"] = synthetic(args.synthetic)
+        kind = "alike" if args.alike else "synthetic"
+        sets[f"{kind}-{args.synthetic}"] = synthetic(args.synthetic, args.alike)
     results = Results(RESULTS / "sampling.json")
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     for name, parts in sets.items():

@@ -110,8 +110,15 @@ class ClassifierAnswers:
 
     @property
     def coefs_(self):
-        """Weight matrices, ``(n_in, n_out)`` each; the last is a view of the head."""
-        return [*self.network_.body_weights, self.network_.head_weights.T]
+        """Weight matrices, ``(n_in, n_out)`` each; the last is a view of the head.
+
+        The first is a copy where training has scaled the rows: it takes them as they come.
+        """
+        network = self.network_
+        first, *deeper = network.body_weights
+        if network.input_scale != 1:
+            first = first * np.float32(network.input_scale)
+        return [first, *deeper, network.head_weights.T]
 
     @property
     def intercepts_(self):

@@ -63,7 +63,7 @@ def _one_label_a_row(y, name, n_labels):
             f"{name}, if 1-d, must hold label columns (integers; encode classes as their "
             f"positions first), got dtype {y.dtype}"
         )
-    largest = int(y.max(initial=-1))
+    largest = int(y.max()) if y.size else -1
     if y.min(initial=0) < 0 or (n_labels is not None and largest >= n_labels):
         allowed = "[0, n_labels)" if n_labels is None else f"[0, {n_labels})"
         raise ValueError(f"{name} must be in {allowed}, got {y.min()} to {largest}")

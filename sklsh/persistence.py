@@ -27,7 +27,7 @@ from sklsh._ranking import relevant_labels
 __all__ = ["save_model", "load_model", "read_metadata", "read_label_counts"]
 
 FORMAT = "sklsh model"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ARRAYS, METADATA = "arrays.bin", "metadata.json"
 OF_VERSION_1 = {"model.joblib", "label_counts.npy"}
 EVERY_KEY = {

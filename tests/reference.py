@@ -271,10 +271,11 @@ class DenseNetwork:
         self.head = np.array(network.head_weights, dtype=np.float64)
         self.head_bias = np.array(network.head_bias, dtype=np.float64)
         self.activation = network.activation
+        self.input_scale = network.input_scale
 
     def layers(self, X):
-        """Inputs and the output of every hidden layer."""
-        out = [X]
+        """Scaled inputs and the output of every hidden layer."""
+        out = [self.input_scale * X]
         for weights, bias in zip(self.body, self.body_bias, strict=True):
             out.append(ACTIVATION[self.activation](out[-1] @ weights + bias))
         return out

@@ -9,11 +9,13 @@ import pytest
 import scipy.sparse as sp
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
+from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_html_repr
 
+from sklsh import SparseLSHMLPClassifier
 from sklsh.network.sampling import All
 from sklsh.network.trainer import Trainer
 from tests.test_classifier import (
@@ -326,3 +328,37 @@ def test_notebooks_show_the_sizes_of_what_was_fitted():
     html = estimator_html_repr(small().fit(*multiclass()))
     assert "Fitted attributes" in html
     assert re.search(r"classes_.*?ndarray\[int64\]\(4,\)", html, flags=re.DOTALL)
+
+
+# Units ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [2.0**-60, 2.0**-9, 2.0**17])
+def test_the_unit_of_x_does_not_matter(factor):
+    """A power of two changes no bit: neither of what is learnt nor of what is answered."""
+    X, y = load_digits(return_X_y=True)
+    usual = SparseLSHMLPClassifier(random_state=0).fit(X[:900], y[:900])
+    scaled = SparseLSHMLPClassifier(random_state=0).fit(factor * X[:900], y[:900])
+    np.testing.assert_array_equal(scaled.predict_proba(factor * X), usual.predict_proba(X))
+    usual.partial_fit(X[900:], y[900:])
+    scaled.partial_fit(factor * X[900:], y[900:])
+    np.testing.assert_array_equal(scaled.predict_proba(factor * X), usual.predict_proba(X))
+    for ours, theirs in zip(scaled.coefs_[1:], usual.coefs_[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_take_rows_as_they_come():
+    X, y = load_digits(return_X_y=True)
+    model = SparseLSHMLPClassifier(random_state=0, n_neighbors=0).fit(X, y)
+    out = X
+    for weights, bias in zip(model.coefs_[:-1], model.intercepts_[:-1], strict=True):
+        out = np.maximum(out @ weights + bias, 0)
+    scores = out @ model.coefs_[-1] + model.intercepts_[-1]
+    np.testing.assert_allclose(model.decision_function(X), scores, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("factor", [1e-36, 1e30])
+def test_learns_from_rows_of_any_length(factor):
+    X, y = load_digits(return_X_y=True)
+    model = SparseLSHMLPClassifier(random_state=0).fit(factor * X[:900], y[:900])
+    assert model.score(factor * X[900:], y[900:]) > 0.85

@@ -346,6 +346,27 @@ def test_synthetic_can_be_learnt_as_far_as_there_is_signal():
     assert without < constant + 0.05
 
 
+def test_labels_of_a_group_are_as_alike_as_was_asked():
+    """Rows of one label each that show all its features: what do siblings have in common?"""
+    within = {}
+    for similarity in (0.0, 0.5, 1.0):
+        X, Y = make_extreme_classification(
+            600, 10**6, 64, features_per_row=200, labels_per_row=1, signal=1,
+            label_similarity=similarity, random_state=0,
+        )  # fmt: skip
+        labels, X = Y.indices, (X > 0).astype(np.float32)
+        common = (X @ X.T).toarray()
+        common /= common.diagonal()
+        group = labels // 16
+        siblings = (group[:, None] == group) & (labels[:, None] != labels)
+        assert common[group[:, None] != group].mean() < 0.01
+        within[similarity] = common[siblings].mean()
+    # 16 features of its own, 16 of the group.
+    assert within[0.0] < 0.01
+    assert within[0.5] == pytest.approx(0.5, abs=0.05)
+    assert within[1.0] > 0.99
+
+
 def test_synthetic_depends_on_random_state_alone():
     arguments = (50, 40, 30)
     a, b = (make_extreme_classification(*arguments, random_state=3) for _ in range(2))
@@ -373,6 +394,7 @@ def test_synthetic_of_any_size(shape):
         ({"labels_per_row": np.nan}, ValueError, "labels_per_row must be in"),
         ({"signal": 1.5}, ValueError, r"signal must be in \[0, 1\], got 1.5"),
         ({"signal": "all"}, TypeError, "signal must be a number, got 'all'"),
+        ({"label_similarity": -0.1}, ValueError, r"label_similarity must be in \[0, 1\]"),
         ({"top_label_share": 0}, ValueError, r"top_label_share must be in \(0, 1\), got 0"),
     ],
 )
@@ -478,6 +500,10 @@ def test_multilabel_rows_go_by_their_most_frequent_label():
             r"how must be one of \['contiguous', 'dirichlet', 'iid'",
         ),
         ((np.ones((2, 2, 2)), 2), ValueError, r"y must be 1-d or 2-d, got shape \(2, 2, 2\)"),
+        *(
+            ((np.array(y, dtype=object), 2, "dirichlet"), TypeError, "y must hold classes that")
+            for y in ([1, "a"], [np.True_, 2**70])
+        ),
     ],
 )
 def test_split_refuses(arguments, error, message):

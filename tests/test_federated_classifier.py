@@ -251,3 +251,14 @@ def test_the_methods_of_the_field_are_settings(wide, family, fold, hash_length, 
     # Header, sketched mean row, mean hidden vector, sketch and bias, to four devices, thrice.
     sketch = 16 + 4 * width + 4 * 16 + 1200 * (width + 1) * 4
     assert model.ledger_.total(kind="sketch") == 12 * sketch
+
+
+@pytest.mark.parametrize("options", [{}, {"body_exchange": "local"}])
+def test_the_unit_of_x_does_not_matter(digits, options):
+    X, y, X_test, _ = digits
+    groups = np.arange(1200) % 3
+    usual = FederatedLSHClassifier(n_rounds=3, random_state=0, **options)
+    usual.fit(X, y, groups=groups)
+    scaled = clone(usual).fit(2.0**-30 * X, y, groups=groups)
+    answers = usual.decision_function(X_test), scaled.decision_function(2.0**-30 * X_test)
+    np.testing.assert_array_equal(*answers)

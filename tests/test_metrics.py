@@ -145,6 +145,12 @@ def test_defaults_of_the_propensity_model():
     assert found == pytest.approx(by_hand[0] / sum(by_hand), rel=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64])
+def test_propensities_of_no_rows(dtype):
+    with pytest.raises(ValueError, match="3 rows"):
+        inverse_propensity(np.zeros(0, dtype=dtype))
+
+
 def test_number_of_labels_of_propensities():
     y_train = np.array([0, 2, 2, 0])
     assert inverse_propensity(y_train).shape == (3,)

@@ -197,7 +197,7 @@ BROKEN = {
     "deep": (lambda f: (f / "metadata.json").write_text("[" * 10**5), ValueError, "is no JSON"),
     "a list": (lambda f: (f / "metadata.json").write_text("[1]"), ValueError, "not of an sklsh mo"),
     "foreign": (set_key(format="other"), ValueError, "is not of an sklsh model"),
-    "newer": (set_key(format_version=3), ValueError, "of format 3, made by sklsh .*upgrade this"),
+    "newer": (set_key(format_version=4), ValueError, "of format 4, made by sklsh .*upgrade this"),
     "older": (older, ValueError, "of format 1, made by sklsh .*save it again with this one"),
     "no version": (set_key(format_version=None, versions=0), ValueError, "of format None"),
     "a key less": (

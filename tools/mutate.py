@@ -71,6 +71,10 @@ OPERATORS = {
 }  # fmt: skip
 
 
+HARMLESS = "strict", "copy", "assume_unique", "frozen"
+"""Keywords that only guard or only save time: no result depends on them."""
+
+
 @dataclass(frozen=True)
 class Mutant:
     path: str
@@ -109,6 +113,8 @@ def _code(tree):
                             skipped.update(map(id, ast.walk(annotation)))
                 if node.name == "__repr__":
                     skipped.update(map(id, ast.walk(node)))
+        elif isinstance(node, ast.keyword) and node.arg in HARMLESS:
+            skipped.update(map(id, ast.walk(node)))
         elif isinstance(node, ast.AnnAssign):
             skipped.update(map(id, ast.walk(node.annotation)))
         elif isinstance(node, ast.JoinedStr):

@@ -74,7 +74,10 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
 
 def _class_of_each_row(y) -> np.ndarray:
     if y.ndim == 1:
-        return np.unique(y, return_inverse=True)[1]
+        try:
+            return np.unique(y, return_inverse=True)[1]
+        except (TypeError, OverflowError) as error:
+            raise TypeError(f"y must hold classes that can be sorted: {error}") from error
     Y = sp.csr_array(y, copy=True)
     Y.eliminate_zeros()
     counts = np.bincount(Y.indices, minlength=Y.shape[1])

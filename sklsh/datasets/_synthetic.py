@@ -14,6 +14,8 @@ from sklsh._validation import check_int
 BLOCK_ROWS = 8192
 # Features that a label is known by; a row shows some of them.
 SIGNATURE = 16
+# Labels of a group: where labels are alike, each shares features with the others of its group.
+GROUP = 16
 # Zipf's exponent of the features that no label asked for: words, without the very common.
 FEATURE_EXPONENT = 0.8
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -28,6 +30,7 @@ def make_extreme_classification(
     labels_per_row=5.45,
     signal=0.5,
     top_label_share=0.1,
+    label_similarity=0.0,
     random_state=None,
 ):
     """Sparse rows with many labels, most of them rare.
@@ -51,6 +54,10 @@ def make_extreme_classification(
     top_label_share : float in (0, 1), default=0.1
         Share of rows that have the commonest label: about the P@1 of a constant answer. Few
         labels may not allow so small a share; then all are equally frequent.
+    label_similarity : float in [0, 1], default=0.0
+        Share of a label's shown features that are those of its group: 16 labels, frequent
+        and rare, that are hard to tell apart, as products of a category are. 0: labels have
+        nothing in common; 1: nothing tells the labels of a group apart.
     random_state : int, RandomState instance or None, default=None
 
     Returns
@@ -84,6 +91,7 @@ def make_extreme_classification(
     labels_per_row = check_number(labels_per_row, "labels_per_row", 1)
     signal = check_number(signal, "signal", 0, 1, closed="both")
     top_label_share = check_number(top_label_share, "top_label_share", 0, 1, closed="neither")
+    label_similarity = check_number(label_similarity, "label_similarity", 0, 1, closed="both")
     seed = check_random_state(random_state).randint(2**31 - 1)
     rng = np.random.default_rng(seed)
 
@@ -106,9 +114,12 @@ def make_extreme_classification(
         features = feature_ids[_draw(feature_edges, shown.shape[0], rng)]
         own = rng.random(shown.shape[0]) < signal
         which = firsts[shown] + (rng.random(shown.shape[0]) * n_drawn[shown]).astype(np.int64)
-        features[own] = _signature(
-            labels[which[own]], rng.integers(0, SIGNATURE, own.sum()), seed, n_features
-        )
+        known_by = labels[which[own]].astype(np.int64)
+        slots = rng.integers(0, SIGNATURE, known_by.shape[0])
+        if label_similarity > 0:  # groups are numbered after the labels
+            of_group = rng.random(known_by.shape[0]) < label_similarity
+            known_by[of_group] = n_labels + known_by[of_group] // GROUP
+        features[own] = _signature(known_by, slots, seed, n_features)
         X_blocks.append(_counts(shown, features, (stop - start, n_features)))
     X, Y = (sp.vstack(parts, format="csr") for parts in (X_blocks, Y_blocks))
     Y.data[:] = 1

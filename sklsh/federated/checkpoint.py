@@ -20,7 +20,7 @@ from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 
 FILE = "federation.npz"
-FORMAT = 2
+FORMAT = 3
 KEPT = ("seed", "round", "first_round", "n_counted", "start_faults", "noise_of_rounds")
 """What is kept of the server as it is."""
 
@@ -112,6 +112,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     numbers = {
         "plan": asdict(server.plan),
         "activation": network.activation,
+        "input_scale": network.input_scale,
         "server": {name: getattr(server, name) for name in KEPT},
         "sketch_round": publisher.first_round,
         "census": [asdict(census) for census in progress.census.values()],
@@ -127,7 +128,7 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
     network = WideNetwork(
         unlisted("body_weights", arrays), unlisted("body_biases", arrays),
         arrays["head_weights"], arrays["head_bias"], numbers["activation"],
-        arrays.get("seen_ids"),
+        numbers["input_scale"], arrays.get("seen_ids"),
     )  # fmt: skip
     optimizer = RowwiseAdagrad(
         unlisted("state_body_weights", arrays), unlisted("state_body_biases", arrays),

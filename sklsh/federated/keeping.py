@@ -80,6 +80,7 @@ class Keeper:
             n = kept["features"].shape[0]
             check_array(kept["rows"], "rows", (n, kept["rows"].shape[1]))
             check_array(kept["state"], "state", (n,))
+            scale = float(kept["input_scale"])
             weights = kept.get("weights")
             if weights is not None:
                 check_array(weights, "weights", (n,))
@@ -89,10 +90,15 @@ class Keeper:
                 check_array(state, "dense_state", array.shape[:1])
         except (TypeError, KeyError, IndexError, ValueError, Rejected):
             return None
-        return BodyPart(kept["features"], kept["rows"], kept["state"], dense, dense_state, weights)
+        return BodyPart(
+            kept["features"], kept["rows"], kept["state"], dense, dense_state, scale, weights
+        )
 
     def keep_body(self, body: BodyPart) -> None:
-        arrays = {"features": body.features, "rows": body.rows, "state": body.state}
+        arrays = {
+            "features": body.features, "rows": body.rows, "state": body.state,
+            "input_scale": np.array(body.input_scale),
+        }  # fmt: skip
         if body.weights is not None:
             arrays["weights"] = body.weights
         arrays |= _named("dense", body.dense) | _named("dense_state", body.dense_state)

@@ -162,6 +162,8 @@ class BodyPart(Payload):
         Deeper weights, then all biases.
     dense_state : tuple of ndarray
         Their accumulators; empty where they do not travel.
+    input_scale : float
+        What all entries are multiplied by. 1 in updates.
     weights : ndarray (n,), float32, or None
         What entries of these features are multiplied by before a row is scaled to norm 1;
         None: rows are read as they are. In no update.
@@ -172,11 +174,14 @@ class BodyPart(Payload):
     state: np.ndarray
     dense: tuple[np.ndarray, ...]
     dense_state: tuple[np.ndarray, ...] = ()
+    input_scale: float = 1.0
     weights: np.ndarray | None = None
 
     def validate(self, shape: ModelShape) -> None:
         if self.weights is not None:
             raise Rejected("type", "weights must be None in an update")
+        if self.input_scale != 1.0:
+            raise Rejected("range", "input_scale must be 1 in an update")
         check_ids(self.features, "features", shape.n_features)
         n = self.features.shape[0]
         check_array(self.rows, "rows", (n, shape.hidden_layer_sizes[0]))

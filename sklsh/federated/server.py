@@ -191,7 +191,7 @@ class Server:
         weights = None
         if self.label_counts is not None:
             weights = item_weights(self.label_counts, self.n_counted)[features]
-        return BodyPart(features, rows, row_state, dense, dense_state, weights)
+        return BodyPart(features, rows, row_state, dense, dense_state, network.input_scale, weights)
 
     def body_for(self, request: Request) -> BodyPart | None:
         """What a device asked for; None: it has a body of its own."""

@@ -48,7 +48,10 @@ def build(head: HeadPart | None, body: BodyPart, activation: str) -> WideNetwork
         bias = np.empty(0, dtype=np.float32)
     else:
         weights, bias = _own(head.weights), _own(head.bias)
-    return WideNetwork([_own(body.rows), *deep], biases, weights, bias, activation)
+    return WideNetwork(
+        [_own(body.rows), *deep], biases, weights, bias, activation,
+        input_scale=body.input_scale,
+    )  # fmt: skip
 
 
 def optimizer_of(head: HeadPart, body: BodyPart) -> RowwiseAdagrad:
@@ -94,6 +97,7 @@ def trained_body(had: BodyPart, network, optimizer) -> BodyPart:
         optimizer.body_weights[0],
         (*network.body_weights[1:], *network.body_biases),
         (*optimizer.body_weights[1:], *optimizer.body_biases),
+        had.input_scale,
     )
 
 

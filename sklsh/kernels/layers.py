@@ -19,8 +19,10 @@ def activate(values, activation):
 
 
 @nb.njit(nogil=True, cache=True, fastmath=True)
-def gather_accumulate_csr(indptr, indices, data, rows, weights, bias, activation, out, start, stop):
-    """``out[i] = activation(bias + sum of data * weights[feature])`` for CSR row ``rows[i]``."""
+def gather_accumulate_csr(
+    indptr, indices, data, rows, scale, weights, bias, activation, out, start, stop
+):
+    """``out[i] = activation(bias + scale * sum of data * weights[feature])``, row ``rows[i]``."""
     n_columns = weights.shape[1]
     for i in range(start, stop):
         target = out[i]
@@ -28,7 +30,7 @@ def gather_accumulate_csr(indptr, indices, data, rows, weights, bias, activation
             target[column] = bias[column]
         row = rows[i]
         for position in range(indptr[row], indptr[row + 1]):
-            value = data[position]
+            value = scale * data[position]
             source = weights[indices[position]]
             for column in range(n_columns):
                 target[column] += value * source[column]

@@ -63,7 +63,9 @@ def _means(graph: SparseRows, weights: np.ndarray, n_threads: int) -> np.ndarray
     rows, nothing = np.arange(graph.n_rows, dtype=np.int32), np.zeros_like(weights[0])
 
     def task(start, stop):
-        gather_accumulate_csr(*graph, rows, weights, nothing, IDENTITY, out, start, stop)
+        gather_accumulate_csr(
+            *graph, rows, np.float32(1), weights, nothing, IDENTITY, out, start, stop
+        )
 
     run_blocks(task, blocks(graph.n_rows, TASK), n_threads)
     return out

@@ -232,6 +232,7 @@ class Trainer:
         columns = self._buffer("columns", (n_entries,), np.int32)
         values = self._buffer("values", (n_entries,))
         n_found = transpose_batch(*X, rows, self._feature_slots, features, starts, columns, values)
+        values *= np.float32(network.input_scale)
         spans = blocks(n_found, FEATURES)
         scratch = self._buffer("scratch", (max(1, len(spans)), gradient.shape[1]))
 

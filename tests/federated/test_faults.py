@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round, set_prototypes, take_census
-from sklsh.federated.messages import Update
+from sklsh.federated.messages import Counts, Update
 from sklsh.federated.rounds import count_labels
 from tests.federated.problems import N_FEATURES, N_LABELS, Tampering, federation
 
@@ -115,6 +115,32 @@ def test_only_what_was_sent_can_be_changed():
 
     _, report = one_round(change, own={"n_active": 1, "batch_size": 4}, local_steps=1)
     assert report.faults == {"range": 1} and report.n_used == 3
+
+
+def test_only_features_that_were_sent_can_be_changed():
+    asked = {}
+
+    def change(question, replies):
+        if question == "request":
+            asked.update({r.device: r.features for r in replies})
+        return on_update(swap)(question, replies)
+
+    def swap(update):
+        free = np.setdiff1d(np.arange(N_FEATURES, dtype=np.int32), asked[BAD])
+        features = np.sort(np.append(update.body.features[1:], free[:1])).astype(np.int32)
+        return body(update, features=features)
+
+    _, report = one_round(change, own={"batch_size": 2}, local_steps=1)
+    assert report.faults == {"range": 1} and report.n_used == 3
+
+
+def test_label_counts_add_up():
+    server, _ = federation()
+    ids = np.array([1, 4], np.int32), np.array([4], np.int32)
+    server.count([Counts(0, -1, 10, ids[0], np.array([3, 2], np.int32))])
+    server.count([Counts(1, -1, 5, ids[1], np.array([5], np.int32))] * 2)
+    assert server.n_counted == 20
+    assert server.label_counts.tolist() == np.bincount([1, 4], [3, 12], N_LABELS).tolist()
 
 
 def test_another_devices_id_does_not_push_its_update_out():

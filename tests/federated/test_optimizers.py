@@ -1,6 +1,7 @@
 """Server optimizers, and where a device's accumulators come from."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,6 +80,31 @@ def test_accumulators_that_stay_cost_no_bytes(local_optimizer):
     assert not server.optimizer.untouched_neurons()[
         np.flatnonzero(server.network.head_weights.any(axis=1))
     ].any()
+
+
+@pytest.mark.parametrize("local_optimizer", ["fresh", "kept"])
+def test_accumulators_that_stay_are_not_sent(local_optimizer):
+    server, _ = federation(local_optimizer=local_optimizer, sizes=(12, 10))
+    ids = np.arange(5, dtype=np.int32)
+    head, body = server.head(ids), server.body(ids)
+    assert head.state.shape == (0, 2) and body.state.shape == (0,) and body.dense_state == ()
+    sending, _ = federation(sizes=(12, 10))
+    head, body = sending.head(ids), sending.body(ids)
+    assert head.state.shape == (5, 2) and body.state.shape == (5,)
+    assert [state.shape for state in body.dense_state] == [(12,), (12,), (10,)]
+
+
+def test_who_goes_on_begins_at_the_full_rate():
+    server, transport = federation(n_rounds=4)
+    rates = [server.invite().learning_rate]
+    for _ in range(4):
+        run_round(server, transport, np.random.default_rng(0), ledger=Ledger())
+        rates.append(server.invite().learning_rate)
+    np.testing.assert_allclose(rates, 0.05 * np.array([1, 0.75, 0.5, 0.25, 0.02]))
+    later = server.resume(replace(server.plan, learning_rate=0.2, n_rounds=2))
+    assert later.round == 4 and later.invite().learning_rate == 0.2
+    run_round(later, transport, np.random.default_rng(0), ledger=Ledger())
+    assert later.invite().learning_rate == pytest.approx(0.1)
 
 
 def test_kept_accumulators_grow_from_round_to_round():

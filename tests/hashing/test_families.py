@@ -284,3 +284,14 @@ def test_refused_sketches(sketch):
 def test_refused_tables(tables):
     with pytest.raises(ValueError, match=r"tables must be in \[0, 6\), got"):
         draw("pghash", "signed").codes(np.ones((1, 9), np.float32), tables=tables)
+
+
+def test_a_seed_means_the_same_functions_in_every_version():
+    """Saved tables are of no use else: these numbers may not change without a new format."""
+    dwta = make_family("dwta", n_tables=2, hash_length=3).draw(20, seed=5)
+    assert dwta.coordinates[:, 0].tolist() == [
+        [8, 7, 1, 17, 3, 2, 10, 6], [16, 0, 15, 17, 2, 5, 4, 12],
+    ]  # fmt: skip
+    assert dwta.coordinates[:, 2].tolist() == [
+        [13, 7, 9, 5, 12, 2, 0, 15], [13, 4, 1, 12, 3, 6, 7, 14],
+    ]  # fmt: skip

@@ -103,6 +103,7 @@ def test_from_sketch_is_build(made):
     functions, sketch, tables = made
     assert tables == HashTables.build(functions.codes(sketch), functions.code_bits)
     assert tables != HashTables.build(functions.codes(sketch[::-1]), functions.code_bits)
+    assert (tables == 3) is False
     assert tables.codes.dtype == np.uint8 and tables.nbytes < 12 * 3000 * 5 + 12 * 129 * 4 + 3001
 
 
@@ -133,6 +134,14 @@ def test_serial_over_several_segments_and_threads():
             found = serial_candidates(functions, sketch, sketch[:2], n_candidates, n_jobs=n_jobs)
             for a, b in zip(expected, found, strict=True):
                 np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("n_tables", [255, 256])
+def test_serial_counts_a_collision_in_every_table(n_tables):
+    functions = make_family("pghash", n_tables=n_tables, hash_length=2, sketch_dim=3).draw(3)
+    row = np.ones((1, 3), dtype=np.float32)
+    _, ids, counts = serial_candidates(functions, np.vstack([row, -row]), row)
+    assert ids.tolist() == [0] and counts.tolist() == [n_tables]
 
 
 def test_nothing_indexed_or_nothing_asked(made):
@@ -204,6 +213,11 @@ def test_read_only_arrays_are_copied_before_a_change(made):
     tables.update([3], functions.codes(sketch[7:8]))
     assert tables != pickle.loads(before)
     assert (mapped == pickle.loads(before).codes).all()
+    tables = pickle.loads(before)
+    tables.present.flags.writeable = False
+    mapped = tables.present
+    assert tables.remove([3]).n_present == 2999
+    assert mapped.all()
 
 
 def test_pickles_without_scratch(made):

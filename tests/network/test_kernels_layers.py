@@ -30,8 +30,9 @@ def test_first_layer(seed, n_rows, n_features, n_hidden, activation):
     weights = rng.standard_normal((n_features, n_hidden)).astype(np.float32)
     bias = rng.standard_normal(n_hidden).astype(np.float32)
     out = np.full((n_rows, n_hidden), np.nan, dtype=np.float32)
-    gather_accumulate_csr(*X, rows, weights, bias, ACTIVATIONS[activation], out, 0, n_rows)
-    z = reference.dense(reference.csr_rows(X, rows), n_features) @ weights + bias
+    scale = np.float32(rng.choice([1.0, 0.25, 3.0]))
+    gather_accumulate_csr(*X, rows, scale, weights, bias, ACTIVATIONS[activation], out, 0, n_rows)
+    z = scale * reference.dense(reference.csr_rows(X, rows), n_features) @ weights + bias
     np.testing.assert_allclose(out, reference.ACTIVATION[activation](z), rtol=1e-5, atol=1e-5)
 
 
