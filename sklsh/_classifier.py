@@ -117,7 +117,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
     n_jobs : int, default=None
         Threads. None: all cores, or what `joblib.parallel_config` says. Never changes a
         result.
-    verbose : bool, default=False
+    verbose : bool or int, default=False
         Show progress (a bar where `rich` is installed).
 
     Attributes
@@ -205,7 +205,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
             Interval(Integral, None, -1, closed="right"),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "verbose": ["boolean"],
+        "verbose": ["verbose"],
     }
 
     def __init__(

@@ -127,7 +127,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
     n_jobs : int, default=None
         Devices at a time. Never changes a result.
     random_state : int, RandomState instance or None, default=None
-    verbose : bool, default=False
+    verbose : bool or int, default=False
         Print a line a round.
 
     Attributes
@@ -211,7 +211,7 @@ class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator
         "delta": [Interval(Real, 0, 1, closed="neither")],
         "n_jobs": [None, Interval(Integral, None, -1, closed="right"), POSITIVE],
         "random_state": ["random_state"],
-        "verbose": ["boolean"],
+        "verbose": ["verbose"],
     }
 
     __metadata_request__fit: ClassVar[dict] = {"groups": True}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from sklsh._validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
 from sklsh.federated.server import Plan
@@ -81,9 +82,7 @@ def check_groups(groups, n_samples):
             f"groups must have one device id for each of the {n_samples} rows, got shape "
             f"{groups.shape}"
         )
-    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
-        raise ValueError("groups must be device ids, got NaN or inf")
-    return np.unique(groups, return_inverse=True)
+    return unique_inverse(groups, "groups")
 
 
 def numbered(device_ids: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, list[int]]:

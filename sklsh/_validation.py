@@ -240,3 +240,23 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     if not np.any(np.asarray(sample_weight)):
         raise ValueError("sample_weight must have a positive entry, got zeros only")
     return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+
+
+def unique_inverse(values, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Different values, sorted, and the position of each of `values` among them.
+
+    Raises
+    ------
+    TypeError
+        Values that cannot be compared, such as numbers and text.
+    ValueError
+        NaN or inf.
+    """
+    try:
+        found, places = np.unique(values, return_inverse=True)
+        ordered = not (found != found).any()  # NaN is equal to nothing
+    except (TypeError, OverflowError) as error:
+        raise TypeError(f"{name} must be values that can be sorted: {error}") from error
+    if not ordered or (found.dtype.kind == "f" and np.isinf(found).any()):
+        raise ValueError(f"{name} must be without NaN and inf")
+    return found, places

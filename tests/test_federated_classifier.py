@@ -221,8 +221,14 @@ def test_bad_groups(wide):
     X, Y, groups = wide
     with pytest.raises(ValueError, match="groups must have one device id for each of the 1500"):
         FederatedLSHClassifier().fit(X, Y, groups=groups[1:])
-    with pytest.raises(ValueError, match="got NaN or inf"):
-        FederatedLSHClassifier().fit(X, Y, groups=np.where(groups == 1, np.nan, groups))
+    nan = np.where(groups == 1, np.nan, groups)
+    for bad in (nan, nan.astype(object), np.where(groups == 1, np.inf, groups)):
+        with pytest.raises(ValueError, match="groups must be without NaN and inf"):
+            FederatedLSHClassifier().fit(X, Y, groups=bad)
+    mixed = groups.astype(object)
+    mixed[0] = "phone"
+    with pytest.raises(TypeError, match="groups must be values that can be sorted"):
+        FederatedLSHClassifier().fit(X, Y, groups=mixed)
 
 
 def test_estimator_must_be_one_that_can_be_trained_so(digits):

@@ -71,8 +71,11 @@ OPERATORS = {
 }  # fmt: skip
 
 
-HARMLESS = "strict", "copy", "assume_unique", "frozen"
+HARMLESS = "strict", "copy", "assume_unique", "frozen", "eq"
 """Keywords that only guard or only save time: no result depends on them."""
+
+SIZES = "CODE_BYTES", "SEGMENT_ROWS", "QUERY_WORK", "ROW_BLOCK", "per_task", "prefix_bits", "mean"
+"""Sizes of tasks, blocks and prefixes: what is assigned to them changes time, no result."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _code(tree):
                             skipped.update(map(id, ast.walk(annotation)))
                 if node.name == "__repr__":
                     skipped.update(map(id, ast.walk(node)))
-        elif isinstance(node, ast.keyword) and node.arg in HARMLESS:
+        elif _is_harmless(node):
             skipped.update(map(id, ast.walk(node)))
         elif isinstance(node, ast.AnnAssign):
             skipped.update(map(id, ast.walk(node.annotation)))
@@ -122,6 +125,15 @@ def _code(tree):
         elif isinstance(node, ast.Import | ast.ImportFrom):
             skipped.add(id(node))
     return [n for n in ast.walk(tree) if id(n) not in skipped and hasattr(n, "lineno")]
+
+
+def _is_harmless(node) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg in HARMLESS
+    if isinstance(node, ast.Assign):
+        target = node.targets[0]
+        return getattr(target, "id", getattr(target, "attr", None)) in SIZES
+    return False
 
 
 def _changes(node):

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from sklsh._numbers import check_number
 from sklsh._threads import blocks
-from sklsh._validation import INT32_MAX, check_choice, check_int, check_sparse
+from sklsh._validation import INT32_MAX, check_choice, check_int, check_sparse, unique_inverse
 
 # Entries of the (groups, devices) arrays that are held at a time.
 BLOCK_ENTRIES = 1_000_000
@@ -43,7 +43,8 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
     ------
     ValueError, TypeError
         ``n_devices < 1``, an unknown `how`, an `alpha` that is not positive and finite, a
-        `y` that is not 1-d or 2-d.
+        `y` that is not 1-d or 2-d, or, for "dirichlet", has NaN or classes that cannot be
+        sorted.
 
     Notes
     -----
@@ -74,10 +75,7 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
 
 def _class_of_each_row(y) -> np.ndarray:
     if y.ndim == 1:
-        try:
-            return np.unique(y, return_inverse=True)[1]
-        except (TypeError, OverflowError) as error:
-            raise TypeError(f"y must hold classes that can be sorted: {error}") from error
+        return unique_inverse(y, "y")[1]
     Y = sp.csr_array(y, copy=True)
     Y.eliminate_zeros()
     counts = np.bincount(Y.indices, minlength=Y.shape[1])

@@ -1,4 +1,4 @@
-"""`NeighborMemory`: training rows kept in an inverted index; their labels vote at prediction.
+"""`NeighborMemory`: training rows are kept, and their labels vote at prediction.
 
 A network of a few hundred hidden units forgets rare features; the rows themselves do not.
 The final score of a label is ``logit + weight * log(1 + 10 * votes)``, where `votes` is the
@@ -14,17 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._threads import blocks, run_blocks
-from sklsh.kernels.neighbors import inverse_norms_csr, invert_rows_csr, nearest_rows_csr
 from sklsh.kernels.votes import add_votes, merge_votes_topk, try_votes
 from sklsh.network.model import WideNetwork
+from sklsh.network.nearest import RowIndex, index_rows
 from sklsh.network.rows import SparseRows
 
 QUERIES = 256
-"""Queries of one task; each task has its own scratch of one float a training row."""
-
-MAX_POSTINGS = 10_000
-"""Index entries through which a query finds rows, rarest features first. A row that shares
-only commoner features is not among the nearest, and to list it costs most of the time."""
+"""Queries of one task; each task has its own scratch of one float a label."""
 
 SHARPNESS = np.float32(10.0)
 """Votes are similarities: of the order of 1. Ranking hardly changes between 3 and 30."""
@@ -32,12 +28,11 @@ SHARPNESS = np.float32(10.0)
 
 @dataclass
 class NeighborMemory:
-    """Rows of unit norm, feature-major, and the labels of each.
+    """Training rows, searchable, and the labels of each.
 
     Attributes
     ----------
-    postings : SparseRows
-        Row `f` lists the training rows that have feature `f`, with their values.
+    index : InvertedRows or DenseRows
     labels : SparseRows
         Labels of each training row.
     n_neighbors : int
@@ -48,7 +43,7 @@ class NeighborMemory:
         Of the votes in the final score.
     """
 
-    postings: SparseRows
+    index: RowIndex
     labels: SparseRows
     n_neighbors: int
     power: float = 1.0
@@ -58,20 +53,14 @@ class NeighborMemory:
     def build(
         cls, X: SparseRows, Y: SparseRows, n_features: int, n_neighbors: int
     ) -> NeighborMemory:
-        """Index all rows of `X`; O(nnz) time, and no memory beyond the index itself."""
-        scales = np.empty(X.n_rows, dtype=np.float32)
-        inverse_norms_csr(X.indptr, X.data, scales)
-        indptr = np.zeros(n_features + 1, dtype=np.int64)
-        np.cumsum(np.bincount(X.indices, minlength=n_features), out=indptr[1:])
-        postings = SparseRows(indptr, np.empty_like(X.indices), np.empty_like(X.data))
-        invert_rows_csr(*X, scales, indptr[:-1].copy(), postings.indices, postings.data)
+        """Index all rows of `X`; see `index_rows`."""
         # The caller's y may be what `Y` looks at, and may change.
         labels = Y._replace(indptr=Y.indptr.copy(), indices=Y.indices.copy())
-        return cls(postings, labels, n_neighbors)
+        return cls(index_rows(X, n_features), labels, n_neighbors)
 
     @property
     def nbytes(self) -> int:
-        return sum(array.nbytes for array in (*self.postings, *self.labels))
+        return self.index.nbytes + sum(array.nbytes for array in self.labels)
 
     def nearest(self, X: SparseRows, rows, n_threads: int = 1, excluded=None):
         """Ids (n, n_neighbors) int32, padded with -1, and ``cosine ** power``, best first.
@@ -80,29 +69,8 @@ class NeighborMemory:
         """
         if excluded is None:
             excluded = np.full(rows.shape[0], -1, dtype=np.int32)
-        n_train, n_rows = self.labels.n_rows, rows.shape[0]
-        ids = np.empty((n_rows, self.n_neighbors), dtype=np.int32)
-        similarities = np.empty((n_rows, self.n_neighbors), dtype=np.float32)
-
-        def task(start, stop):
-            sums = np.zeros(n_train, dtype=np.float32)
-            touched = np.empty(n_train, dtype=np.int32)
-            nearest_rows_csr(
-                *self.postings,
-                *X,
-                rows,
-                excluded,
-                MAX_POSTINGS,
-                sums,
-                touched,
-                ids,
-                similarities,
-                start,
-                stop,
-            )
-
-        run_blocks(task, blocks(n_rows, QUERIES), n_threads)
-        return ids, similarities**self.power
+        ids, cosines = self.index.nearest(X, rows, excluded, self.n_neighbors, n_threads)
+        return ids, cosines**self.power
 
     def merge_topk(self, network: WideNetwork, hidden, neighbors, net_topk, k, n_threads=1):
         """Top `k` of logit plus votes, given the network's own top k (labels, scores)."""

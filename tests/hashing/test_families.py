@@ -286,8 +286,16 @@ def test_refused_tables(tables):
         draw("pghash", "signed").codes(np.ones((1, 9), np.float32), tables=tables)
 
 
+def test_settings_unless_said():
+    family = make_family()
+    assert isinstance(family, PGHash) and (family.n_tables, family.hash_length) == (8, 8)
+    assert family.draw(10).projection.sketch_dim == PGHash().draw(10).projection.sketch_dim
+
+
 def test_a_seed_means_the_same_functions_in_every_version():
     """Saved tables are of no use else: these numbers may not change without a new format."""
+    sample = make_family("pghash", fold="sample", sketch_dim=4).draw(8, seed=5)
+    assert sample.projection.bins.tolist() == [-1, 2, 1, 0, -1, -1, -1, 3]
     dwta = make_family("dwta", n_tables=2, hash_length=3).draw(20, seed=5)
     assert dwta.coordinates[:, 0].tolist() == [
         [8, 7, 1, 17, 3, 2, 10, 6], [16, 0, 15, 17, 2, 5, 4, 12],

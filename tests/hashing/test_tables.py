@@ -230,6 +230,22 @@ def test_pickles_without_scratch(made):
         np.testing.assert_array_equal(a, b)
 
 
+def test_tables_grow_to_the_largest_id(made):
+    functions, sketch, tables = made
+    tables = pickle.loads(pickle.dumps(tables))
+    tables.query(functions.codes(sketch[:2]))  # leaves scratch of the old size
+    tables.update([4999, 3000], functions.codes(sketch[:2]))
+    assert tables.n_ids == 5000 and tables.n_present == 3002
+    _, ids, counts = tables.query(functions.codes(sketch[:1]), 2)
+    assert ids.tolist() == [0, 4999] and counts.tolist() == [12, 12]
+
+
+def test_stats_of_nothing(made):
+    functions, sketch, _ = made
+    stats = HashTables.from_sketch(functions, sketch[:0]).stats()
+    assert stats["largest_bucket"].tolist() == stats["n_buckets"].tolist() == [0] * 12
+
+
 def test_stats(made):
     functions, sketch, tables = made
     stats = tables.stats()

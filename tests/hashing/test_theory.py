@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from sklsh.hashing import make_family
-from sklsh.hashing.theory import collision_probability, same_winner_probability, sketch_angles
+from sklsh.hashing.theory import (
+    _both_below,
+    collision_probability,
+    same_winner_probability,
+    sketch_angles,
+)
 
 ANGLES = np.radians([15, 50, 90, 130])
 
@@ -75,6 +81,30 @@ def test_sketch_angles():
     assert np.minimum(one, np.pi - one).max() < 1e-3
     nearly_full = sketch_angles(ANGLES, 64, 63)
     np.testing.assert_allclose(nearly_full.mean(axis=1), ANGLES, atol=0.01)
+
+
+@pytest.mark.parametrize("sketch_dim", [2, 5])
+def test_sketch_angles_are_those_of_random_subspaces(sketch_dim):
+    """Pairs at an angle, seen through the first columns of random orthonormal frames."""
+    rng = np.random.default_rng(0)
+    frames, _ = np.linalg.qr(rng.standard_normal((20_000, 12, sketch_dim)))
+    expected = sketch_angles(ANGLES, 12, sketch_dim)
+    for angle, found in zip(ANGLES, expected, strict=True):
+        u, v = frames[:, 0], np.cos(angle) * frames[:, 0] + np.sin(angle) * frames[:, 1]
+        lengths = np.linalg.norm(u, axis=1) * np.linalg.norm(v, axis=1)
+        seen = np.arccos(np.clip(np.einsum("ij,ij->i", u, v) / lengths, -1, 1))
+        assert found.mean() == pytest.approx(seen.mean(), abs=0.02)
+        assert found.std() == pytest.approx(seen.std(), abs=0.02)
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.2, 2.5])
+def test_the_normal_distribution_in_two_dimensions(angle):
+    """Owen's formula, where it divides by 0 too."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    joint = multivariate_normal([0, 0], [[1, cos], [cos, 1]])
+    for h, k in [(0.0, 1.0), (0.0, -1.0), (-1.0, 0.0), (0.5, 0.7), (-0.5, 0.7)]:
+        found = _both_below(np.array(h), np.array(k), cos, sin)
+        assert found == pytest.approx(joint.cdf([h, k]), abs=1e-4)
 
 
 def test_where_there_is_no_formula():
