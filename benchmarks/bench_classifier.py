@@ -4,7 +4,8 @@
 
 FOLDER holds data sets as `sklsh.datasets.load_xc` reads them (X_train.npz, ...); without it
 the bundled WordNet subset is used, and `--synthetic` adds a set of the shape of Amazon-670K.
-Defaults were not tuned on the sets that `made` makes of others: `NAME-words`, `NAME-items`.
+Defaults were not tuned on the sets that `made` makes of others: `NAME-words`, `NAME-items`,
+`NAME-dense`.
 Each system runs in a process of its own on two threads, in turn, so that the machine's moods
 strike all alike; medians are printed and every run is written to `results/classifier.json`, in
 the stead of earlier ones of that system on that set.
@@ -43,7 +44,7 @@ def load(name: str, folder: str | None):
     elif name == SYNTHETIC:
         X, Y = make_extreme_classification(105_000, 135_909, 670_091, random_state=0)
         parts = X[:100_000], X[100_000:], Y[:100_000], Y[100_000:]
-    elif name.endswith(("-words", "-items")):
+    elif name.endswith(("-words", "-items", "-dense")):
         parts = made(*name.rsplit("-", 1), Path(folder))
     else:
         (X, Y), (X_test, Y_test) = (
@@ -64,12 +65,18 @@ def made(name: str, kind: str, folder: Path):
 
     "words": which of one half of the features a row has, from the other half (wordnet-related:
     of 56,000 rows). "items": a user's test items from those of training, by inverse frequency.
+    "dense": labels from 200 columns without a zero, as embeddings are; the set's own test rows.
     """
     import scipy.sparse as sp
+    from sklearn.decomposition import TruncatedSVD
 
     from sklsh.datasets import load_xc
 
     rng = np.random.default_rng(0)
+    if kind == "dense":
+        (X, Y), (X_test, Y_test) = (load_xc(folder / name, part) for part in ("train", "test"))
+        svd = TruncatedSVD(200, random_state=0).fit(X)
+        return *(sp.csr_matrix(svd.transform(x)) for x in (X, X_test)), Y, Y_test
     if kind == "words":
         X = sp.vstack([load_xc(folder / name, part)[0] for part in ("train", "test")]).tocsr()
         half = rng.random(X.shape[1]) < 0.5
