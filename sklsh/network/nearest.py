@@ -130,8 +130,9 @@ class DenseRows:
 
 def _unit(X: SparseRows, rows, n_features: int) -> np.ndarray:
     """Some rows as a matrix of rows of unit norm; rows of zeros stay so."""
-    scales = np.empty(X.n_rows, dtype=np.float32)
-    inverse_norms_csr(X.indptr, X.data, scales)
-    out = X.to_matrix(n_features)[rows].toarray()
-    out *= scales[rows, None]
+    chosen = X.to_matrix(n_features)[rows]
+    scales = np.empty(chosen.shape[0], dtype=np.float32)
+    inverse_norms_csr(chosen.indptr, chosen.data, scales)
+    out = chosen.toarray()
+    out *= scales[:, None]
     return out
