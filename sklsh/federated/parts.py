@@ -180,7 +180,7 @@ class BodyPart(Payload):
     def validate(self, shape: ModelShape) -> None:
         if self.weights is not None:
             raise Rejected("type", "weights must be None in an update")
-        if self.input_scale != 1.0:
+        if not isinstance(self.input_scale, int | float) or self.input_scale != 1:
             raise Rejected("range", "input_scale must be 1 in an update")
         check_ids(self.features, "features", shape.n_features)
         n = self.features.shape[0]

@@ -68,6 +68,8 @@ HOSTILE = {
     "text": (lambda u: head(u, bias=np.array(["x"] * len(u.head.bias))), "type"),
     "not an update": (lambda u: "model", "type"),
     "no head": (lambda u: replace(u, head=None), "type"),
+    "a scale": (lambda u: body(u, input_scale=2.0), "range"),
+    "scales": (lambda u: body(u, input_scale=np.ones(3)), "range"),
     "large id": (lambda u: head(u, ids=u.head.ids + np.int32(N_LABELS)), "range"),
     "negative id": (lambda u: head(u, ids=u.head.ids - np.int32(N_LABELS)), "range"),
     "repeated id": (lambda u: head(u, ids=np.zeros_like(u.head.ids)), "range"),

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import shutil
+import warnings
 import zlib
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -184,7 +186,7 @@ REPLIES = [
 @fuzzed
 @given(st.sampled_from(REPLIES), st.data())
 def test_messages(kind, data):
-    """A reply of strange parts is refused, or passes; the check itself never fails."""
+    """A reply of strange parts is rejected, or passes; no other error reaches the server."""
     shape = messages.ModelShape(n_features=6, n_labels=9, hidden_layer_sizes=(3,))
 
     def part(name):
@@ -198,5 +200,6 @@ def test_messages(kind, data):
         return of(**{field.name: part(field.name) for field in dataclasses.fields(of)})
 
     reply = made(kind)
-    with only_documented():
+    with suppress(messages.Rejected), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         reply.validate(shape)
