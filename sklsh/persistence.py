@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tempfile
 import zlib
@@ -34,6 +35,8 @@ EVERY_KEY = {
     "class", "versions", "params", "shapes", "table_stats", "memory", "model_bytes", "arrays",
     "state",
 }  # fmt: skip
+PLAIN_TYPE = re.compile(rf"[<>|=][{KINDS}]\d+(\[\w+\])?")
+"""Names of types of arrays: numpy would parse one with a comma as Python."""
 ALIGNMENT = 64
 """Each array begins at a multiple of this: kernels and BLAS read whole cache lines."""
 
@@ -281,7 +284,7 @@ def _entry(folder: Path, table: list, number: int) -> list:
     try:
         entry = table[number]
         dtype, shape, order, offset, _ = entry
-        right = np.dtype(dtype).kind in KINDS and order in ("C", "F")
+        right = PLAIN_TYPE.fullmatch(dtype) and np.dtype(dtype) and order in ("C", "F")
         right = right and min([0, offset, *shape]) == 0
     except (IndexError, TypeError, ValueError):
         right = False

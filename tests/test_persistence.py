@@ -210,6 +210,7 @@ BROKEN = {
     "a flipped bit": (flip, ValueError, r"damaged: array \d+ of arrays.bin has changed"),
     "too long": (array_entry(1, [10**9]), ValueError, "array 1 ends beyond arrays.bin"),
     "objects": (array_entry(0, "|O"), ValueError, "array 1 must have plain bytes, got .*O"),
+    "Python for a dtype": (array_entry(0, "(,<f4"), ValueError, "array 1 must have plain bytes"),
     "no dtype": (array_entry(0, "<q9"), ValueError, "array 1 must have plain bytes, got .*q9"),
     "before the file": (array_entry(3, -64), ValueError, "array 1 must have plain bytes"),
     "no entry": (lambda f: edit(f, lambda m: m.update(arrays=[3])), ValueError, "damaged"),
