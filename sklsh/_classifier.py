@@ -277,6 +277,7 @@ class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+            In any unit: the network divides rows by the root of their mean squared length.
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
             Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
         sample_weight : array-like (n_samples,), default=None
