@@ -107,6 +107,20 @@ def test_who_goes_on_begins_at_the_full_rate():
     assert later.invite().learning_rate == pytest.approx(0.1)
 
 
+def test_moments_go_on_with_the_same_server_optimizer_alone():
+    server, transport = federation(server_optimizer="adam", server_learning_rate=0.02)
+    run_round(server, transport, np.random.default_rng(0), ledger=Ledger())
+    same = server.resume(server.plan).mover.moments
+    assert same.keys() == server.mover.moments.keys() and same
+    for name, moments in server.mover.moments.items():
+        for ours, theirs in zip(same[name], moments, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+            assert not np.shares_memory(ours, theirs)
+    other = server.resume(replace(server.plan, server_optimizer="avg"))
+    assert not isinstance(other.mover, FedAdam)
+    assert not other.resume(server.plan).mover.moments
+
+
 def test_kept_accumulators_grow_from_round_to_round():
     kept = []
     for n_rounds in (1, 3):
@@ -176,6 +190,31 @@ def check(was, is_now, of_devices):
         changes = [of[row] for of in of_devices if row in of]
         assert growth == pytest.approx(np.mean(changes) if changes else 0, rel=1e-3, abs=1e-9)
     assert (is_now > was).any()
+
+
+def test_every_array_moves_by_what_the_only_device_has_changed():
+    server, transport = federation(n_devices=1, sizes=(12, 10))
+    before, sent = deepcopy(server.network), []
+
+    def watch(question, replies):
+        sent.extend(replies if question == "train" else [])
+        return replies
+
+    run_round(server, Tampering(transport, watch), np.random.default_rng(0), ledger=Ledger())
+    (update,), now = sent, server.network
+    deep, biases = update.body.dense[:1], update.body.dense[1:]
+    for array, was, ids, change in (
+        (now.head_weights, before.head_weights, update.head.ids, update.head.weights),
+        (now.head_bias, before.head_bias, update.head.ids, update.head.bias),
+        (now.body_weights[0], before.body_weights[0], update.body.features, update.body.rows),
+        (now.body_weights[1], before.body_weights[1], slice(None), deep[0]),
+        (now.body_biases[0], before.body_biases[0], slice(None), biases[0]),
+        (now.body_biases[1], before.body_biases[1], slice(None), biases[1]),
+    ):
+        expected = was.copy()
+        expected[ids] += change
+        assert np.abs(change).max() > 1e-4
+        np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("n_holders", [1, 4, MOST_HOLDERS, 20])
