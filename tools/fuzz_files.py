@@ -15,6 +15,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import atheris
@@ -95,10 +96,8 @@ def main() -> None:
         (folder / "corpus" / "good").write_bytes(good)
 
         def one_input(content: bytes) -> None:
-            try:
+            with suppress(*DOCUMENTED):
                 read(content)
-            except DOCUMENTED:
-                pass
 
         options = [f"-max_len={2 * len(good)}", *sys.argv[2:]]
         atheris.Setup([sys.argv[0], str(folder / "corpus"), *options], one_input)
