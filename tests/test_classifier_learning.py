@@ -362,3 +362,11 @@ def test_learns_from_rows_of_any_length(factor):
     X, y = load_digits(return_X_y=True)
     model = SparseLSHMLPClassifier(random_state=0).fit(factor * X[:900], y[:900])
     assert model.score(factor * X[900:], y[900:]) > 0.85
+
+
+def test_density_decides_how_long_a_fit_is():
+    X, y = multiclass()
+    X[:, 0] = 1
+    few = SparseLSHMLPClassifier(random_state=0).fit(X * (X > 0.7), y)
+    many = SparseLSHMLPClassifier(random_state=0).fit(X + 0.1, y)
+    assert many.n_iter_ == 2 * few.n_iter_

@@ -16,10 +16,6 @@ from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 from sklsh.network.topk import exact_topk
 
-DENSE = 0.25
-"""Share of entries from which on rows are kept as a matrix: multiplying whole rows is some
-twenty times faster an entry, and takes at most twice the memory."""
-
 QUERIES = 256
 """Queries of one task; each task has its own scratch of one float a training row."""
 
@@ -43,8 +39,8 @@ class RowIndex(Protocol):
 
 def index_rows(X: SparseRows, n_features: int) -> RowIndex:
     """The index that suits the density of `X`; O(nnz), or O(n_rows * n_features) if dense."""
-    dense = X.indices.shape[0] >= DENSE * X.n_rows * n_features
-    return (DenseRows if dense else InvertedRows).build(X, n_features)
+    kind = DenseRows if X.is_dense(n_features) else InvertedRows
+    return kind.build(X, n_features)
 
 
 @dataclass

@@ -8,6 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 
+DENSE = 0.25
+"""Share of entries from which on rows are dense: as a matrix they take at most twice the memory,
+and multiplying them is some twenty times faster an entry."""
+
+
 class SparseRows(NamedTuple):
     """Rows of a CSR matrix: int64 `indptr`, int32 `indices`, float32 `data`."""
 
@@ -38,6 +43,10 @@ class SparseRows(NamedTuple):
     @property
     def n_rows(self) -> int:
         return self.indptr.shape[0] - 1
+
+    def is_dense(self, n_features: int) -> bool:
+        """Whether so many features are in a row, on average, that a matrix serves better."""
+        return self.indices.shape[0] >= DENSE * self.n_rows * n_features
 
     def counts(self) -> np.ndarray:
         """Number of entries of each row."""

@@ -6,8 +6,9 @@ from sklsh import SparseLSHMLPClassifier
 from sklsh.network.settings import MIN_VALIDATION, Settings
 
 
-def resolve(n_samples=10_000, n_labels=50_000, **params):
-    return Settings.resolve(SparseLSHMLPClassifier(**params).get_params(), n_samples, n_labels)
+def resolve(n_samples=10_000, n_labels=50_000, dense=False, **params):
+    params = SparseLSHMLPClassifier(**params).get_params()
+    return Settings.resolve(params, n_samples, n_labels, dense)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,11 @@ def test_one_winner_of_sampled_coordinates(sketch_dim, length):
 def test_a_family_that_nobody_knows():
     with pytest.raises(ValueError, match=r"family must be one of .*'pghash'.*, got 'md5'"):
         resolve(family="md5")
+
+
+def test_dense_rows_train_faster_and_for_longer():
+    sparse, dense = (resolve(3000, 100, dense=d) for d in (False, True))
+    assert dense.learning_rate_init == 2 * sparse.learning_rate_init
+    assert dense.max_iter == 2 * sparse.max_iter
+    said = resolve(3000, 100, dense=True, max_iter=5, learning_rate_init=0.3)
+    assert (said.max_iter, said.learning_rate_init) == (5, 0.3)
