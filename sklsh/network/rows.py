@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-
 DENSE = 0.25
 """Share of entries from which on rows are dense: as a matrix they take at most twice the memory,
 and multiplying them is some twenty times faster an entry."""
