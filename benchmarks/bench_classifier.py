@@ -4,8 +4,8 @@
 
 FOLDER holds data sets as `sklsh.datasets.load_xc` reads them (X_train.npz, ...); without it
 the bundled WordNet subset is used, and `--synthetic` adds a set of the shape of Amazon-670K.
-Defaults were not tuned on the sets that `made` makes of others: `NAME-words`, `NAME-items`,
-`NAME-dense`.
+`made` makes sets of others: `NAME-words` and `NAME-items`, on which defaults were not tuned, and
+`NAME-dense`, on which those of dense X were.
 Each system runs in a process of its own on two threads, in turn, so that the machine's moods
 strike all alike; medians are printed and every run is written to `results/classifier.json`, in
 the stead of earlier ones of that system on that set.
@@ -36,7 +36,7 @@ def load(name: str, folder: str | None):
     """X_train, X_test, Y_train, Y_test; rows of unit length, rows without labels left out."""
     from sklearn.preprocessing import normalize
 
-    from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification
+    from sklsh.datasets import load_wordnet, make_extreme_classification
 
     if name == "bundled":
         data = load_wordnet()
@@ -47,10 +47,7 @@ def load(name: str, folder: str | None):
     elif name.endswith(("-words", "-items", "-dense")):
         parts = made(*name.rsplit("-", 1), Path(folder))
     else:
-        (X, Y), (X_test, Y_test) = (
-            load_xc(Path(folder) / name, subset) for subset in ("train", "test")
-        )
-        parts = X, X_test, Y, Y_test
+        parts = stored(Path(folder) / name)
     X, X_test, Y, Y_test = parts
     kept, kept_test = (np.flatnonzero(np.diff(y.indptr)) for y in (Y, Y_test))
     kept_test = kept_test[:TEST_ROWS]
@@ -58,6 +55,14 @@ def load(name: str, folder: str | None):
         normalize(X[kept]).astype(np.float32), normalize(X_test[kept_test]).astype(np.float32),
         Y[kept].astype(np.float32), Y_test[kept_test].astype(np.float32),
     )  # fmt: skip
+
+
+def stored(folder: Path):
+    """X_train, X_test, Y_train, Y_test as they are in a folder."""
+    from sklsh.datasets import load_xc
+
+    (X, Y), (X_test, Y_test) = (load_xc(folder, part) for part in ("train", "test"))
+    return X, X_test, Y, Y_test
 
 
 def made(name: str, kind: str, folder: Path):
@@ -70,15 +75,13 @@ def made(name: str, kind: str, folder: Path):
     import scipy.sparse as sp
     from sklearn.decomposition import TruncatedSVD
 
-    from sklsh.datasets import load_xc
-
     rng = np.random.default_rng(0)
     if kind == "dense":
-        (X, Y), (X_test, Y_test) = (load_xc(folder / name, part) for part in ("train", "test"))
-        svd = TruncatedSVD(200, random_state=0).fit(X)
-        return *(sp.csr_matrix(svd.transform(x)) for x in (X, X_test)), Y, Y_test
+        *both, Y, Y_test = stored(folder / name)
+        svd = TruncatedSVD(200, random_state=0).fit(both[0])
+        return *(sp.csr_matrix(svd.transform(X)) for X in both), Y, Y_test
     if kind == "words":
-        X = sp.vstack([load_xc(folder / name, part)[0] for part in ("train", "test")]).tocsr()
+        X = sp.vstack(stored(folder / name)[:2]).tocsr()
         half = rng.random(X.shape[1]) < 0.5
         X, Y = X[:, ~half], X[:, half].astype(bool)
     else:

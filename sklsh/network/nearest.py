@@ -60,12 +60,10 @@ class InvertedRows:
     @classmethod
     def build(cls, X: SparseRows, n_features: int) -> InvertedRows:
         """Index all rows of `X`; O(nnz) time, and no memory beyond the index itself."""
-        scales = np.empty(X.n_rows, dtype=np.float32)
-        inverse_norms_csr(X.indptr, X.data, scales)
         indptr = np.zeros(n_features + 1, dtype=np.int64)
         np.cumsum(np.bincount(X.indices, minlength=n_features), out=indptr[1:])
         postings = SparseRows(indptr, np.empty_like(X.indices), np.empty_like(X.data))
-        invert_rows_csr(*X, scales, indptr[:-1].copy(), postings.indices, postings.data)
+        invert_rows_csr(*X, _inverse_norms(X), indptr[:-1].copy(), postings.indices, postings.data)
         return cls(postings, X.n_rows)
 
     @property
@@ -127,8 +125,13 @@ class DenseRows:
 def _unit(X: SparseRows, rows, n_features: int) -> np.ndarray:
     """Some rows as a matrix of rows of unit norm; rows of zeros stay so."""
     chosen = X.to_matrix(n_features)[rows]
-    scales = np.empty(chosen.shape[0], dtype=np.float32)
-    inverse_norms_csr(chosen.indptr, chosen.data, scales)
     out = chosen.toarray()
-    out *= scales[:, None]
+    out *= _inverse_norms(chosen)[:, None]
+    return out
+
+
+def _inverse_norms(rows) -> np.ndarray:
+    """One over the norm of each CSR row; 0 for rows of zeros."""
+    out = np.empty(rows.indptr.shape[0] - 1, dtype=np.float32)
+    inverse_norms_csr(rows.indptr, rows.data, out)
     return out
