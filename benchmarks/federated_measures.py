@@ -64,7 +64,7 @@ class Listening(JoblibTransport):
 
 def with_transport(kind, model, X, Y, groups):
     """Fit with another transport of devices on this machine."""
-    with mock.patch("sklsh._federated_training.JoblibTransport", kind):
+    with mock.patch("sklsh.estimators.federated_run.JoblibTransport", kind):
         return model.fit(X, Y, groups=groups)
 
 

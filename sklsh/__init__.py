@@ -4,10 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sklsh._classifier import SparseLSHMLPClassifier
-    from sklsh._federated import FederatedLSHClassifier
-    from sklsh._hasher import CompressedLSHHasher
-    from sklsh._recommender import LSHRecommender
+    from sklsh.estimators.classifier import SparseLSHMLPClassifier
+    from sklsh.estimators.federated import FederatedLSHClassifier
+    from sklsh.estimators.hasher import CompressedLSHHasher
+    from sklsh.estimators.recommender import LSHRecommender
 
 __all__ = [
     "CompressedLSHHasher",
@@ -19,10 +19,10 @@ __all__ = [
 # Estimators are loaded when they are asked for: a device of a federation, a new process for
 # each message, has no use for them and would wait for scikit-learn, the better part of its life.
 _HOMES = {
-    "CompressedLSHHasher": "sklsh._hasher",
-    "FederatedLSHClassifier": "sklsh._federated",
-    "LSHRecommender": "sklsh._recommender",
-    "SparseLSHMLPClassifier": "sklsh._classifier",
+    "CompressedLSHHasher": "sklsh.estimators.hasher",
+    "FederatedLSHClassifier": "sklsh.estimators.federated",
+    "LSHRecommender": "sklsh.estimators.recommender",
+    "SparseLSHMLPClassifier": "sklsh.estimators.classifier",
 }
 
 

@@ -28,8 +28,8 @@ from pathlib import Path
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from sklsh._files import replacing
-from sklsh._validation import check_int
+from sklsh._utils.files import replacing
+from sklsh._utils.validation import check_int
 from sklsh.federated.transports.flower import FlowerTransport, client_app, load_data
 
 __all__ = ["client_app", "load_data", "run_federation", "server_app"]
@@ -93,8 +93,8 @@ def run_federation(
     # Devices load this module too, and have no use for what is behind these.
     from sklearn.base import clone
 
-    from sklsh._federated_tasks import new_task
-    from sklsh._federated_training import announcement_of
+    from sklsh.estimators.federated_run import announcement_of
+    from sklsh.estimators.federated_tasks import new_task
     from sklsh.persistence import save_model
 
     n_devices = check_int(n_devices, "n_devices", 1)

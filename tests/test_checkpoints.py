@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sklsh import LSHRecommender, SparseLSHMLPClassifier
-from sklsh._progress import EpochProgress
+from sklsh._utils.progress import EpochProgress
 from sklsh.datasets import make_extreme_classification
 from tests.test_classifier import assert_same_model
 

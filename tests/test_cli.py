@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh import SparseLSHMLPClassifier, cli
-from sklsh._baselines import nearest_neighbor_topk, popular_topk
+from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
 from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
 from sklsh.persistence import load_model, save_model
@@ -224,9 +224,9 @@ def test_without_the_extra(missing):
 
 
 def test_another_missing_module_is_not_hidden(monkeypatch):
-    monkeypatch.delitem(sys.modules, "sklsh._commands", raising=False)
-    monkeypatch.setitem(sys.modules, "sklsh._baselines", None)
-    with pytest.raises(ModuleNotFoundError, match="_baselines"):
+    monkeypatch.delitem(sys.modules, "sklsh.cli.commands", raising=False)
+    monkeypatch.setitem(sys.modules, "sklsh.cli.baselines", None)
+    with pytest.raises(ModuleNotFoundError, match="baselines"):
         cli.main()
 
 

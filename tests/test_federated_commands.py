@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier, cli
-from sklsh import _flower_commands as flower
+from sklsh.cli import flower
 
 
 @pytest.fixture

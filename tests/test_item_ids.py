@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklsh._item_ids import ItemIds
+from sklsh.estimators.item_ids import ItemIds
 
 
 @pytest.mark.parametrize(

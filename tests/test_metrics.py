@@ -20,7 +20,6 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from sklsh import SparseLSHMLPClassifier, metrics
-from sklsh._scorers import ranked_or_scored
 from sklsh.metrics import (
     inverse_propensity,
     make_topk_scorer,
@@ -30,6 +29,7 @@ from sklsh.metrics import (
     psp_at_k,
     recall_at_k,
 )
+from sklsh.metrics._scorers import ranked_or_scored
 from tests import reference
 
 CONTAINERS = [np.asarray, sp.csr_matrix, sp.csr_array, sp.csc_array, sp.coo_matrix]
@@ -98,7 +98,7 @@ def test_dense_scores_are_ranked_in_blocks(monkeypatch):
     rng = np.random.default_rng(0)
     Y, scores = rng.random((40, 30)) < 0.1, rng.standard_normal((40, 30))
     whole = precision_at_k(Y, scores, 3)
-    monkeypatch.setattr("sklsh._ranking.BLOCK_SCORES", 100)
+    monkeypatch.setattr("sklsh.metrics._hits.BLOCK_SCORES", 100)
     assert precision_at_k(Y, scores, 3) == whole > 0
 
 

@@ -197,7 +197,7 @@ BROKEN = {
     "deep": (lambda f: (f / "metadata.json").write_text("[" * 10**5), ValueError, "is no JSON"),
     "a list": (lambda f: (f / "metadata.json").write_text("[1]"), ValueError, "not of an sklsh mo"),
     "foreign": (set_key(format="other"), ValueError, "is not of an sklsh model"),
-    "newer": (set_key(format_version=4), ValueError, "of format 4, made by sklsh .*upgrade this"),
+    "newer": (set_key(format_version=99), ValueError, "of format 99, made by sklsh .*upgrade this"),
     "older": (older, ValueError, "of format 1, made by sklsh .*save it again with this one"),
     "no version": (set_key(format_version=None, versions=0), ValueError, "of format None"),
     "a key less": (
@@ -218,7 +218,7 @@ BROKEN = {
         lambda f: edit(f, lambda m: m.update(state=[None, 3])), ValueError,
         "must hold an estimator, got a int"),
     "code": (of_class("os:system"), ValueError, "'os:system' is no class of sklsh"),
-    "a class within": (of_class("sklsh._files:Path"), ValueError, "is no class of sklsh"),
+    "a class within": (of_class("sklsh._utils.files:Path"), ValueError, "is no class of sklsh"),
     "a function": (of_class("sklsh.persistence:save_model"), ValueError, "is no class of sklsh"),
     "no module": (of_class("sklsh.nowhere:A"), ValueError, "'sklsh.nowhere:A' needs what is not"),
     "an unknown node": (
@@ -237,6 +237,20 @@ def test_load_refuses(folder, damage, error, message, mmap_mode):
     with pytest.raises(error, match=message) as caught:
         load_model(folder, mmap_mode)
     assert str(folder) in str(caught.value)
+
+
+def test_a_folder_of_format_3(folder, model, problem):
+    """Formats 3 and 4 differ in where the classes of the estimators are."""
+
+    def as_of_format_3(metadata):
+        text = json.dumps(metadata)
+        for new, old in [("classifier", "_classifier"), ("targets", "_targets")]:
+            assert f"sklsh.estimators.{new}:" in text
+            text = text.replace(f"sklsh.estimators.{new}:", f"sklsh.{old}:")
+        metadata |= json.loads(text) | {"format_version": 3}
+
+    edit(folder, as_of_format_3)
+    assert (load_model(folder).predict(problem[0]) != model.predict(problem[0])).nnz == 0
 
 
 @pytest.mark.parametrize("name", ["arrays.bin", "metadata.json"])

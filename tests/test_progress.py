@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sklsh._progress import EpochProgress
+from sklsh._utils.progress import EpochProgress
 
 
 @pytest.mark.parametrize(("score", "said"), [({}, "P@1"), ({"score": "nDCG@20"}, "nDCG@20")])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from sklsh._baselines import nearest_neighbor_topk, popular_topk
+from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.metrics import (
     coverage_at_k,
     hit_rate_at_k,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from sklsh._targets import Targets, is_indicator
+from sklsh.estimators.targets import Targets, is_indicator
 
 Y = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
 CONTAINERS = {

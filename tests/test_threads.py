@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from sklsh._threads import blocks, effective_n_threads, one_blas_thread, run_blocks
+from sklsh._utils.threads import blocks, effective_n_threads, one_blas_thread, run_blocks
 
 
 def blas_threads():

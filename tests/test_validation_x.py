@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from sklsh._validation import (
+from sklsh._utils.validation import (
     check_choice,
     check_int,
     check_n_jobs,

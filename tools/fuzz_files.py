@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 kernels = [f"sklsh.kernels.{path.stem}" for path in (ROOT / "sklsh" / "kernels").glob("*.py")]
 with atheris.instrument_imports(include=["sklsh"], exclude=kernels):
     from sklsh import SparseLSHMLPClassifier
-    from sklsh._archive import Archive
+    from sklsh._utils.archive import Archive
     from sklsh.datasets import load_xc, make_extreme_classification, save_xc
     from sklsh.persistence import _checksum, load_model, save_model
     from tests.fuzz.strange import only_documented

@@ -30,8 +30,8 @@ LIMIT = 5
 
 TARGETS = {
     "metrics": {
-        "sklsh/metrics.py": ["tests/test_metrics.py"],
-        "sklsh/_ranking.py": ["tests/test_metrics.py"],
+        "sklsh/metrics/__init__.py": ["tests/test_metrics.py"],
+        "sklsh/metrics/_hits.py": ["tests/test_metrics.py"],
     },
     "hashing": {
         f"sklsh/hashing/{name}.py": [f"tests/{test}.py" for test in tests]

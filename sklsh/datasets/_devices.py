@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
-from sklsh._numbers import check_number
-from sklsh._threads import blocks
-from sklsh._validation import INT32_MAX, check_choice, check_int, check_sparse, unique_inverse
+from sklsh._utils.numbers import check_number
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import INT32_MAX, check_choice, check_int, check_sparse, unique_inverse
 
 # Entries of the (groups, devices) arrays that are held at a time.
 BLOCK_ENTRIES = 1_000_000

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
-from sklsh._numbers import check_number
-from sklsh._validation import check_int, check_sparse
+from sklsh._utils.numbers import check_number
+from sklsh._utils.validation import check_int, check_sparse
 
 
 def split_interactions(user_items, hidden_share=0.2, *, random_state=None):

@@ -7,9 +7,9 @@ import scipy.sparse as sp
 from scipy.optimize import brentq
 from sklearn.utils import check_random_state
 
-from sklsh._numbers import check_number
-from sklsh._threads import blocks
-from sklsh._validation import check_int
+from sklsh._utils.numbers import check_number
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import check_int
 
 BLOCK_ROWS = 8192
 # Features that a label is known by; a row shows some of them.

@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.datasets import load_svmlight_file
 
-from sklsh._files import replacing
-from sklsh._threads import blocks
-from sklsh._validation import INT32_MAX, check_choice, check_sparse
+from sklsh._utils.files import replacing
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import INT32_MAX, check_choice, check_sparse
 
 OPENERS: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open}
 SUBSETS = ("train", "test")

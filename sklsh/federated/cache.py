@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sklsh._files import replacing
+from sklsh._utils.files import replacing
 
 MAX_BYTES = 2**28
 """Most that a device keeps, unless it says otherwise."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklsh._archive import Archive, listed, unlisted
+from sklsh._utils.archive import Archive, listed, unlisted
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import Census
 from sklsh.federated.server import Plan, Server

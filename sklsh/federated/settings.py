@@ -8,7 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from sklsh._validation import check_choice, check_int
+from sklsh._utils.validation import check_choice, check_int
 from sklsh.federated.cache import MAX_BYTES
 from sklsh.network.settings import DENSE_LABELS, Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sklsh._threads import blocks, effective_n_threads, run_blocks
+from sklsh._utils.threads import blocks, effective_n_threads, run_blocks
 
 
 def run_rows(task: Callable[[int, int], object], n: int, block_size: int, n_jobs) -> list:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._validation import INT32_MAX
+from sklsh._utils.validation import INT32_MAX
 
 MAX_COLLISIONS = np.iinfo(np.uint16).max
 """Most (table, probe) pairs of one query: collisions are counted in 16 bits."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks
-from sklsh._validation import INT32_MAX, check_int, check_n_jobs
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed
 from sklsh.hashing.projection import (

@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._validation import check_choice, check_int
+from sklsh._utils.validation import check_choice, check_int
 from sklsh.hashing._random import random_normal, random_permutation
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily, HashFunctions
 from sklsh.hashing.projection import Identity, Projection

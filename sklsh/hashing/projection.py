@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._validation import INT32_MAX, check_choice, check_int, check_n_jobs, check_sparse
+from sklsh._utils.validation import INT32_MAX, check_choice, check_int, check_n_jobs, check_sparse
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed, random_permutation, random_signs
 from sklsh.kernels.folding import fold_rows, fold_rows_csr

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks
-from sklsh._validation import INT32_MAX, check_int, check_n_jobs
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._checks import MAX_COLLISIONS
 from sklsh.hashing.base import HashFunctions, check_sketch, code_dtype

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._validation import INT32_MAX, check_int, check_n_jobs
+from sklsh._utils.validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._checks import check_codes, check_ids, check_keys
 from sklsh.hashing.base import MAX_CODE_BITS, HashFunctions, code_dtype

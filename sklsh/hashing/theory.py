@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, owens_t
 
-from sklsh._validation import check_int
+from sklsh._utils.validation import check_int
 from sklsh.hashing.base import HashFunctions
 from sklsh.hashing.families import SignFunctions, WinnerFunctions
 

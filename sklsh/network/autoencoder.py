@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sklsh._threads import one_blas_thread
+from sklsh._utils.threads import one_blas_thread
 from sklsh.network.calibration import hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.cooccurrence import POWERS, ItemMemory

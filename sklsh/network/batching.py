@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks
+from sklsh._utils.threads import blocks
 from sklsh.hashing.projection import make_projection
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows

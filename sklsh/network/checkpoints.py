@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sklsh._archive import Archive, listed, unlisted
+from sklsh._utils.archive import Archive, listed, unlisted
 from sklsh.network.fitting import FitState, History
 from sklsh.network.lsh import LSHCandidates
 

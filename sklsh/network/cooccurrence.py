@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.interactions import add_cooccurrences
 from sklsh.network.rows import SparseRows
 

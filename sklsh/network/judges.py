@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sklsh._threads import one_blas_thread
+from sklsh._utils.threads import one_blas_thread
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklsh._threads import one_blas_thread
-from sklsh._validation import check_int
+from sklsh._utils.threads import one_blas_thread
+from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
 from sklsh.network.calibration import NEIGHBORS, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint

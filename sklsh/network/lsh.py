@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklsh._threads import blocks
+from sklsh._utils.threads import blocks
 from sklsh.hashing import HashTables
 from sklsh.hashing.base import HashFunctions
 from sklsh.network.model import WideNetwork

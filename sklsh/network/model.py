@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.layers import IDENTITY, RELU, TANH, activate_rows, gather_accumulate_csr
 from sklsh.network.rows import SparseRows
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sklsh._threads import blocks, one_blas_thread, run_blocks
+from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh.kernels.neighbors import inverse_norms_csr, invert_rows_csr, nearest_rows_csr
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows

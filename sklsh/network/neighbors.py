@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.votes import add_votes, merge_votes_topk, try_votes
 from sklsh.network.model import WideNetwork
 from sklsh.network.nearest import RowIndex, index_rows

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sklsh._threads import blocks, one_blas_thread
+from sklsh._utils.threads import blocks, one_blas_thread
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory

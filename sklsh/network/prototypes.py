@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.prototypes import normalise_prototypes, scatter_rows
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows

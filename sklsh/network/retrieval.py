@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sklsh._threads import blocks, one_blas_thread, run_blocks
+from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows
 from sklsh.kernels.topk import select_topk_rows

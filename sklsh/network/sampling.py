@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.counter import draw_integers
 from sklsh.kernels.layers import gather_rows
 from sklsh.kernels.topk import probe_topk_rows, select_topk_rows

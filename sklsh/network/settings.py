@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklsh._validation import check_choice
+from sklsh._utils.validation import check_choice
 from sklsh.hashing import FAMILIES
 from sklsh.hashing.projection import auto_sketch_dim
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.layers import IDENTITY, gather_accumulate_csr
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.model import WideNetwork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.topk import probe_topk_rows, select_topk_rows
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._threads import blocks, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.active import clear_slots, stamp_ids, stamp_labels_csr
 from sklsh.kernels.counter import dropout_rows
 from sklsh.kernels.layers import activation_gradient, gather_rows, softmax_residual

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._validation import check_int
+from sklsh._utils.validation import check_int
 from sklsh.hashing.theory import collision_probability
 from sklsh.plotting._base import Display, take_panels
 

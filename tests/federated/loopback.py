@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh import _flower_commands as flower
+from sklsh.cli import flower
 from sklsh.datasets import make_extreme_classification, split_devices
 
 N_FEATURES, N_LABELS = 150, 120

@@ -7,8 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
-from sklsh._federated_tasks import new_task
-from sklsh._federated_training import announcement_of
+from sklsh.estimators.federated_run import announcement_of
+from sklsh.estimators.federated_tasks import new_task
 from sklsh.federated.announcing import Announcement
 from sklsh.federated.cache import MemoryCache
 

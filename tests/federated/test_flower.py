@@ -15,8 +15,8 @@ pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
-from sklsh._federated_tasks import new_task
-from sklsh._federated_training import announcement_of
+from sklsh.estimators.federated_run import announcement_of
+from sklsh.estimators.federated_tasks import new_task
 from sklsh.federated.transports.flower import FlowerTransport, codec
 from sklsh.federated.transports.flower import transport as transport_module
 from sklsh.flower import client_app, run_federation

@@ -11,7 +11,7 @@ import pytest
 from sklearn.utils import check_random_state
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
-from sklsh import _flower_commands as flower
+from sklsh.cli import flower
 from sklsh.hashing._random import child_seed
 from sklsh.persistence import load_model
 from tests.federated import loopback

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklsh import FederatedLSHClassifier, LSHRecommender, _federated_training
+from sklsh import FederatedLSHClassifier, LSHRecommender
+from sklsh.estimators import federated_run
 from sklsh.federated import Ledger, run_round, training
 from sklsh.federated.privacy import clipped, epsilon_spent, norm_of, private_generator
 from tests.federated.problems import Tampering, federation
@@ -118,7 +119,7 @@ def test_history_reports_epsilon():
 @pytest.fixture
 def no_accountant(monkeypatch):
     """Private rounds where dp-accounting is not installed."""
-    for module in (training, _federated_training):
+    for module in (training, federated_run):
         monkeypatch.setattr(module, "epsilon_spent", lambda rounds, delta: 0.0)
 
 

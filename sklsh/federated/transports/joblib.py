@@ -7,7 +7,7 @@ from dataclasses import replace
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from sklsh._threads import effective_n_threads
+from sklsh._utils.threads import effective_n_threads
 from sklsh.federated.cache import CacheMiss
 from sklsh.federated.device import Device
 

@@ -6,15 +6,15 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._targets import Targets
-from sklsh._threads import effective_n_threads
-from sklsh._validation import check_depth, check_float32, check_X
+from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.validation import check_depth, check_float32, check_X
+from sklsh.estimators.targets import Targets
 from sklsh.network.calibration import N_RIVALS, log_shares
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
 
 
-class ClassifierAnswers:
+class ClassifierPrediction:
     """Predictions and fitted arrays, from what fitting leaves."""
 
     n_jobs: int | None

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklsh._files import replacing
+from sklsh._utils.files import replacing
 
 TEXT = "json"
 

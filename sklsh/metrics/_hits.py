@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._threads import blocks
-from sklsh._validation import check_sparse
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import check_sparse
 
 # Scores looked at in one go while a dense score matrix is ranked: bounds the extra memory.
 BLOCK_SCORES = 4_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sklsh._archive import fingerprint
+from sklsh._utils.archive import fingerprint
 from sklsh.network.checkpoints import FitCheckpoint
 
 MAY_CHANGE = {"n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval", "item_weight"}

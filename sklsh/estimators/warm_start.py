@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 
-from sklsh._validation import check_hidden_layer_sizes
+from sklsh._utils.validation import check_hidden_layer_sizes
 from sklsh.network.learner import Learner
 
 

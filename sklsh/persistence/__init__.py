@@ -22,13 +22,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._plain_state import KINDS, arrays_of, flatten, unflatten
-from sklsh._ranking import relevant_labels
+from sklsh.metrics._hits import relevant_labels
+from sklsh.persistence._plain_state import KINDS, arrays_of, flatten, unflatten
 
 __all__ = ["save_model", "load_model", "read_metadata", "read_label_counts"]
 
 FORMAT = "sklsh model"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (3, FORMAT_VERSION)
+"""Format 3 differs in the modules that its classes are named by alone."""
 ARRAYS, METADATA = "arrays.bin", "metadata.json"
 OF_VERSION_1 = {"model.joblib", "label_counts.npy"}
 EVERY_KEY = {
@@ -208,14 +210,14 @@ def _read(folder: Path) -> dict:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise ValueError(f"{folder} is no model folder: its {METADATA} is not of an sklsh model")
     found, versions = metadata.get("format_version"), metadata.get("versions")
-    if found != FORMAT_VERSION:
+    if found not in READABLE_VERSIONS:
         made_by = versions.get("sklsh") if isinstance(versions, dict) else None
         todo = "save it again with this one"
         if isinstance(found, int) and found > FORMAT_VERSION:
             todo = "upgrade this one"
         raise ValueError(
-            f"{folder} is of format {found}, made by sklsh {made_by}; this sklsh reads format "
-            f"{FORMAT_VERSION}: {todo}"
+            f"{folder} is of format {found}, made by sklsh {made_by}; this sklsh reads formats "
+            f"{READABLE_VERSIONS[0]} to {FORMAT_VERSION}: {todo}"
         )
     if metadata.get("checksum") != _checksum(metadata):
         raise ValueError(f"{folder} is damaged: {METADATA} has another checksum than it says")

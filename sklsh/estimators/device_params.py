@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from sklsh._validation import unique_inverse
+from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
 from sklsh.federated.server import Plan

@@ -11,13 +11,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklsh._checkpoints import checkpoint_of
-from sklsh._classifier_answers import ClassifierAnswers
-from sklsh._classifier_warm import warm_learner
-from sklsh._progress import EpochProgress
-from sklsh._targets import Targets, is_indicator
-from sklsh._threads import effective_n_threads
-from sklsh._validation import (
+from sklsh._utils.progress import EpochProgress
+from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.validation import (
     all_or_nothing,
     check_float32,
     check_hidden_layer_sizes,
@@ -25,6 +21,10 @@ from sklsh._validation import (
     check_weights,
     check_X,
 )
+from sklsh.estimators.checkpointing import checkpoint_of
+from sklsh.estimators.classifier_prediction import ClassifierPrediction
+from sklsh.estimators.targets import Targets, is_indicator
+from sklsh.estimators.warm_start import warm_learner
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
 from sklsh.network.calibration import fit_threshold
@@ -37,7 +37,7 @@ from sklsh.network.settings import STREAM_ROWS, Settings
 AUTO = StrOptions({"auto"})
 
 
-class SparseLSHMLPClassifier(ClassifierAnswers, ClassifierMixin, BaseEstimator):
+class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator):
     """Multilayer perceptron for extreme multiclass and multilabel classification.
 
     Trains only the output neurons that are worth computing: a batch's own labels and the

@@ -1,6 +1,6 @@
 """The command line: ``sklsh demo | train | evaluate | predict | recommend | info | federated``.
 
-The commands themselves are in `sklsh._commands`, which needs typer and rich (the extra
+The commands themselves are in `sklsh.cli.commands`, which needs typer and rich (the extra
 `cli`); this module needs neither.
 """
 
@@ -16,7 +16,7 @@ def main() -> None:
     file that is not there or not right.
     """
     try:
-        from sklsh._commands import app
+        from sklsh.cli.commands import app
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("typer", "rich"):
             raise
@@ -25,7 +25,3 @@ def main() -> None:
         app()
     except (ValueError, OSError) as error:
         sys.exit(f"sklsh: {error}")
-
-
-if __name__ == "__main__":
-    main()

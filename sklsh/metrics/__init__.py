@@ -23,11 +23,11 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._numbers import check_number
-from sklsh._ranking import mean_of_rows, ranked_hits, relevant_labels, row_weights
-from sklsh._recommender_metrics import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
-from sklsh._scorers import make_topk_scorer, named_scorer
-from sklsh._validation import check_int
+from sklsh._utils.numbers import check_number
+from sklsh._utils.validation import check_int
+from sklsh.metrics._hits import mean_of_rows, ranked_hits, relevant_labels, row_weights
+from sklsh.metrics._recommendation import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
+from sklsh.metrics._scorers import make_topk_scorer, named_scorer
 
 __all__ = [
     "precision_at_k",

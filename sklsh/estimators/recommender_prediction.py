@@ -7,8 +7,8 @@ import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
-from sklsh._threads import effective_n_threads
-from sklsh._validation import check_depth, check_float32, check_X
+from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.network.interactions import leave_some_out
 from sklsh.network.retrieval import similar_rows
 from sklsh.network.rows import SparseRows
@@ -16,7 +16,7 @@ from sklsh.network.rows import SparseRows
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
 
 
-class RecommenderAnswers(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Answers from the parts that fitting leaves: `engine_` and the items' names, `ids_`."""
 
     def _rows(self, user_items, *, reset: bool) -> tuple[SparseRows, int]:

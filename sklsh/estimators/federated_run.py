@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from sklsh._archive import fingerprint
-from sklsh._federated_checks import (
+from sklsh._utils.archive import fingerprint
+from sklsh._utils.threads import effective_n_threads
+from sklsh.estimators.device_params import (
     check_privacy,
     device_settings,
     make_caches,
@@ -21,8 +22,7 @@ from sklsh._federated_checks import (
     plan_of,
     round_limits,
 )
-from sklsh._federated_tasks import Task
-from sklsh._threads import effective_n_threads
+from sklsh.estimators.federated_tasks import Task
 from sklsh.federated.announcing import Announcement
 from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger

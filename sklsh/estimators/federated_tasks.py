@@ -7,11 +7,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import clone
 
-from sklsh._classifier import SparseLSHMLPClassifier
-from sklsh._item_ids import ItemIds
-from sklsh._recommender import LSHRecommender, check_some_interaction
-from sklsh._targets import Targets
-from sklsh._validation import (
+from sklsh._utils.validation import (
     INT32_MAX,
     check_float32,
     check_hidden_layer_sizes,
@@ -19,6 +15,10 @@ from sklsh._validation import (
     check_same_length,
     check_X,
 )
+from sklsh.estimators.classifier import SparseLSHMLPClassifier
+from sklsh.estimators.item_ids import ItemIds
+from sklsh.estimators.recommender import LSHRecommender, check_some_interaction
+from sklsh.estimators.targets import Targets
 from sklsh.federated.server import Server
 from sklsh.network import autoencoder, learner
 from sklsh.network.autoencoder import Autoencoder

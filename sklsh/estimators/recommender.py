@@ -11,14 +11,14 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklsh._checkpoints import checkpoint_of
-from sklsh._classifier import SparseLSHMLPClassifier
-from sklsh._item_ids import ItemIds
-from sklsh._item_weights import check_item_weight, item_weights
-from sklsh._progress import EpochProgress
-from sklsh._recommender_answers import RecommenderAnswers
-from sklsh._threads import effective_n_threads
-from sklsh._validation import all_or_nothing, check_hidden_layer_sizes
+from sklsh._utils.progress import EpochProgress
+from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.validation import all_or_nothing, check_hidden_layer_sizes
+from sklsh.estimators.checkpointing import checkpoint_of
+from sklsh.estimators.classifier import SparseLSHMLPClassifier
+from sklsh.estimators.item_ids import ItemIds
+from sklsh.estimators.item_weights import check_item_weight, item_weights
+from sklsh.estimators.recommender_prediction import RecommenderPrediction
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.learner import check_hashing
 from sklsh.network.rows import SparseRows
@@ -32,7 +32,7 @@ def check_some_interaction(rows: SparseRows) -> None:
         raise ValueError("user_items must have at least one positive entry, got none")
 
 
-class LSHRecommender(RecommenderAnswers, BaseEstimator):
+class LSHRecommender(RecommenderPrediction, BaseEstimator):
     """Recommender for interactions of users with items: a new user is just a row.
 
     An autoencoder over the items - a user's items in, a distribution over all items out -

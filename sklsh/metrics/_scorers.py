@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
-from sklsh._validation import check_int
+from sklsh._utils.validation import check_int
 
 
 class TopKScorer:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._ranking import mean_of_rows, rank_labels, ranked_hits, relevant_labels
-from sklsh._validation import check_int
+from sklsh._utils.validation import check_int
+from sklsh.metrics._hits import mean_of_rows, rank_labels, ranked_hits, relevant_labels
 
 
 def hit_rate_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:

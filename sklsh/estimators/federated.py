@@ -11,10 +11,9 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from sklsh._federated_answers import FederatedAnswers
-from sklsh._federated_checks import check_groups, numbered
-from sklsh._federated_tasks import Task, new_task, task_of
-from sklsh._federated_training import (
+from sklsh.estimators.device_params import check_groups, numbered
+from sklsh.estimators.federated_prediction import FederatedPrediction
+from sklsh.estimators.federated_run import (
     begin,
     check_federation,
     checkpoint_of,
@@ -22,7 +21,8 @@ from sklsh._federated_training import (
     local_devices,
     run,
 )
-from sklsh._recommender import LSHRecommender
+from sklsh.estimators.federated_tasks import Task, new_task, task_of
+from sklsh.estimators.recommender import LSHRecommender
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.federated.cache import Cache
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
@@ -31,7 +31,7 @@ from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, MAX_LOCAL
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
-class FederatedLSHClassifier(FederatedAnswers, MetaEstimatorMixin, BaseEstimator):
+class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstimator):
     """Trains a classifier or recommender over devices that keep their rows to themselves.
 
     The server holds the model, devices hold rows. In a round a device gets a sketch of the

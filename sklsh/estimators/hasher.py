@@ -12,8 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
-from sklsh._threads import blocks
-from sklsh._validation import check_int, check_X
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import check_int, check_X
 from sklsh.hashing import HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS

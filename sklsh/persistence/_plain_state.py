@@ -18,6 +18,19 @@ PACKAGE = __name__.partition(".")[0]
 KINDS = "biufUSMm"
 """Kinds of arrays whose bytes are their content."""
 
+MOVED = {
+    f"{PACKAGE}.{old}": f"{PACKAGE}.estimators.{new}"
+    for old, new in {
+        "_classifier": "classifier",
+        "_federated": "federated",
+        "_hasher": "hasher",
+        "_item_ids": "item_ids",
+        "_recommender": "recommender",
+        "_targets": "targets",
+    }.items()
+}
+"""Where classes of model folders up to format 3 have gone."""
+
 
 def flatten(*values) -> tuple[list[Any], list[np.ndarray]]:
     """The trees of values and their arrays. What is shared within or between them stays shared.
@@ -184,6 +197,7 @@ def _name_of(kind: type) -> str:
 def own_class(name: str, base: type = object) -> Any:
     """The class of this package that ``module:name`` is; a ValueError if it is none."""
     module, _, qualified = name.partition(":")
+    module = MOVED.get(module, module)
     if module.partition(".")[0] == PACKAGE:
         try:
             kind = getattr(importlib.import_module(module), qualified, None)

@@ -9,8 +9,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._classifier import SparseLSHMLPClassifier
-from sklsh._recommender import LSHRecommender
+from sklsh.estimators.classifier import SparseLSHMLPClassifier
+from sklsh.estimators.recommender import LSHRecommender
 from sklsh.federated.keeping import Keeper
 
 
@@ -22,7 +22,7 @@ def _has(name):
     return available_if(check)
 
 
-class FederatedAnswers(ClassifierMixin):
+class FederatedPrediction(ClassifierMixin):
     """Prediction with the server's model, and with that of one device."""
 
     def _wrapped(self):

@@ -6,8 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import normalize
 
-from sklsh._ranking import rank_labels
-from sklsh._threads import blocks
+from sklsh._utils.threads import blocks
+from sklsh.metrics._hits import rank_labels
 
 BLOCK_ROWS = 512
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from sklsh import _flower_commands as flower
+from sklsh.cli import flower
 
 app = typer.Typer(
     name="federated",

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sklsh._validation import check_sparse
+from sklsh._utils.validation import check_sparse
 from sklsh.network.rows import SparseRows
 
 

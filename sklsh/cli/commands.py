@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 import sklsh
-from sklsh._baselines import nearest_neighbor_topk, popular_topk
-from sklsh._federated_commands import app as federated_app
-from sklsh._files import replacing
+from sklsh._utils.files import replacing
+from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
+from sklsh.cli.federated import app as federated_app
 from sklsh.datasets import load_wordnet, load_xc
 from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k, recall_at_k
 from sklsh.persistence import (
