@@ -24,7 +24,7 @@ from sklsh.network.learner import check_hashing
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT, N_JUDGES = 128, 0.5, 4_000
+N_NEIGHBORS, DROPOUT, N_VALIDATION_USERS = 128, 0.5, 4_000
 
 
 def check_some_interaction(rows: SparseRows) -> None:
@@ -287,7 +287,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         automatic = {
             "n_neighbors": N_NEIGHBORS, "dropout": DROPOUT,
-            "validation_fraction": min(0.1, N_JUDGES / max(1, n_users)),
+            "validation_fraction": min(0.1, N_VALIDATION_USERS / max(1, n_users)),
         }  # fmt: skip
         params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
         settings = Settings.resolve(params, n_users, n_items)
