@@ -226,3 +226,28 @@ def test_bad_queries_are_named(X):
         hasher.query(X, 2.5)
     with pytest.raises(ValueError, match="n_probes"):
         hasher.query(X, n_probes=0)
+
+
+@pytest.mark.parametrize("family", ["pghash", "pghash_d", "simhash", "dwta"])
+class TestUnits:
+    X = np.random.default_rng(0).standard_normal((30, 24)).astype(np.float32)
+
+    @pytest.mark.parametrize("exponent", [-120, -60, 60, 120])
+    @pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+    def test_codes_do_not_change_with_the_unit(self, family, exponent, container):
+        model = CompressedLSHHasher(family, hash_length=4, random_state=0).fit(self.X)
+        rows = container(np.ldexp(self.X, np.where(np.arange(30) % 2, exponent, 0)[:, None]))
+        assert np.array_equal(model.codes(rows), model.codes(self.X))
+        assert (model.query(rows) != model.query(self.X)).nnz == 0
+        assert np.array_equal(model.fit(rows).codes(self.X), model.codes(rows))
+
+    @pytest.mark.parametrize("method", ["fit", "partial_fit", "codes", "sketch", "query"])
+    def test_entries_beyond_float32_are_refused(self, family, method):
+        model = CompressedLSHHasher(family, hash_length=4, random_state=0).fit(self.X)
+        with pytest.raises(ValueError, match="X must have entries within float32"):
+            getattr(model, method)(self.X.astype(np.float64) * 1e39)
+
+
+def test_a_sketch_that_overflows_is_refused():
+    with pytest.raises(ValueError, match="sums are within float32"):
+        CompressedLSHHasher(fold="periodic").fit(np.ones((2, 40))).sketch(np.full((1, 40), 3e38))

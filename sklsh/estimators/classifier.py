@@ -93,11 +93,13 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Early stopping ends a fit whose validation P@1 has not improved by `tol` for so many
         epochs.
     early_stopping : bool, default=False
-        Watch P@1 on the held-out rows and keep the best weights (costs a copy of them).
+        Watch P@1 on the held-out rows and keep the best weights (costs a copy of them). Where
+        no row can be held out, a warning, and all epochs are run.
     validation_fraction : float in (0, 1), default="auto"
         Rows held out to fit the votes' weight and the multilabel threshold. "auto": a
-        tenth, at most 1,000 rows. They join the voting rows in the end. Fewer than 50 are
-        not held out: then there are no votes, and training rows fit the threshold.
+        tenth, at most 1,000 rows, and none if that is fewer than 50 and `early_stopping` does
+        not ask for them: then there are no votes, and training rows fit the threshold. A
+        number: that share, at least one row. They join the voting rows in the end.
     warm_start : bool, default=False
         Start `fit` from the weights of the fit before.
     shuffle : bool or {"auto", "lsh"}, default="auto"
@@ -143,10 +145,12 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Share of a row's score (softmax over its 50 best labels) from which `predict` names
         a label: the one with the best samples-averaged F1 on held-out rows. Multilabel only.
     n_iter_ : int
-        Epochs run.
+        Epochs run; each part of a stream is one more.
     loss_curve_ : list of float
-        Mean sampled softmax loss of each epoch.
+        Mean sampled softmax loss of each epoch. After a part of a stream: of the last 100
+        parts and epochs at most.
     best_loss_ : float
+        The smallest that there was, of all parts.
     validation_scores_ : list of float or None
         P@1 after each epoch, with early stopping.
 
@@ -311,13 +315,13 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
-            validation_rows = learner.fit(
+            judges = learner.fit(
                 rows, Y, settings, sample_weight=weights, n_threads=n_threads,
                 on_epoch=progress, checkpoint=checkpoint,
             )  # fmt: skip
         threshold = None
         if targets.multilabel:
-            threshold = fit_threshold(validation_rows)
+            threshold = fit_threshold(judges)
         self._keep(learner, targets, threshold)
         return self
 
@@ -399,8 +403,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         history = learner.history
         self.learner_, self.targets_, self.classes_ = learner, targets, targets.classes
         self.threshold_, self.table_stats_ = threshold, learner.table_stats
-        self.loss_curve_, self.n_iter_ = history.losses, len(history.losses)
-        self.best_loss_ = min(history.losses, default=np.inf)
+        self.loss_curve_, self.n_iter_ = history.losses, history.n_epochs
+        self.best_loss_ = history.best_loss
         self.validation_scores_ = history.validation_scores or None
 
     def __sklearn_tags__(self):

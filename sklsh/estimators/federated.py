@@ -358,8 +358,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
             if checkpoint is not None:
                 checkpoint.save(progress)
         run(self, progress, self.transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=True)
-        return self._keep(task.estimator, progress, {}, np.array(list(progress.client_statistics)))
+        task.keep(progress.server, progress.census, progress.history, first=True)
+        return self._keep(task.estimator, progress, {}, np.array(list(progress.census)))
 
     def _train(self, task: Task, X, Y, groups, *, first):
         device_ids, places = check_groups(groups, X.n_rows)
@@ -379,7 +379,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
             if checkpoint is not None:
                 checkpoint.save(progress)
         run(self, progress, transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=first)
+        task.keep(progress.server, progress.census, progress.history, first=first)
         if caches:
             caches = dict(zip(caches, transport.caches, strict=True))
         caches = caches if first else {**self.caches_, **caches}
@@ -392,6 +392,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches
         self.n_features_in_ = estimator.n_features_in_
         for name in ("classes_", "feature_names_in_"):
+            vars(self).pop(name, None)  # of a fit before, to which it may have applied
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         self.device_ids_, self.ledger_ = device_ids, progress.ledger

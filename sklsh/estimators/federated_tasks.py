@@ -22,6 +22,7 @@ from sklsh.estimators.targets import Targets
 from sklsh.federated.server import Server
 from sklsh.network import autoencoder, learner
 from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.fitting import History
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
@@ -69,15 +70,13 @@ class ClassifierTask:
     def settings(self, n_samples: int) -> Settings:
         return Settings.resolve(self.params(), n_samples, self.n_labels)
 
-    def keep(
-        self, server: Server, client_statistics: dict, history: list[dict], *, first: bool
-    ) -> None:
+    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
         """Make the estimator one that has fitted the server's network."""
         estimator, targets = self.estimator, self.targets
         threshold = None
         if targets.multilabel:
-            labels = np.array([c.labels_per_row for c in client_statistics.values()])
-            rows = np.array([c.n_samples for c in client_statistics.values()])
+            labels = np.array([c.labels_per_row for c in census.values()])
+            rows = np.array([c.n_samples for c in census.values()])
             threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
             threshold = threshold if first else estimator.threshold_
         estimator._keep(_learner(server, history), targets, threshold)
@@ -117,9 +116,7 @@ class RecommenderTask:
     def settings(self, n_samples: int) -> Settings:
         return self.estimator._settings(n_samples, self.n_labels)
 
-    def keep(
-        self, server: Server, client_statistics: dict, history: list[dict], *, first: bool
-    ) -> None:
+    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
         """Make the estimator one that has fitted the server's network."""
         names = ItemIds.learn(None, self.n_labels) if first else self.estimator.ids_
         server.network.see(np.flatnonzero(server.label_counts), only=True)
@@ -134,9 +131,10 @@ def _learner(server: Server, history: list[dict]) -> Learner:
 
     It has taken a step a round: a model of no step would forget its labels with the next ones.
     """
-    out = Learner(server.network, server.optimizer, server.seed, n_steps=server.round)
-    out.history.losses.extend(entry["loss"] for entry in history)
-    return out
+    losses = History.of(entry["loss"] for entry in history)
+    return Learner(
+        server.network, server.optimizer, server.seed, n_steps=server.round, history=losses
+    )
 
 
 Task = ClassifierTask | RecommenderTask

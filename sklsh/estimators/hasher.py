@@ -13,13 +13,32 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklsh._utils.threads import blocks
-from sklsh._utils.validation import check_int, check_X
+from sklsh._utils.validation import all_or_nothing, check_float32, check_int, check_X
 from sklsh.hashing import HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
 
 SKETCH_ENTRIES = 1 << 22
 """Entries of a block's sketch: of the families that do not fold it is as wide as X, dense."""
+
+LARGEST_EXPONENT = 50
+"""Rows whose largest entry is beyond two to this power, or below its inverse, are scaled before
+they are hashed: sums of them could leave float32."""
+
+
+def mid_range(X):
+    """`X`, its rows far from 1 in size times a power of two, which changes no code."""
+    size = abs(X).max(axis=1)
+    size = size.toarray().ravel() if sp.issparse(size) else np.asarray(size)
+    exponents = np.frexp(size)[1]
+    exponents[abs(exponents) <= LARGEST_EXPONENT] = 0
+    if not exponents.any():
+        return X
+    if not sp.issparse(X):
+        return np.ldexp(X, -exponents[:, None])
+    X = X.copy()
+    X.data = np.ldexp(X.data, -np.repeat(exponents, np.diff(X.indptr)))
+    return X
 
 
 class CompressedLSHHasher(TransformerMixin, BaseEstimator):
@@ -142,6 +161,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def fit(self, X, y=None):
         """Draw hash functions and index the rows.
 
@@ -158,10 +178,11 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            Bad input, or settings that do not fit the number of features: `sketch_dim`
-            above it, more bins than coordinates, codes of more than 62 bits.
+            Bad input, such as entries beyond float32; settings that do not fit the number of
+            features: `sketch_dim` above it, more bins than coordinates, codes of more than 62
+            bits.
         """
-        X = check_X(self, X, reset=True)
+        X = check_float32(check_X(self, X, reset=True))
         self.functions_ = self._draw(X.shape[1])
         self.tables_ = HashTables.build(
             self._hash(X), self.functions_.code_bits, n_jobs=self.n_jobs
@@ -170,6 +191,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @all_or_nothing
     def partial_fit(self, X, y=None):
         """Add rows to the index; `fit` of all rows at once gives the same.
 
@@ -188,7 +210,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         first = not hasattr(self, "functions_")
         if first:
             return self.fit(X)
-        X = check_X(self, X, reset=False)
+        X = check_float32(check_X(self, X, reset=False))
         ids = np.arange(self.tables_.n_ids, self.tables_.n_ids + X.shape[0])
         self.tables_.update(ids, self._hash(X), n_jobs=self.n_jobs)
         self._list_buckets()
@@ -210,7 +232,9 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         functions = self.functions_
         rows = max(1, SKETCH_ENTRIES // functions.projection.sketch_dim)
         parts = [
-            functions.codes(functions.sketch(X[start:stop], self.n_jobs), n_jobs=self.n_jobs)
+            functions.codes(
+                functions.sketch(mid_range(X[start:stop]), self.n_jobs), n_jobs=self.n_jobs
+            )
             for start, stop in blocks(X.shape[0], rows)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -224,11 +248,17 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
 
     def _check(self, X):
         check_is_fitted(self)
-        return check_X(self, X, reset=False)
+        return check_float32(check_X(self, X, reset=False))
 
     def sketch(self, X):
-        """Folded rows, ``(n_samples, sketch_dim)`` float32."""
-        return self.functions_.sketch(self._check(X), self.n_jobs)
+        """Folded rows, ``(n_samples, sketch_dim)`` float32; a ValueError if that overflows."""
+        found = self.functions_.sketch(self._check(X), self.n_jobs)
+        if not np.isfinite(found).all():
+            raise ValueError(
+                "X must have entries whose sums are within float32, at most "
+                f"{np.finfo(np.float32).max:.2g} in size, got larger ones"
+            )
+        return found
 
     def codes(self, X):
         """Codes of rows, ``(n_samples, n_tables)`` int64."""
@@ -291,7 +321,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         n_probes = check_int(n_probes, "n_probes", 1, 2**16)
         if n_candidates is not None:
             n_candidates = check_int(n_candidates, "n_candidates", 1)
-        keys = self.functions_.probes(self.functions_.sketch(X, self.n_jobs), n_probes)
+        keys = self.functions_.probes(self.functions_.sketch(mid_range(X), self.n_jobs), n_probes)
         indptr, ids, counts = self.tables_.query(keys, n_candidates, n_jobs=self.n_jobs)
         found = sp.csr_matrix((counts, ids, indptr), shape=(X.shape[0], self.tables_.n_ids))
         found.sort_indices()

@@ -24,7 +24,7 @@ from sklsh.network.learner import check_hashing
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT, N_VALIDATION_USERS = 128, 0.5, 4_000
+N_NEIGHBORS, DROPOUT, N_JUDGES = 128, 0.5, 4_000
 
 
 def check_some_interaction(rows: SparseRows) -> None:
@@ -65,7 +65,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         `partial_fit`, which moves the head, and among few items (`items`), exact again.
     validation_fraction : float in (0, 1), default="auto"
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
-        it. "auto": a tenth, at most 4,000; with fewer than 50 none are, and the weight is 4.
+        it. "auto": a tenth, at most 4,000; with fewer than 50, unless `early_stopping` asks for
+        them, none are, and the weight is 4. A number: that share, at least one user.
     shuffle : bool or {"auto", "lsh"}, default=True
     random_state, checkpoint_dir, checkpoint_interval, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.
@@ -84,8 +85,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     neighbor_weight_ : float
         Weight of the votes.
     n_iter_ : int
-        Epochs run.
+        Epochs run; each part of a stream is one more.
     loss_curve_ : list of float
+        Of each epoch; after a part of a stream, of the last 100 parts and epochs at most.
     validation_scores_ : list of float or None
         nDCG@20 after each epoch, with early stopping.
 
@@ -287,10 +289,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         automatic = {
             "n_neighbors": N_NEIGHBORS, "dropout": DROPOUT,
-            "validation_fraction": min(0.1, N_VALIDATION_USERS / max(1, n_users)),
         }  # fmt: skip
         params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
-        settings = Settings.resolve(params, n_users, n_items)
+        settings = Settings.resolve(params, n_users, n_items, max_validation=N_JUDGES)
         check_hashing(settings, n_items)
         return settings
 
@@ -304,7 +305,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         engine.set_item_weights(self.item_weight_)
         self.engine_, self.ids_, self.item_ids_ = engine, names, names.names
         self.item_counts_ = engine.counts
-        self.loss_curve_, self.n_iter_ = history.losses, len(history.losses)
+        self.loss_curve_, self.n_iter_ = history.losses, history.n_epochs
         self.validation_scores_ = history.validation_scores or None
         return self
 

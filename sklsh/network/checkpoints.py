@@ -111,7 +111,7 @@ class SavedFit:
         if tables:
             trainer.sampler.candidates.restore(trainer.network, tables, trainer.n_threads)
         return FitState(
-            History(self.numbers["losses"], self.numbers["validation_scores"]),
+            History.of(self.numbers["losses"], self.numbers["validation_scores"]),
             self.numbers["best_score"],
             unlisted("best", self.arrays) or None,
             self.numbers["n_worse"],

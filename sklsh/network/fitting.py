@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,13 +17,43 @@ from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
 
+STREAM_HISTORY = 100
+"""Parts of a stream whose losses are kept: a stream may have millions."""
+
 
 @dataclass
 class History:
-    """What happened in a fit, epoch by epoch."""
+    """What happened in a fit, epoch by epoch, or in the last parts of a stream.
+
+    Attributes
+    ----------
+    losses, validation_scores : list of float
+    n_epochs : int
+        All there were, those too whose losses are forgotten.
+    best_loss : float
+        The smallest of all losses; inf if there was none, or NaN alone.
+    """
 
     losses: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
+    n_epochs: int = 0
+    best_loss: float = np.inf
+
+    @classmethod
+    def of(cls, losses, validation_scores=()) -> History:
+        """The history of whole fits, from their losses."""
+        history = cls(validation_scores=list(validation_scores))
+        for loss in losses:
+            history.add(loss)
+        return history
+
+    def add(self, loss: float, most: int | None = None) -> None:
+        """One more epoch; only the last `most` losses are kept."""
+        self.losses.append(loss)
+        self.n_epochs += 1
+        self.best_loss = min(self.best_loss, loss)  # NaN, as the second of two, is never less
+        if most is not None:
+            del self.losses[:-most]
 
 
 @dataclass
@@ -87,11 +117,19 @@ def fit_epochs(
     """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
 
     With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
-    best weights are put back at the end (they cost a copy of the parameters meanwhile).
+    best weights are put back at the end (they cost a copy of the parameters meanwhile). Where
+    `validation` is empty nothing can decide: a warning, and all epochs are run.
     ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`. A
     loss or weight that is not finite is a ValueError. The fit goes on from `state`, and hands it to
     `save` after each epoch.
     """
+    if settings.early_stopping and not validation.size:
+        warnings.warn(
+            f"early_stopping needs held-out rows, and of {rows.shape[0]} rows none can be held "
+            f"out: training goes on for {settings.max_iter} epochs.",
+            stacklevel=2,
+        )
+        settings = replace(settings, early_stopping=False)
     state = state or FitState()
     history = state.history
     n_threads = trainer.n_threads
@@ -108,7 +146,7 @@ def fit_epochs(
                 return falling_rate(settings.learning_rate_init, done)
 
             loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
-            history.losses.append(check_finite(loss))
+            history.add(check_finite(loss))
             if settings.early_stopping:
                 score = judge() if judge else precision_at_1(predictor, X, Y, validation)
                 history.validation_scores.append(score)

@@ -39,7 +39,10 @@ BUCKET = 256
 """Neurons that an automatic hash length leaves in a bucket, on average."""
 
 MIN_VALIDATION = 50
-"""Fewer held-out rows than this decide nothing: none are held out."""
+"""Fewer held-out rows than this decide little: none are held out unless they are asked for."""
+
+MAX_VALIDATION = 1_000
+"""Rows that are held out automatically, at most."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,13 @@ class Settings:
 
     @classmethod
     def resolve(
-        cls, params: Mapping, n_samples: int, n_labels: int, dense: bool = False
-    ) -> Settings:
+        cls, params: Mapping, n_samples: int, n_labels: int, dense: bool = False,
+        max_validation: int = MAX_VALIDATION,
+    ) -> Settings:  # fmt: skip
         """Replace each ``"auto"`` among an estimator's parameters by what suits the problem.
 
-        `dense`: whether rows are, see `SparseRows.is_dense`.
+        `dense`: whether rows are, see `SparseRows.is_dense`. `max_validation`: rows held out
+        automatically, at most.
         """
 
         def given(name, automatic):
@@ -86,10 +91,7 @@ class Settings:
             return automatic if isinstance(value, str) and value == "auto" else value
 
         check_choice(params["family"], "family", FAMILIES)
-        fraction = given("validation_fraction", min(0.1, 1000 / n_samples))
-        n_validation = int(fraction * n_samples)
-        if n_validation < MIN_VALIDATION:
-            n_validation = 0
+        n_validation = _n_validation(params, n_samples, max_validation)
         n_train = n_samples - n_validation
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
         n_steps = math.ceil(n_train / batch_size)
@@ -116,6 +118,16 @@ class Settings:
         }
         as_given = {f.name: params[f.name] for f in fields(cls) if f.name not in resolved}
         return cls(**resolved, **as_given)
+
+
+def _n_validation(params: Mapping, n_samples: int, most: int) -> int:
+    """Rows held out: what was asked for, one at least; else a tenth, if that tells anything."""
+    fraction = params["validation_fraction"]
+    automatic = isinstance(fraction, str)
+    count = int((min(0.1, most / max(1, n_samples)) if automatic else fraction) * n_samples)
+    if automatic and not params["early_stopping"]:
+        return count if count >= MIN_VALIDATION else 0
+    return min(max(1, count), n_samples - 1)
 
 
 def _sampler(n_labels: int) -> str:

@@ -1,4 +1,4 @@
-"""`ValidationRows`: rows that training has not seen, and what a network says of them, once."""
+"""`Judges`: rows that training has not seen, and what a trained network says of them, once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEPTH = 50
 
 
 @dataclass
-class ValidationRows:
+class Judges:
     """All that is fitted after training asks the same rows: votes, tables, threshold.
 
     Attributes
@@ -28,7 +28,7 @@ class ValidationRows:
         Trained; must not change any more.
     X, Y : SparseRows
     rows : ndarray of int32
-        The validation rows among the rows of `X` and `Y`.
+        The judges among the rows of `X` and `Y`.
     n_threads : int
     memory : NeighborMemory or None
         Of all rows of `X`, if it votes: a row does not vote for itself.

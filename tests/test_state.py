@@ -1,0 +1,138 @@
+"""What an estimator is after a fit that went on, went wrong, or began anew."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+from sklsh import (
+    CompressedLSHHasher,
+    FederatedLSHClassifier,
+    LSHRecommender,
+    SparseLSHMLPClassifier,
+)
+from sklsh.datasets import make_extreme_classification
+from sklsh.network.autoencoder import DEFAULT_WEIGHT
+from sklsh.network.fitting import STREAM_HISTORY, History
+from sklsh.network.settings import Settings
+
+X, Y = make_extreme_classification(120, 40, 8, random_state=0)
+USERS = (np.random.default_rng(0).random((60, 12)) < 0.4).astype(float)
+SMALL = {"hidden_layer_sizes": (8,), "random_state": 0}
+
+
+def classifier(**params):
+    return SparseLSHMLPClassifier(**{**SMALL, **params})
+
+
+def recommender(**params):
+    return LSHRecommender(**{**SMALL, **params})
+
+
+class TestEarlyStopping:
+    @pytest.mark.parametrize(("share", "n"), [(0.1, 12), (0.02, 2), (0.001, 1), ("auto", 12)])
+    def test_as_many_rows_as_asked_for_are_held_out(self, share, n):
+        model = classifier(early_stopping=True, validation_fraction=share, max_iter=2)
+        assert model._settings(120, model.fit(X, Y).targets_).n_validation == n
+
+    def test_scores_are_of_rows_that_were_not_trained_on(self):
+        # Labels that nobody can guess: who watches training rows sees them learnt.
+        noise = np.random.default_rng(1).integers(8, size=120)
+        model = classifier(
+            hidden_layer_sizes=(64,), early_stopping=True, validation_fraction=0.3,
+            max_iter=40, n_iter_no_change=40, n_neighbors=0, dropout=0.0,
+        )  # fmt: skip
+        model.fit(np.eye(120), noise)
+        assert max(model.validation_scores_) < 0.5
+
+    def test_few_users_are_held_out_and_judged(self):
+        board = np.kron(np.eye(2), np.ones((40, 10)))
+        model = recommender(early_stopping=True, max_iter=6, n_iter_no_change=2).fit(board)
+        assert max(model.validation_scores_) > 0.5
+
+    @pytest.mark.parametrize("fit", [
+        # One row; users of one item each, of which none is hidden.
+        lambda **params: classifier(**params).fit([[1.0, 2.0]], [[0, 1]]),
+        lambda **params: recommender(**params).fit(np.eye(3)[:1]),
+    ])  # fmt: skip
+    def test_where_nothing_can_be_held_out_it_says_so_and_goes_on(self, fit):
+        with pytest.warns(UserWarning, match="early_stopping needs held-out"):
+            model = fit(early_stopping=True, max_iter=9)
+        assert model.n_iter_ == 9 and model.validation_scores_ is None
+
+    def test_no_warning_without_early_stopping(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            classifier(max_iter=2).fit([[1.0, 2.0], [2.0, 1.0]], [0, 1])
+
+    def test_automatic_settings_hold_few_rows_out_only_if_asked(self):
+        params = classifier().get_params()
+        assert Settings.resolve(params, 300, 8).n_validation == 0
+        assert Settings.resolve(params | {"early_stopping": True}, 300, 8).n_validation == 30
+
+
+class TestStreams:
+    @pytest.mark.parametrize(("model", "part"), [
+        (classifier(), (X[:1], Y[:1])), (recommender(), (USERS[:1],)),
+    ])  # fmt: skip
+    def test_a_model_does_not_grow_with_its_parts(self, model, part):
+        for _ in range(STREAM_HISTORY + 1):
+            model.partial_fit(*part)
+        size = len(pickle.dumps(model))
+        for _ in range(50):
+            model.partial_fit(*part)
+        assert len(pickle.dumps(model)) <= size + 8  # an int may pass a power of 256
+        assert model.n_iter_ == STREAM_HISTORY + 51
+        assert len(model.loss_curve_) == STREAM_HISTORY
+
+    def test_the_best_loss_is_of_all_parts(self):
+        model = classifier().partial_fit(X, Y)
+        model.learner_.history.add(-1.0)
+        for _ in range(3):
+            model.learner_.history.add(2.0, most=2)
+        assert model.learner_.history.losses == [2.0, 2.0]
+        assert model.partial_fit(X, Y).best_loss_ == -1.0
+
+    def test_a_fitted_weight_of_0_stays_0(self):
+        model = recommender(max_iter=1).fit(USERS)
+        model.engine_.memory.weight = 0.0
+        assert model.partial_fit(USERS).neighbor_weight_ == 0.0
+
+    def test_a_stream_without_fit_has_the_default_weight(self):
+        model = recommender().partial_fit(USERS)
+        assert model.partial_fit(USERS).neighbor_weight_ == DEFAULT_WEIGHT
+
+
+def test_best_loss_is_never_nan():
+    assert History.of([np.nan, 2.0, np.nan, 1.0]).best_loss == 1.0
+    assert History.of([np.nan]).best_loss == np.inf
+
+
+class TestRefit:
+    def frame(self, n):
+        pd = pytest.importorskip("pandas")
+        return pd.DataFrame(USERS[:, :n], columns=[f"column {i}" for i in range(n)])
+
+    @pytest.mark.parametrize("model", [
+        classifier(max_iter=1), recommender(max_iter=1), CompressedLSHHasher(random_state=0),
+        FederatedLSHClassifier(classifier(), n_rounds=1, random_state=0),
+    ], ids=lambda model: type(model).__name__)  # fmt: skip
+    def test_names_of_columns_are_forgotten(self, model):
+        y = np.arange(60) % 3
+        assert len(model.fit(self.frame(10), y).feature_names_in_) == 10
+        assert not hasattr(model.fit(USERS, y), "feature_names_in_")
+
+    def test_a_federation_of_a_recommender_has_no_classes(self):
+        model = FederatedLSHClassifier(classifier(), n_rounds=1, random_state=0)
+        model.fit(USERS, np.arange(60) % 3)
+        model.set_params(estimator=recommender()).fit(USERS)
+        assert not hasattr(model, "classes_")
+
+    @pytest.mark.parametrize("broken", [{"sketch_dim": 1000}, {"hash_length": 63}])
+    def test_a_hasher_that_refuses_keeps_its_state(self, broken):
+        model = CompressedLSHHasher(random_state=0).fit(USERS)
+        codes = model.codes(USERS)
+        with pytest.raises(ValueError):
+            model.set_params(**broken).fit(USERS[:, :5])
+        assert np.array_equal(model.codes(USERS), codes)
