@@ -35,7 +35,7 @@ from sklsh.network.rows import SparseRows
 RESULTS = Path(__file__).parent / "results"
 RUNS, TUNED = RESULTS / "recommender.json", RESULTS / "recommender-tuned.json"
 N_CHUNKS = 20
-N_JUDGES = 4_000
+N_VALIDATION_USERS = 4_000
 UNSEEN = 0.1
 
 
@@ -66,7 +66,7 @@ def tune(system: str, folder: Path) -> dict:
     """Each parameter's best value in turn, the others as they are by then."""
     train, valid = validation_split(folder)
     users = np.flatnonzero(np.diff(valid.indptr))
-    users = np.sort(np.random.default_rng(0).permutation(users)[:N_JUDGES])
+    users = np.sort(np.random.default_rng(0).permutation(users)[:N_VALIDATION_USERS])
     best = {name: values[0] for name, values in GRIDS[system].items()}
     known = {}
 
@@ -116,7 +116,7 @@ OURS = {
     "by hash tables": sklsh_with(prediction="lsh"),
     "stream of 20": sklsh_stream,
     "one epoch": sklsh_with(max_iter=1),
-    "no judges": sklsh_with(max_iter=1, validation_fraction=0.001),
+    "no validation rows": sklsh_with(max_iter=1, validation_fraction=0.001),
     "item_weight": sklsh_with(item_weight="propensity"),
 }
 

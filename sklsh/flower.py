@@ -93,7 +93,7 @@ def run_federation(
     # Devices load this module too, and have no use for what is behind these.
     from sklearn.base import clone
 
-    from sklsh.estimators.federated_run import announcement_of
+    from sklsh.estimators.federated_run import training_config_of
     from sklsh.estimators.federated_tasks import new_task
     from sklsh.persistence import save_model
 
@@ -102,7 +102,7 @@ def run_federation(
     output.parent.mkdir(parents=True, exist_ok=True)
     task = new_task(federation.estimator)
     task.expect(n_features, labels)
-    transport = FlowerTransport(grid, announcement_of(federation, task), timeout, join_timeout)
+    transport = FlowerTransport(grid, training_config_of(federation, task), timeout, join_timeout)
     transport.wait_for(n_devices)
     fitted = clone(federation).set_params(transport=transport)
     fitted.fit_devices(n_features, labels)

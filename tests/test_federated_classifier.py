@@ -205,7 +205,7 @@ def test_faults_before_the_first_round_are_in_its_entry():
     _, transport = federation()
 
     def change(question, replies):
-        drops = {"census": 1, "hidden_mean": 2}
+        drops = {"client_statistics": 1, "hidden_mean": 2}
         return [r for r in replies if drops.get(question) != r.device]
 
     model = FederatedLSHClassifier(

@@ -69,12 +69,12 @@ class TestRightAnswer:
 
     def test_judges_look_for_items_that_training_has_not_seen(self):
         R = SparseRows.from_matrix(np.ones((40, 30), dtype=np.float32))
-        judges = np.array([3, 30, 7])
-        seen, visible, hidden = hide_entries(R, judges, 0.4, seed=1)
-        whole, others = seen.to_matrix(30).toarray(), np.delete(np.arange(40), judges)
+        validation_rows = np.array([3, 30, 7])
+        seen, visible, hidden = hide_entries(R, validation_rows, 0.4, seed=1)
+        whole, others = seen.to_matrix(30).toarray(), np.delete(np.arange(40), validation_rows)
         assert (whole[others] == 1).all()
-        np.testing.assert_array_equal(whole[judges], visible.to_matrix(30).toarray())
-        np.testing.assert_array_equal(whole[judges] + hidden.to_matrix(30).toarray(), 1)
+        np.testing.assert_array_equal(whole[validation_rows], visible.to_matrix(30).toarray())
+        np.testing.assert_array_equal(whole[validation_rows] + hidden.to_matrix(30).toarray(), 1)
         assert 20 <= hidden.indices.size <= 52  # 36 are expected, 4.6 the deviation
 
     @pytest.mark.parametrize("weight", [0.5, 16.0])

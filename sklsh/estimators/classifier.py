@@ -315,13 +315,13 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
-            judges = learner.fit(
+            validation_rows = learner.fit(
                 rows, Y, settings, sample_weight=weights, n_threads=n_threads,
                 on_epoch=progress, checkpoint=checkpoint,
             )  # fmt: skip
         threshold = None
         if targets.multilabel:
-            threshold = fit_threshold(judges)
+            threshold = fit_threshold(validation_rows)
         self._keep(learner, targets, threshold)
         return self
 

@@ -22,14 +22,14 @@ from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 
 
-def round_limits(census, settings: Settings, local_steps, fraction) -> dict:
+def round_limits(client_statistics, settings: Settings, local_steps, fraction) -> dict:
     """What devices' sizes say of a round: rows an update may count for, devices expected."""
-    typical = int(np.median([c.n_samples for c in census.values()]))
+    typical = int(np.median([c.n_samples for c in client_statistics.values()]))
     max_rows = n_samples_of(steps_of(local_steps), typical, settings.batch_size)
     if not isinstance(local_steps, Integral):
         # A device's share of its rows: one far larger than the rest counts for ten.
         max_rows *= 10
-    return {"max_rows": int(max_rows), "expected_devices": float(fraction * len(census))}
+    return {"max_rows": int(max_rows), "expected_devices": float(fraction * len(client_statistics))}
 
 
 def check_powers(powers) -> tuple[float, float]:

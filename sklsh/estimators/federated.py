@@ -358,8 +358,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
             if checkpoint is not None:
                 checkpoint.save(progress)
         run(self, progress, self.transport, checkpoint)
-        task.keep(progress.server, progress.census, progress.history, first=True)
-        return self._keep(task.estimator, progress, {}, np.array(list(progress.census)))
+        task.keep(progress.server, progress.client_statistics, progress.history, first=True)
+        return self._keep(task.estimator, progress, {}, np.array(list(progress.client_statistics)))
 
     def _train(self, task: Task, X, Y, groups, *, first):
         device_ids, places = check_groups(groups, X.n_rows)
@@ -379,7 +379,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
             if checkpoint is not None:
                 checkpoint.save(progress)
         run(self, progress, transport, checkpoint)
-        task.keep(progress.server, progress.census, progress.history, first=first)
+        task.keep(progress.server, progress.client_statistics, progress.history, first=first)
         if caches:
             caches = dict(zip(caches, transport.caches, strict=True))
         caches = caches if first else {**self.caches_, **caches}

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.recommender import LSHRecommender
-from sklsh.federated.keeping import Keeper
+from sklsh.federated.device_state import DeviceStateStore
 
 
 def _has(name):
@@ -108,7 +108,7 @@ class FederatedPrediction(ClassifierMixin):
             raise ValueError(f"device_id must be a device trained on, got {device_id!r}")
         network = self.network_
         invite = self.server_.invite()
-        body = Keeper(
+        body = DeviceStateStore(
             self.caches_[device_id], network.n_features, network.n_labels, invite.run
         ).body()
         if body is None:

@@ -23,12 +23,12 @@ from sklsh.estimators.device_params import (
     round_limits,
 )
 from sklsh.estimators.federated_tasks import Task
-from sklsh.federated.announcing import Announcement
 from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
-from sklsh.federated.rounds import count_labels, set_prototypes, take_census
+from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
 from sklsh.federated.training import run_rounds, start_server, summary
+from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
 
 NOT_COMPARED = (
@@ -53,7 +53,7 @@ def check_federation(federation, task: Task) -> None:
         epsilon_spent([(federation.noise_multiplier, federation.fraction)], federation.delta)
 
 
-def announcement_of(federation, task: Task) -> Announcement:
+def training_config_of(federation, task: Task) -> TrainingConfig:
     """What devices elsewhere must be told."""
     params = {
         name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
@@ -66,7 +66,7 @@ def announcement_of(federation, task: Task) -> Announcement:
         raise TypeError(
             f"the estimator's parameters must be plain values to be sent to devices: {error}"
         ) from error
-    return Announcement(
+    return TrainingConfig(
         params, options_of(federation), task.n_features, task.n_labels, task.settings(1).activation,
         federation.body_exchange, federation.payload, federation.local_optimizer,
     )  # fmt: skip
@@ -129,31 +129,33 @@ def options_of(federation) -> dict:
 def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """Everything before the first round: the devices' sizes, a fresh model, its head start."""
     ledger = Ledger()
-    census, faults = _census(transport, ledger)
-    settings = task.settings(sum(c.n_samples for c in census.values()))
+    client_statistics, faults = _client_statistics(transport, ledger)
+    settings = task.settings(sum(c.n_samples for c in client_statistics.values()))
     server = start_server(
-        census, task.n_features, task.n_labels, settings.hidden_layer_sizes,
-        settings.activation, _plan(federation, settings, census), seed, task.row_norm,
+        client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
+        settings.activation, _plan(federation, settings, client_statistics), seed, task.row_norm,
     )  # fmt: skip
     server.start_faults = faults
     if task.counts_items:
         count_labels(server, transport, ledger)
     if federation.prototypes and not server.plan.private:
         set_prototypes(server, transport, ledger, task.prototype_scale)
-    return Progress(server, census, ledger, [], np.random.default_rng([seed, 0]))
+    return Progress(server, client_statistics, ledger, [], np.random.default_rng([seed, 0]))
 
 
 def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """From a copy of a trained federation, with the parameters and devices of now."""
     ledger, history = deepcopy(federation.ledger_), list(federation.history_)
-    census, faults = _census(transport, ledger)
-    settings = task.settings(sum(c.n_samples for c in census.values()))
-    server = federation.server_.resume(_plan(federation, settings, census))
+    client_statistics, faults = _client_statistics(transport, ledger)
+    settings = task.settings(sum(c.n_samples for c in client_statistics.values()))
+    server = federation.server_.resume(_plan(federation, settings, client_statistics))
     server.start_faults = faults
     if task.counts_items:
         # As the recommender's own `partial_fit`: rows that come again count again.
         count_labels(server, transport, ledger)
-    return Progress(server, census, ledger, history, np.random.default_rng([seed, len(history)]))
+    return Progress(
+        server, client_statistics, ledger, history, np.random.default_rng([seed, len(history)])
+    )
 
 
 def run(federation, progress: Progress, transport: Transport, checkpoint: Checkpoint | None):
@@ -172,13 +174,13 @@ def run(federation, progress: Progress, transport: Transport, checkpoint: Checkp
             print(summary(entry), flush=True)
 
 
-def _census(transport, ledger):
-    census, faults = take_census(transport, ledger)
-    if not census:
+def _client_statistics(transport, ledger):
+    client_statistics, faults = take_client_statistics(transport, ledger)
+    if not client_statistics:
         raise ValueError("transport must reach at least one device, got no usable answer")
-    return census, faults
+    return client_statistics, faults
 
 
-def _plan(federation, settings, census):
-    limits = round_limits(census, settings, federation.local_steps, federation.fraction)
+def _plan(federation, settings, client_statistics):
+    limits = round_limits(client_statistics, settings, federation.local_steps, federation.fraction)
     return replace(plan_of(federation, settings), **limits)

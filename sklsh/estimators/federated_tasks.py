@@ -70,13 +70,15 @@ class ClassifierTask:
     def settings(self, n_samples: int) -> Settings:
         return Settings.resolve(self.params(), n_samples, self.n_labels)
 
-    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
+    def keep(
+        self, server: Server, client_statistics: dict, history: list[dict], *, first: bool
+    ) -> None:
         """Make the estimator one that has fitted the server's network."""
         estimator, targets = self.estimator, self.targets
         threshold = None
         if targets.multilabel:
-            labels = np.array([c.labels_per_row for c in census.values()])
-            rows = np.array([c.n_samples for c in census.values()])
+            labels = np.array([c.labels_per_row for c in client_statistics.values()])
+            rows = np.array([c.n_samples for c in client_statistics.values()])
             threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
             threshold = threshold if first else estimator.threshold_
         estimator._keep(_learner(server, history), targets, threshold)
@@ -116,7 +118,9 @@ class RecommenderTask:
     def settings(self, n_samples: int) -> Settings:
         return self.estimator._settings(n_samples, self.n_labels)
 
-    def keep(self, server: Server, census: dict, history: list[dict], *, first: bool) -> None:
+    def keep(
+        self, server: Server, client_statistics: dict, history: list[dict], *, first: bool
+    ) -> None:
         """Make the estimator one that has fitted the server's network."""
         names = ItemIds.learn(None, self.n_labels) if first else self.estimator.ids_
         server.network.see(np.flatnonzero(server.label_counts), only=True)

@@ -24,7 +24,7 @@ from sklsh.network.learner import check_hashing
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT, N_JUDGES = 128, 0.5, 4_000
+N_NEIGHBORS, DROPOUT, N_VALIDATION_USERS = 128, 0.5, 4_000
 
 
 def check_some_interaction(rows: SparseRows) -> None:
@@ -291,7 +291,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
             "n_neighbors": N_NEIGHBORS, "dropout": DROPOUT,
         }  # fmt: skip
         params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
-        settings = Settings.resolve(params, n_users, n_items, max_validation=N_JUDGES)
+        settings = Settings.resolve(params, n_users, n_items, max_validation=N_VALIDATION_USERS)
         check_hashing(settings, n_items)
         return settings
 

@@ -2,7 +2,7 @@
 
 from sklsh.federated.device import Device
 from sklsh.federated.ledger import Ledger
-from sklsh.federated.rounds import RoundReport, run_round, set_prototypes, take_census
+from sklsh.federated.rounds import RoundReport, run_round, set_prototypes, take_client_statistics
 from sklsh.federated.server import Plan, Server
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.federated.transports import JoblibTransport, Transport
@@ -19,5 +19,5 @@ __all__ = [
     "resolve_device",
     "run_round",
     "set_prototypes",
-    "take_census",
+    "take_client_statistics",
 ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from sklsh._utils.archive import Archive, listed, unlisted
 from sklsh.federated.ledger import Ledger
-from sklsh.federated.messages import Census
+from sklsh.federated.messages import ClientStatistics
 from sklsh.federated.server import Plan, Server
 from sklsh.federated.server_optimizers import FedAdam
 from sklsh.network.model import WideNetwork
@@ -32,7 +32,7 @@ class Progress:
     Attributes
     ----------
     server : Server
-    census : dict of Census
+    client_statistics : dict of ClientStatistics
         By device, as taken before the first round.
     ledger : Ledger
     history : list of dict
@@ -42,7 +42,7 @@ class Progress:
     """
 
     server: Server
-    census: dict[int, Census]
+    client_statistics: dict[int, ClientStatistics]
     ledger: Ledger
     history: list[dict]
     rng: np.random.Generator
@@ -89,7 +89,7 @@ class Checkpoint:
 
 def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     server = progress.server
-    network, optimizer, publisher = server.network, server.optimizer, server.publisher
+    network, optimizer, sketch_broadcast = server.network, server.optimizer, server.sketch_broadcast
     arrays = {
         **listed("body_weights", network.body_weights),
         **listed("body_biases", network.body_biases),
@@ -102,20 +102,22 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     }
     optional = {
         "seen_ids": network.seen_ids, "hidden_centre": server.hidden_centre,
-        "label_counts": server.label_counts, "sketch": publisher.values,
-        "sketch_bias": publisher.bias, "sketch_published": publisher.published,
+        "label_counts": server.label_counts, "sketch": sketch_broadcast.values,
+        "sketch_bias": sketch_broadcast.bias, "sketch_published": sketch_broadcast.published,
     }  # fmt: skip
     arrays |= {name: array for name, array in optional.items() if array is not None}
-    if isinstance(server.mover, FedAdam):
-        for name, moments in server.mover.moments.items():
+    if isinstance(server.server_optimizer, FedAdam):
+        for name, moments in server.server_optimizer.moments.items():
             arrays |= listed(f"moments.{name}", list(moments))
     numbers = {
         "plan": asdict(server.plan),
         "activation": network.activation,
         "input_scale": network.input_scale,
         "server": {name: getattr(server, name) for name in KEPT},
-        "sketch_round": publisher.first_round,
-        "census": [asdict(census) for census in progress.census.values()],
+        "sketch_round": sketch_broadcast.first_round,
+        "client_statistics": [
+            asdict(client_statistics) for client_statistics in progress.client_statistics.values()
+        ],
         "traffic": [[*key, count] for key, count in progress.ledger.traffic.items()],
         "memory": [[*key, count] for key, count in progress.ledger.memory.items()],
         "history": progress.history,
@@ -138,20 +140,22 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
         network, optimizer, Plan(**numbers["plan"]), **numbers["server"],
         hidden_centre=arrays.get("hidden_centre"), label_counts=arrays.get("label_counts"),
     )  # fmt: skip
-    if isinstance(server.mover, FedAdam):
+    if isinstance(server.server_optimizer, FedAdam):
         names = {key.split(".")[1] for key in arrays if key.startswith("moments.")}
         for name in sorted(names):
             first, second, count = unlisted(f"moments.{name}", arrays)
-            server.mover.moments[name] = (first, second, count)
+            server.server_optimizer.moments[name] = (first, second, count)
     if "sketch" in arrays:
-        server.publisher.restore(
+        server.sketch_broadcast.restore(
             network.n_hidden, numbers["sketch_round"], arrays["sketch"], arrays["sketch_bias"],
             arrays["sketch_published"],
         )  # fmt: skip
     ledger = Ledger()
     ledger.traffic.update({tuple(key): count for *key, count in numbers["traffic"]})
     ledger.memory.update({tuple(key): count for *key, count in numbers["memory"]})
-    census = {entry["device"]: Census(**entry) for entry in numbers["census"]}
+    client_statistics = {
+        entry["device"]: ClientStatistics(**entry) for entry in numbers["client_statistics"]
+    }
     rng = np.random.default_rng()
     rng.bit_generator.state = numbers["rng"]
-    return Progress(server, census, ledger, numbers["history"], rng)
+    return Progress(server, client_statistics, ledger, numbers["history"], rng)

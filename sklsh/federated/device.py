@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
-from sklsh.federated.keeping import Keeper
+from sklsh.federated.device_state import DeviceStateStore
 from sklsh.federated.messages import (
-    Census,
     Centre,
+    ClientStatistics,
     Counts,
     HiddenMean,
     Invite,
@@ -101,11 +101,11 @@ class Device:
 
     # Before the first round -------------------------------------------------------------------
 
-    def census(self) -> Census:
+    def client_statistics(self) -> ClientStatistics:
         """How many rows there are, how long they are, how many labels they have."""
         norms = np.square(self.X.data, dtype=np.float64).sum() / self.X.n_rows
         labels = self.Y.indices.shape[0] / self.X.n_rows
-        return Census(self.id, -1, self.X.n_rows, float(np.sqrt(norms)), float(labels))
+        return ClientStatistics(self.id, -1, self.X.n_rows, float(np.sqrt(norms)), float(labels))
 
     def counts(self) -> Counts:
         """In how many rows each of its labels is."""
@@ -141,13 +141,13 @@ class Device:
 
     def request(self, invite: Invite) -> Request:
         """What the round needs; without hash tables, the neurons too."""
-        rows, keeper = np.unique(self.order(invite)), self._keeper(invite)
+        rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
         ids, sketch_round = None, -1
         if self.settings.training.sampler != "lsh":
             ids = self._with_decoys(self._ids(rows, invite.round), self.n_labels)
         else:
-            sketch_round = keeper.sketch_round()
-        has_body = self.body_exchange == "local" and keeper.body() is not None
+            sketch_round = state_store.sketch_round()
+        has_body = self.body_exchange == "local" and state_store.body() is not None
         if has_body:
             features = np.empty(0, dtype=np.int32)
         elif self.body_exchange == "local":
@@ -164,8 +164,8 @@ class Device:
         CacheMiss
             The device has lost its body, or the sketch that a delta goes on top of.
         """
-        keeper = self._keeper(invite)
-        sketch, body = keeper.whole(sketch), self._own_body(keeper, body)
+        state_store = self._state_store(invite)
+        sketch, body = state_store.whole(sketch), self._own_body(state_store, body)
         settings = self.settings.training
         rows = np.unique(self.order(invite))
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
@@ -192,16 +192,16 @@ class Device:
         CacheMiss
             The device has lost its body.
         """
-        order, keeper = self.order(invite), self._keeper(invite)
+        order, state_store = self.order(invite), self._state_store(invite)
         rows, positions = np.unique(order, return_inverse=True)
-        local, whole = self.body_exchange == "local", self._own_body(keeper, body)
+        local, whole = self.body_exchange == "local", self._own_body(state_store, body)
         head, body = model.head, whole
         if local:
             body = of_features(whole, np.unique(self.X.take(rows).indices))
         if self.local_optimizer != "sent":
             if local and self.local_optimizer == "fresh":
                 body = without_state(body)
-            head, body = keeper.with_states(head, body, fresh=self.local_optimizer == "fresh")
+            head, body = state_store.with_states(head, body, fresh=self.local_optimizer == "fresh")
         X = self._inputs(rows, body, self.settings.input_dropout, invite.round)
         Y = renumber(self.Y, rows, head.ids)
         network, optimizer = build(head, body, self.activation), optimizer_of(head, body)
@@ -218,13 +218,15 @@ class Device:
         if self.local_optimizer == "kept":
             state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
             trained = trained_body(body, network, optimizer)
-            keeper.keep_states(replace(head, state=state), None if local else trained)
+            state_store.keep_states(replace(head, state=state), None if local else trained)
         sent_body = None
         if local:
             trained = trained_body(body, network, optimizer)
             places = np.searchsorted(whole.features, body.features)
             whole.rows[places], whole.state[places] = trained.rows, trained.state
-            keeper.keep_body(replace(whole, dense=trained.dense, dense_state=trained.dense_state))
+            state_store.keep_body(
+                replace(whole, dense=trained.dense, dense_state=trained.dense_state)
+            )
         else:
             sent_body = body_changes(body, network, optimizer, self.payload)
         sent = head_changes(head, network, optimizer, self.payload)
@@ -248,19 +250,19 @@ class Device:
 
     # Parts ------------------------------------------------------------------------------------
 
-    def _keeper(self, invite: Invite) -> Keeper:
-        return Keeper(self.cache, self.n_features, self.n_labels, invite.run)
+    def _state_store(self, invite: Invite) -> DeviceStateStore:
+        return DeviceStateStore(self.cache, self.n_features, self.n_labels, invite.run)
 
-    def _own_body(self, keeper: Keeper, body: BodyPart | None) -> BodyPart:
+    def _own_body(self, state_store: DeviceStateStore, body: BodyPart | None) -> BodyPart:
         """The body to compute with; where it is local, a copy that may be written to."""
         if self.body_exchange != "local":
             return body
         if body is None:
-            body = keeper.body()
+            body = state_store.body()
             if body is None:
                 raise CacheMiss("body")
             return replace(body, rows=body.rows.copy(), state=body.state.copy())
-        _, body = keeper.with_states(None, without_state(body), fresh=True)
+        _, body = state_store.with_states(None, without_state(body), fresh=True)
         return replace(body, rows=np.array(body.rows, dtype=np.float32))
 
     def _rng(self, stream: int, number: int) -> np.random.Generator:

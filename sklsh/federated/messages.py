@@ -115,7 +115,7 @@ class Reply(Payload):
 
 
 @dataclass(frozen=True)
-class Census(Reply):
+class ClientStatistics(Reply):
     """Three numbers of a device, before the first round.
 
     Attributes

@@ -9,8 +9,8 @@ import numpy as np
 from sklsh.federated.ledger import DOWN, UP, Ledger
 from sklsh.federated.memory import device_bytes
 from sklsh.federated.messages import (
-    Census,
     Centre,
+    ClientStatistics,
     Counts,
     HiddenMean,
     Prototypes,
@@ -95,16 +95,18 @@ def _count(faults: dict, reason: str, n: int = 1) -> None:
         faults[reason] = faults.get(reason, 0) + n
 
 
-def take_census(transport: Transport, ledger: Ledger) -> tuple[dict[int, Census], dict]:
+def take_client_statistics(
+    transport: Transport, ledger: Ledger
+) -> tuple[dict[int, ClientStatistics], dict]:
     """Sizes that the model's start hangs on, by device; and faults, as a round counts them."""
     devices = transport.devices
     good: dict = {}
     faults: dict = {}
     n_bad = 0
-    for reply in transport.ask("census", dict.fromkeys(devices, ())):
+    for reply in transport.ask("client_statistics", dict.fromkeys(devices, ())):
         try:
-            if not isinstance(reply, Census):
-                raise Rejected("type", f"expected a Census, got {type(reply).__name__}")
+            if not isinstance(reply, ClientStatistics):
+                raise Rejected("type", f"expected a ClientStatistics, got {type(reply).__name__}")
             if reply.device not in devices:
                 raise Rejected("stranger", f"device {reply.device!r} was not asked")
             if reply.device in good:

@@ -12,8 +12,8 @@ from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.messages import Counts, Invite, Reply, Request, Sketch, SubModel, Update
 from sklsh.federated.parts import BodyPart, HeadPart, ModelShape, Rejected
 from sklsh.federated.privacy import clipped, private_change
-from sklsh.federated.publishing import Publisher
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
+from sklsh.federated.sketch_broadcast import SketchBroadcast
 from sklsh.hashing._random import child_seed
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
@@ -111,7 +111,7 @@ class Server:
     plan : Plan
     seed : int
         Of the folds.
-    mover : ServerOptimizer, optional
+    server_optimizer : ServerOptimizer, optional
         By default a new one, as the plan says.
     hidden_centre : ndarray (n_hidden,), float32, or None
         Mean hidden vector of all devices before the first round, if they were asked.
@@ -130,7 +130,7 @@ class Server:
     seed: int
     round: int = 0
     first_round: int = 0
-    mover: ServerOptimizer | None = None
+    server_optimizer: ServerOptimizer | None = None
     hidden_centre: np.ndarray | None = None
     label_counts: np.ndarray | None = None
     n_counted: int = 0
@@ -140,9 +140,9 @@ class Server:
 
     def __post_init__(self):
         plan = self.plan
-        if self.mover is None:
-            self.mover = SERVER_OPTIMIZERS[plan.server_optimizer]()
-        self.publisher = Publisher(
+        if self.server_optimizer is None:
+            self.server_optimizer = SERVER_OPTIMIZERS[plan.server_optimizer]()
+        self.sketch_broadcast = SketchBroadcast(
             plan.fold, plan.sketch_dim, plan.payload, plan.sketch_rounds, plan.sketch_tolerance,
             self.seed,
         )  # fmt: skip
@@ -159,10 +159,11 @@ class Server:
     def resume(self, plan: Plan) -> Server:
         """A server that goes on from a copy of this model with another plan."""
         same = plan.server_optimizer == self.plan.server_optimizer
-        parts = deepcopy((self.network, self.optimizer, self.mover if same else None))
-        network, optimizer, mover = parts
+        parts = deepcopy((self.network, self.optimizer, self.server_optimizer if same else None))
+        network, optimizer, server_optimizer = parts
         return Server(
-            network, optimizer, plan, self.seed, self.round, first_round=self.round, mover=mover,
+            network, optimizer, plan, self.seed, self.round, first_round=self.round,
+            server_optimizer=server_optimizer,
             hidden_centre=self.hidden_centre, label_counts=self.label_counts,
             n_counted=self.n_counted, noise_of_rounds=list(self.noise_of_rounds),
         )  # fmt: skip
@@ -212,8 +213,8 @@ class Server:
 
     def sketches(self, since: dict[int, int]) -> dict[int, Sketch]:
         """What each device is sent of the sketch, by the round of the one it has (-1: none)."""
-        self.publisher.publish(self.network, self.round, self.hidden_centre)
-        return {device: self.publisher.message(had) for device, had in since.items()}
+        self.sketch_broadcast.publish(self.network, self.round, self.hidden_centre)
+        return {device: self.sketch_broadcast.message(had) for device, had in since.items()}
 
     def count(self, replies: list[Counts]) -> None:
         """Where labels are features too, their counts say what an entry weighs (idf).
@@ -318,18 +319,18 @@ class Server:
         union, change, holders = aggregate_rows(ids, changes, weights, plan.aggregation)
         power = plan.head_power if name.startswith("head") else plan.body_power
         factor = np.full(holders.shape[0], plan.server_learning_rate, dtype=np.float32)
-        if self.mover.uses_holders:
+        if self.server_optimizer.uses_holders:
             factor *= np.minimum(holders, MOST_HOLDERS).astype(np.float32) ** power
         self._step(name, union, change, factor.reshape(-1, *[1] * (change.ndim - 1)))
 
     def _step(self, name: str, rows, change, factor) -> None:
         """Plain averaging scales the change; Adam, which is blind to scale, its rate."""
         rate = self.invite().learning_rate
-        if self.mover.uses_holders:
+        if self.server_optimizer.uses_holders:
             change = change * factor
         else:
             rate *= self.plan.server_learning_rate
-        self.mover.move(name, self._array(name), rows, change, rate)
+        self.server_optimizer.move(name, self._array(name), rows, change, rate)
 
     def _apply_private(self, updates: list[Update], rng: np.random.Generator) -> None:
         """The Gaussian mechanism: see `sklsh.federated.privacy`. Accumulators stay."""

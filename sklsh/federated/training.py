@@ -9,7 +9,7 @@ from dataclasses import asdict
 import numpy as np
 
 from sklsh.federated.ledger import Ledger
-from sklsh.federated.messages import Census
+from sklsh.federated.messages import ClientStatistics
 from sklsh.federated.privacy import epsilon_spent, private_generator
 from sklsh.federated.rounds import run_round
 from sklsh.federated.server import Plan, Server
@@ -19,7 +19,7 @@ from sklsh.network.optimizers import RowwiseAdagrad
 
 
 def start_server(
-    census: dict[int, Census], n_features: int, n_labels: int,
+    client_statistics: dict[int, ClientStatistics], n_features: int, n_labels: int,
     hidden_layer_sizes: tuple[int, ...], activation: str, plan: Plan, seed: int,
     row_norm: float | None = None,
 ) -> Server:  # fmt: skip
@@ -28,7 +28,7 @@ def start_server(
     None: for those that devices have.
     """
     if row_norm is None:
-        row_norm = float(np.median([c.row_norm for c in census.values()]))
+        row_norm = float(np.median([c.row_norm for c in client_statistics.values()]))
     network = WideNetwork.initialise(
         n_features, hidden_layer_sizes, n_labels,
         activation=activation, row_norm=row_norm or 1.0, rng=np.random.default_rng(seed),

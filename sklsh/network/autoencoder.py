@@ -51,7 +51,7 @@ N_CENTRE = 4096
 MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
 
-N_JUDGES, DECAY = 256, 0.9
+N_VALIDATION_USERS, DECAY = 256, 0.9
 """Users of a stream's part that judge the powers before they are learnt, and how fast their
 verdict fades from part to part."""
 
@@ -127,8 +127,8 @@ class Autoencoder:
     ) -> None:  # fmt: skip
         """Hide some items of a few users, train on the rest, fit the votes' weight on these.
 
-        So the judges are known users, as most that ask will be, and the hidden items new. What
-        `checkpoint` has of this fit is not trained again.
+        So the validation rows are known users, as most that ask will be, and the hidden items
+        new. What `checkpoint` has of this fit is not trained again.
         """
         learner = self.learner
         saved = None if checkpoint is None else checkpoint.load()
@@ -136,8 +136,8 @@ class Autoencoder:
             learner.seed, learner.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
         self._count(R)
         rng = np.random.default_rng([learner.seed, learner.n_steps])
-        judges = rng.permutation(R.n_rows)[: settings.n_validation]
-        seen, visible, hidden = hide_entries(R, judges, HIDDEN_SHARE, learner.seed)
+        validation_rows = rng.permutation(R.n_rows)[: settings.n_validation]
+        seen, visible, hidden = hide_entries(R, validation_rows, HIDDEN_SHARE, learner.seed)
         users = np.arange(R.n_rows, dtype=np.int32)
         if self.memory is not None:
             self.memory.update(seen, n_threads)
@@ -161,7 +161,7 @@ class Autoencoder:
 
             learner.history = fit_epochs(
                 trainer, seen, seen, users, settings, rng=rng,
-                validation=judges[hidden.counts() > 0],
+                validation=validation_rows[hidden.counts() > 0],
                 corrupt=lambda epoch: self._thinned(seen, input_dropout, first + epoch),
                 judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, votes=False),
                 on_epoch=on_epoch, save=save,
@@ -170,7 +170,7 @@ class Autoencoder:
             learner.n_steps, learner.sampler = trainer.step_count, None
         if self.memory is not None:
             self._fit_votes(visible, hidden, n_threads)
-            if judges.size:
+            if validation_rows.size:
                 self.memory = self.memory.of(R, n_threads)
         if settings.prediction == "lsh":
             self.index = learner._candidates(settings)
@@ -185,7 +185,7 @@ class Autoencoder:
         if not hidden.indices.size:
             return
         likely = self._likely(visible, n_threads)
-        self._judge_powers(visible, hidden, likely, n_threads)
+        self._fit_powers(visible, hidden, likely, n_threads)
         scores = []
         for memory.weight in WEIGHTS:
             scores.append(self.ndcg(visible, hidden, likely, n_threads=n_threads))
@@ -196,7 +196,7 @@ class Autoencoder:
         can be among the best."""
         return self.topk(users, DEPTH, exclude=True, n_threads=n_threads, votes=False)[0]
 
-    def _judge_powers(
+    def _fit_powers(
         self, visible: SparseRows, hidden: SparseRows, likely: np.ndarray, n_threads: int
     ) -> None:
         """Add these users' verdict to `power_scores` and take the best pair."""
@@ -217,11 +217,11 @@ class Autoencoder:
             if not self.n_users:
                 self.memory.weight = DEFAULT_WEIGHT
             else:
-                judges = R.take(np.arange(min(N_JUDGES, R.n_rows)))
+                validation_rows = R.take(np.arange(min(N_VALIDATION_USERS, R.n_rows)))
                 self.power_scores *= DECAY
-                visible, hidden = leave_some_out(judges, HIDDEN_SHARE, learner.seed)
+                visible, hidden = leave_some_out(validation_rows, HIDDEN_SHARE, learner.seed)
                 likely = self._likely(visible, n_threads)
-                self._judge_powers(visible, hidden, likely, n_threads)
+                self._fit_powers(visible, hidden, likely, n_threads)
         self._count(R)
         if self.memory is not None:
             self.memory.update(R, n_threads)

@@ -7,9 +7,9 @@ from itertools import product
 
 import numpy as np
 
-from sklsh.network.judges import DEPTH, Judges
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
+from sklsh.network.validation_rows import DEPTH, ValidationRows
 
 # Trials of the votes. Wider grids gained nothing on the data sets of doc/benchmarks.
 NEIGHBORS = (30, 60, 100, 200)
@@ -38,22 +38,24 @@ def hits(labels: np.ndarray, Y: SparseRows, rows) -> np.ndarray:
     return np.isin(np.arange(labels.shape[0])[:, None] * stride + labels, owner * stride + true)
 
 
-def fit_votes(judges: Judges, memory: NeighborMemory, n_neighbors: Sequence[int]) -> float:
-    """The weight of the votes with the best DCG on the judges: 0 where they do not help.
+def fit_votes(
+    validation_rows: ValidationRows, memory: NeighborMemory, n_neighbors: Sequence[int]
+) -> float:
+    """The weight of the votes with the best DCG on the validation rows: 0 where they do not help.
 
     Sets it on `memory`, together with the best power and the best number of neighbours of
-    those given (ascending). It must hold the rows of which the judges are some.
+    those given (ascending). It must hold the rows of which the validation rows are some.
     """
-    network, hidden = judges.network, judges.hidden
-    found = judges.alone(RANKED)
+    network, hidden = validation_rows.network, validation_rows.hidden
+    found = validation_rows.alone(RANKED)
     discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
     memory.n_neighbors, memory.power = n_neighbors[-1], 1.0
-    ids, cosines = judges.neighbors(memory)
+    ids, cosines = validation_rows.neighbors(memory)
     gains = []
     for power in POWERS:
         right = memory.try_topk(
-            network, hidden, (ids, cosines**power), found, judges.Y, judges.rows, n_neighbors,
-            WEIGHTS, judges.n_threads,
+            network, hidden, (ids, cosines**power), found, validation_rows.Y, validation_rows.rows,
+            n_neighbors, WEIGHTS, validation_rows.n_threads,
         )  # fmt: skip
         gains.append((right @ discounts).mean(axis=0))
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
@@ -68,10 +70,10 @@ def log_shares(scores: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 
 
-def fit_threshold(judges: Judges) -> float:
-    """The share above which to predict a label, with the best F1 averaged over the judges."""
-    Y, rows = judges.Y, judges.rows
-    labels, scores = judges.topk(N_RIVALS)
+def fit_threshold(validation_rows: ValidationRows) -> float:
+    """The share above which to predict a label: best mean F1 of the validation rows."""
+    Y, rows = validation_rows.Y, validation_rows.rows
+    labels, scores = validation_rows.topk(N_RIVALS)
     shares = np.exp(log_shares(scores))
     right = np.cumsum(hits(labels, Y, rows), axis=1)
     n_true = Y.counts()[rows]

@@ -18,7 +18,6 @@ from sklsh.network.fitting import (
     epoch_order,
     fit_epochs,
 )
-from sklsh.network.judges import Judges
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
@@ -29,6 +28,7 @@ from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
+from sklsh.network.validation_rows import ValidationRows
 
 PROTOTYPE_SCALE = 5.0
 """Length of a fresh neuron's row."""
@@ -45,7 +45,7 @@ SAMPLING = (
 )  # fmt: skip
 """Settings that a sampler is made by; it is kept between the parts of a stream."""
 
-MAX_JUDGES = 1_000
+MAX_VALIDATION_ROWS = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
 
 
@@ -141,14 +141,14 @@ class Learner:
         n_threads: int = 1,
         on_epoch=lambda epoch, history: None,
         checkpoint: FitCheckpoint | None = None,
-    ) -> Judges:
+    ) -> ValidationRows:
         """Train for ``settings.max_iter`` epochs and fit the neighbours' votes.
 
         What `checkpoint` has of this fit is not done again.
 
         Returns
         -------
-        judges : Judges
+        validation_rows : ValidationRows
             To calibrate on: rows held out, or training rows where there are none.
         """
         saved = None if checkpoint is None else checkpoint.load()
@@ -158,7 +158,7 @@ class Learner:
         order = rng.permutation(X.n_rows).astype(np.int32)
         held_out, train = np.split(order, [settings.n_validation])
         train = np.sort(train)
-        judging = held_out if held_out.size else order[:MAX_JUDGES]
+        validation = held_out if held_out.size else order[:MAX_VALIDATION_ROWS]
         with one_blas_thread():
             if saved is not None:
                 saved.restore(self)
@@ -182,37 +182,43 @@ class Learner:
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = None
-            judges = Judges(self.network, X, Y, judging, n_threads)
+            validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if settings.n_neighbors and held_out.size:
-                self._fit_memory(judges, settings)
-            self._fit_index(judges, settings)
-        return judges
+                self._fit_memory(validation_rows, settings)
+            self._fit_index(validation_rows, settings)
+        return validation_rows
 
-    def _fit_memory(self, judges: Judges, settings: Settings) -> None:
+    def _fit_memory(self, validation_rows: ValidationRows, settings: Settings) -> None:
         """Let the rows nearest to a query vote, as is best on rows held out of training."""
-        memory = NeighborMemory.build(judges.X, judges.Y, self.network.n_features, 0)
+        memory = NeighborMemory.build(
+            validation_rows.X, validation_rows.Y, self.network.n_features, 0
+        )
         given = settings.n_neighbors
         choices = NEIGHBORS if given == "auto" else (int(given),)
-        if fit_votes(judges, memory, choices) > 0:
-            self.memory = judges.memory = memory
+        if fit_votes(validation_rows, memory, choices) > 0:
+            self.memory = validation_rows.memory = memory
 
-    def _fit_index(self, judges: Judges, settings: Settings) -> None:
+    def _fit_index(self, validation_rows: ValidationRows, settings: Settings) -> None:
         """Hash the trained head, if prediction is to look there, and say how much it finds.
 
         With ``prediction="auto"`` only a wide head is hashed, and only if the tables keep
-        `KEPT` of the exact P@1 and P@5 on the judges.
+        `KEPT` of the exact P@1 and P@5 on the validation rows.
         """
         self.index, self.table_stats = None, {}
         wide = self.network.n_seen > WIDE_HEAD
         if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
             return
         index = self._candidates(settings)
-        index.build(self.network, judges.hidden, 0, judges.n_threads)
+        index.build(self.network, validation_rows.hidden, 0, validation_rows.n_threads)
         k = min(5, self.network.n_labels)
         answers = {
-            name: judges.topk(k, tables)[0] for name, tables in (("exact", None), ("lsh", index))
+            name: validation_rows.topk(k, tables)[0]
+            for name, tables in (("exact", None), ("lsh", index))
         }
-        right = {name: hits(labels, judges.Y, judges.rows) for name, labels in answers.items()}
+        right = {
+            name: hits(labels, validation_rows.Y, validation_rows.rows)
+            for name, labels in answers.items()
+        }
         found = (answers["lsh"][:, :, None] == answers["exact"][:, None, :]).any(axis=1)
         self.table_stats = {
             "recall@1": float(found[:, 0].mean()),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sklsh.federated import Ledger, run_round, set_prototypes, take_census
+from sklsh.federated import Ledger, run_round, set_prototypes, take_client_statistics
 from sklsh.federated.messages import Counts, Update
 from sklsh.federated.rounds import count_labels
 from tests.federated.problems import N_FEATURES, N_LABELS, Tampering, federation
@@ -232,13 +232,15 @@ def test_a_census_is_checked_and_what_is_wrong_with_it_counted():
     def change(question, replies):
         good = [r for r in replies if r.device != BAD]
         wrong = replace(replies[BAD], n_samples=0)
-        return [*good, good[0], replace(good[0], device=77), wrong, "census"]
+        return [*good, good[0], replace(good[0], device=77), wrong, "client_statistics"]
 
-    census, faults = take_census(Tampering(transport, change), Ledger())
-    assert sorted(census) == [0, 1, 3]
+    client_statistics, faults = take_client_statistics(Tampering(transport, change), Ledger())
+    assert sorted(client_statistics) == [0, 1, 3]
     assert faults == {"duplicate": 1, "stranger": 1, "range": 1, "type": 1}
-    census, faults = take_census(Tampering(transport, without("census")), Ledger())
-    assert sorted(census) == [0, 1, 3] and faults == {"missing": 1}
+    client_statistics, faults = take_client_statistics(
+        Tampering(transport, without("client_statistics")), Ledger()
+    )
+    assert sorted(client_statistics) == [0, 1, 3] and faults == {"missing": 1}
 
 
 def test_a_third_of_replies_missing_each_round_still_learns():

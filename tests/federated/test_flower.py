@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
 from sklsh.datasets import make_extreme_classification, split_devices
 from sklsh.federated import Ledger, run_round, set_prototypes
-from sklsh.federated.messages import Census, Invite, Sketch
+from sklsh.federated.messages import ClientStatistics, Invite, Sketch
 from sklsh.hashing._random import child_seed
 from tests.federated.problems import federation
 
@@ -15,7 +15,7 @@ pytest.importorskip("flwr")
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 
-from sklsh.estimators.federated_run import announcement_of
+from sklsh.estimators.federated_run import training_config_of
 from sklsh.estimators.federated_tasks import new_task
 from sklsh.federated.transports.flower import FlowerTransport, codec
 from sklsh.federated.transports.flower import transport as transport_module
@@ -209,13 +209,13 @@ def test_a_round_waits_until_there_is_a_device(rows, monkeypatch):
     grid = grid_of(rows)
     task = new_task(None)
     task.expect(N_FEATURES, N_LABELS)
-    announcement = announcement_of(classifier(), task)
+    training_config = training_config_of(classifier(), task)
     found = iter([[], [], [5, 3]])
     monkeypatch.setattr(grid, "get_node_ids", lambda: next(found))
-    assert FlowerTransport(grid, announcement).devices == [3, 5]
+    assert FlowerTransport(grid, training_config).devices == [3, 5]
     monkeypatch.setattr(grid, "get_node_ids", list)
     with pytest.raises(TimeoutError, match="1 devices must have joined within 0 s, got 0"):
-        FlowerTransport(grid, announcement, join_timeout=0).devices  # noqa: B018
+        FlowerTransport(grid, training_config, join_timeout=0).devices  # noqa: B018
 
 
 def test_codec_keeps_types_shapes_and_none():
@@ -223,7 +223,12 @@ def test_codec_keeps_types_shapes_and_none():
         3, "signed", 2**62 + 1, 4, np.arange(12, dtype=np.float16).reshape(3, 4),
         np.ones(3, np.float16), np.zeros(4, np.float32), ids=np.array([1, 5, 9], np.int32),
     )  # fmt: skip
-    parts = (Invite(3, 0.5, 1e-3, 7), None, sketch, Census(2**63 + 5, -1, 4, 0.1 + 0.2, 1.0))
+    parts = (
+        Invite(3, 0.5, 1e-3, 7),
+        None,
+        sketch,
+        ClientStatistics(2**63 + 5, -1, 4, 0.1 + 0.2, 1.0),
+    )
     back, header = codec.decode(codec.encode(parts, question="select"))
     assert header == {"question": "select"}
     assert (back[0], back[1], back[3]) == (parts[0], None, parts[3])

@@ -110,15 +110,15 @@ def test_who_goes_on_begins_at_the_full_rate():
 def test_moments_go_on_with_the_same_server_optimizer_alone():
     server, transport = federation(server_optimizer="adam", server_learning_rate=0.02)
     run_round(server, transport, np.random.default_rng(0), ledger=Ledger())
-    same = server.resume(server.plan).mover.moments
-    assert same.keys() == server.mover.moments.keys() and same
-    for name, moments in server.mover.moments.items():
+    same = server.resume(server.plan).server_optimizer.moments
+    assert same.keys() == server.server_optimizer.moments.keys() and same
+    for name, moments in server.server_optimizer.moments.items():
         for ours, theirs in zip(same[name], moments, strict=True):
             np.testing.assert_array_equal(ours, theirs)
             assert not np.shares_memory(ours, theirs)
     other = server.resume(replace(server.plan, server_optimizer="avg"))
-    assert not isinstance(other.mover, FedAdam)
-    assert not other.resume(server.plan).mover.moments
+    assert not isinstance(other.server_optimizer, FedAdam)
+    assert not other.resume(server.plan).server_optimizer.moments
 
 
 def test_kept_accumulators_grow_from_round_to_round():

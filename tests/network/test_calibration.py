@@ -16,11 +16,11 @@ from sklsh.network.calibration import (
     hits,
     log_shares,
 )
-from sklsh.network.judges import Judges
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 from sklsh.network.topk import exact_topk
+from sklsh.network.validation_rows import ValidationRows
 from tests.network.problems import labels_of, random_labels, random_network, random_rows
 
 seeds = st.integers(0, 2**32 - 1)
@@ -68,7 +68,7 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
     if n_labels == 2:
         Y = random_labels(np.random.default_rng(seed), 30, 2, most=2)
     rows = np.arange(0, 30, 2, dtype=np.int32)
-    threshold = fit_threshold(Judges(network, X, Y, rows))
+    threshold = fit_threshold(ValidationRows(network, X, Y, rows))
     logits = Predictor(network).logits(X)[rows].astype(float)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
@@ -84,7 +84,7 @@ def test_votes_are_the_best_of_the_grid(seed):
     held_out = np.arange(25, 40, dtype=np.int32)
     memory = NeighborMemory.build(X, Y, 10, 1)
     n_neighbors = (2, 5, 9)
-    weight = fit_votes(Judges(network, X, Y, held_out), memory, n_neighbors)
+    weight = fit_votes(ValidationRows(network, X, Y, held_out), memory, n_neighbors)
     chosen = memory.n_neighbors
     power = memory.power
     assert weight in WEIGHTS and memory.weight == weight and chosen in n_neighbors
@@ -108,7 +108,7 @@ def test_where_all_is_one_the_fewest_neighbors_vote():
     Y = SparseRows(np.arange(0, 81, 2), np.tile(np.arange(2, dtype=np.int32), 40), None)
     memory = NeighborMemory.build(X, Y, 10, 1)
     rows = np.arange(40, dtype=np.int32)
-    assert fit_votes(Judges(network, X, Y, rows), memory, (3, 6)) == 0.0
+    assert fit_votes(ValidationRows(network, X, Y, rows), memory, (3, 6)) == 0.0
     assert memory.n_neighbors == 3
 
 
@@ -122,4 +122,4 @@ def test_votes_that_are_noise_get_no_weight():
     )
     wrong = Y._replace(indices=(Y.indices + 5) % 12)
     memory = NeighborMemory.build(X, wrong, 10, 5)
-    assert fit_votes(Judges(network, X, Y, rows), memory, (5, 10)) == 0.0
+    assert fit_votes(ValidationRows(network, X, Y, rows), memory, (5, 10)) == 0.0

@@ -69,14 +69,14 @@ def test_history_and_steps():
     X, Y = problem()
     settings, seen = settings_of(early_stopping=True), []
     learner = start(X, settings)
-    judges = learner.fit(
+    validation_rows = learner.fit(
         X, Y, settings, on_epoch=lambda epoch, history: seen.append((epoch, len(history.losses)))
     )
     assert seen == [(0, 1), (1, 2), (2, 3)]
     assert len(learner.history.validation_scores) == len(learner.history.losses) == 3
     assert learner.n_steps == 3 * int(np.ceil((600 - 60) / 40))
-    judging = judges.rows
-    assert len(judging) == settings.n_validation == 60 and len(np.unique(judging)) == 60
+    validation = validation_rows.rows
+    assert len(validation) == settings.n_validation == 60 and len(np.unique(validation)) == 60
 
 
 def test_held_out_rows_do_not_train():

@@ -12,12 +12,13 @@ import scipy.sparse as sp
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
-from sklsh.federated.announcing import Announcement
 from sklsh.federated.cache import MAX_BYTES, Cache, CacheMiss, DiskCache, MemoryCache
+from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports.flower.codec import decode, encode
 
 QUESTIONS = (
-    "census", "counts", "request_all", "hidden_mean", "prototypes", "request", "select", "train",
+    "client_statistics", "counts", "request_all", "hidden_mean", "prototypes", "request", "select",
+    "train",
 )  # fmt: skip
 """Methods of `Device` that a server may call."""
 
@@ -58,7 +59,7 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
             raise ValueError(f"question must be one of {QUESTIONS}, got {question!r}")
         X, Y = load_data(context)
         own = _own(context, device_params)
-        device = Announcement(**header["announcement"]).device(
+        device = TrainingConfig(**header["training_config"]).device(
             context.node_id, X, Y, own, _seed(context), _cache(context, own)
         )
         try:

@@ -20,7 +20,8 @@ from sklsh.federated.parts import BodyPart, HeadPart, Payload
 CLASSES = {
     cls.__name__: cls
     for cls in (
-        messages.Invite, messages.Sketch, messages.SubModel, messages.Centre, messages.Census,
+        messages.Invite, messages.Sketch, messages.SubModel, messages.Centre,
+        messages.ClientStatistics,
         messages.Request, messages.Select, messages.Counts, messages.HiddenMean,
         messages.Prototypes, messages.Update, HeadPart, BodyPart,
     )

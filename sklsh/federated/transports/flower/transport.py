@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
-from sklsh.federated.announcing import Announcement
 from sklsh.federated.messages import Reply
+from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports.flower.codec import Undecodable, decode, encode
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -52,7 +52,7 @@ class FlowerTransport:
     Parameters
     ----------
     grid : flwr.serverapp.Grid
-    announcement : Announcement
+    training_config : TrainingConfig
         Sent with every question: nodes keep no state.
     timeout : float
         Seconds after which a question goes on without the replies that are not there.
@@ -65,11 +65,11 @@ class FlowerTransport:
     """
 
     def __init__(
-        self, grid: Grid, announcement: Announcement, timeout: float = 600.0,
+        self, grid: Grid, training_config: TrainingConfig, timeout: float = 600.0,
         join_timeout: float = 3600.0,
     ):  # fmt: skip
         self.grid = grid
-        self.announcement = announcement.to_dict()
+        self.training_config = training_config.to_dict()
         self.timeout, self.join_timeout = timeout, join_timeout
         self.timeline: list[Exchanged] = []
 
@@ -103,7 +103,7 @@ class FlowerTransport:
         for device, parts in messages.items():
             asked = time.time()
             message = Message(
-                encode(parts, question=question, announcement=self.announcement),
+                encode(parts, question=question, training_config=self.training_config),
                 dst_node_id=device, message_type=f"{MessageType.QUERY}.ask", ttl=self.timeout,
             )  # fmt: skip
             sent[device] = asked, time.time()

@@ -1,4 +1,4 @@
-"""`Judges`: rows that training has not seen, and what a trained network says of them, once."""
+"""`ValidationRows`: rows that training has not seen, and what a network says of them, once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEPTH = 50
 
 
 @dataclass
-class Judges:
+class ValidationRows:
     """All that is fitted after training asks the same rows: votes, tables, threshold.
 
     Attributes
@@ -28,7 +28,7 @@ class Judges:
         Trained; must not change any more.
     X, Y : SparseRows
     rows : ndarray of int32
-        The judges among the rows of `X` and `Y`.
+        The validation rows among the rows of `X` and `Y`.
     n_threads : int
     memory : NeighborMemory or None
         Of all rows of `X`, if it votes: a row does not vote for itself.

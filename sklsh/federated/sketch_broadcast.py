@@ -1,4 +1,4 @@
-"""`Publisher`: the sketch as the server has published it, and what has changed since."""
+"""`SketchBroadcast`: the sketch as the server has published it, and what has changed since."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BLOCK = 8192
 
 
 @dataclass
-class Publisher:
+class SketchBroadcast:
     """Folds the head each round; a row is published anew when it differs from what is out.
 
     Every device's copy is a past state of this one, so that rows published after a round

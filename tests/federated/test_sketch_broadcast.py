@@ -7,8 +7,8 @@ import pytest
 
 from sklsh.federated import Ledger, run_round
 from sklsh.federated.cache import CacheMiss, MemoryCache
-from sklsh.federated.keeping import Keeper
-from sklsh.federated.publishing import Publisher
+from sklsh.federated.device_state import DeviceStateStore
+from sklsh.federated.sketch_broadcast import SketchBroadcast
 from sklsh.hashing import make_projection
 from sklsh.network.model import WideNetwork
 from tests.federated.problems import N_LABELS, federation
@@ -25,51 +25,51 @@ def network_of(rng, n_labels=50, n_hidden=12):
 def test_deltas_add_up_to_the_sketch_whichever_rounds_a_device_has_missed(payload):
     rng = np.random.default_rng(0)
     network = network_of(rng)
-    publisher = Publisher("signed", 4, payload, 100, 0.0, 7)
-    keepers = [Keeper(MemoryCache(), 5, 50, 1) for _ in range(2)]
+    sketch_broadcast = SketchBroadcast("signed", 4, payload, 100, 0.0, 7)
+    keepers = [DeviceStateStore(MemoryCache(), 5, 50, 1) for _ in range(2)]
     for number in range(12):
-        publisher.publish(network, number)
-        for keeper in keepers[: 1 + (number % 3 == 0)]:
-            sketch = keeper.whole(publisher.message(keeper.sketch_round()))
+        sketch_broadcast.publish(network, number)
+        for state_store in keepers[: 1 + (number % 3 == 0)]:
+            sketch = state_store.whole(sketch_broadcast.message(state_store.sketch_round()))
         rows = rng.choice(50, 4, replace=False)
         network.head_weights[rows] += rng.standard_normal((4, 12)).astype(np.float32)
-    publisher.publish(network, 12)
-    projection = make_projection("signed", 12, 4, publisher._fold_seed)
+    sketch_broadcast.publish(network, 12)
+    projection = make_projection("signed", 12, 4, sketch_broadcast._fold_seed)
     expected = projection.apply(network.head_weights)
-    for keeper, since in zip(keepers, (11, 9), strict=True):
-        message = publisher.message(keeper.sketch_round())
+    for state_store, since in zip(keepers, (11, 9), strict=True):
+        message = sketch_broadcast.message(state_store.sketch_round())
         assert message.since == since and 0 < message.ids.shape[0] <= 4 * (12 - since)
-        sketch = keeper.whole(message)
+        sketch = state_store.whole(message)
         rtol = 0 if payload == "float32" else 2.0**-10
         np.testing.assert_allclose(sketch.values, expected, rtol=rtol, atol=rtol * 4)
         np.testing.assert_allclose(sketch.bias, network.head_bias, rtol=rtol, atol=rtol)
-    np.testing.assert_allclose(publisher.centre, expected.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(sketch_broadcast.centre, expected.mean(axis=0), rtol=1e-5)
 
 
 def test_tolerance_leaves_rows_that_have_hardly_moved():
     network = network_of(np.random.default_rng(1))
-    publisher = Publisher("signed", 4, "float32", 100, 0.1, 7)
-    publisher.publish(network, 0)
+    sketch_broadcast = SketchBroadcast("signed", 4, "float32", 100, 0.1, 7)
+    sketch_broadcast.publish(network, 0)
     network.head_weights[:10] *= 1.02
     network.head_weights[10:15] *= 1.5
     network.head_bias[10:15] *= 1.5
-    publisher.publish(network, 1)
-    assert publisher.message(0).ids.tolist() == list(range(10, 15))
+    sketch_broadcast.publish(network, 1)
+    assert sketch_broadcast.message(0).ids.tolist() == list(range(10, 15))
     # Small moves add up to one that is sent: they are measured from what is out.
     for number in range(2, 12):
         network.head_weights[:10] *= 1.02
         network.head_bias[:10] *= 1.02
-        publisher.publish(network, number)
-    assert set(range(10)) <= set(publisher.message(0).ids.tolist())
+        sketch_broadcast.publish(network, number)
+    assert set(range(10)) <= set(sketch_broadcast.message(0).ids.tolist())
 
 
 def test_a_new_fold_is_sent_whole():
     network = network_of(np.random.default_rng(2))
-    publisher = Publisher("signed", 4, "float32", 3, 0.0, 7)
+    sketch_broadcast = SketchBroadcast("signed", 4, "float32", 3, 0.0, 7)
     seeds = []
     for number in range(6):
-        publisher.publish(network, number)
-        message = publisher.message(number - 1)
+        sketch_broadcast.publish(network, number)
+        message = sketch_broadcast.message(number - 1)
         assert (message.ids is None) == (number % 3 == 0)
         assert message.keep == (number % 3 != 2)
         seeds.append(message.seed)
@@ -78,19 +78,19 @@ def test_a_new_fold_is_sent_whole():
 
 def test_a_delta_on_top_of_nothing_is_a_miss():
     network = network_of(np.random.default_rng(3))
-    publisher = Publisher("signed", 4, "float32", 9, 0.0, 7)
-    keeper = Keeper(MemoryCache(), 5, 50, 1)
-    publisher.publish(network, 0)
-    keeper.whole(publisher.message(-1))
+    sketch_broadcast = SketchBroadcast("signed", 4, "float32", 9, 0.0, 7)
+    state_store = DeviceStateStore(MemoryCache(), 5, 50, 1)
+    sketch_broadcast.publish(network, 0)
+    state_store.whole(sketch_broadcast.message(-1))
     network.head_weights[3] += 1
-    publisher.publish(network, 1)
-    message = publisher.message(0)
+    sketch_broadcast.publish(network, 1)
+    message = sketch_broadcast.message(0)
     for wrong in (replace(message, since=5), replace(message, seed=1)):
         with pytest.raises(CacheMiss):
-            keeper.whole(wrong)
-    keeper.cache.clear()
+            state_store.whole(wrong)
+    state_store.cache.clear()
     with pytest.raises(CacheMiss):
-        keeper.whole(message)
+        state_store.whole(message)
 
 
 def sketch_bytes(**plan):
@@ -105,10 +105,10 @@ def sketch_bytes(**plan):
 def test_the_ledger_shows_what_is_saved():
     whole, report, server = sketch_bytes(sketch_rounds=1)
     assert report.whole_sketches == 4
-    dim = server.publisher.values.shape[1]
+    dim = server.sketch_broadcast.values.shape[1]
     assert whole == 4 * (16 + 4 * dim + N_LABELS * (dim + 1) * 4)
     delta, report, server = sketch_bytes(sketch_rounds=5)
-    changed = np.count_nonzero(server.publisher.published == 1)
+    changed = np.count_nonzero(server.sketch_broadcast.published == 1)
     assert report.whole_sketches == 0 and 0 < changed < N_LABELS / 2
     assert delta == 4 * (16 + 4 * dim + changed * ((dim + 1) * 4 + 4))
     half, _, _ = sketch_bytes(sketch_rounds=1, payload="float16")

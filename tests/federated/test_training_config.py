@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
-from sklsh.estimators.federated_run import announcement_of
+from sklsh.estimators.federated_run import training_config_of
 from sklsh.estimators.federated_tasks import new_task
-from sklsh.federated.announcing import Announcement
 from sklsh.federated.cache import MemoryCache
+from sklsh.federated.training_config import TrainingConfig
 
 X = sp.csr_matrix(np.array([[0, 1.5, 0], [2, 0, 1]], dtype=np.float32))
 Y = sp.csr_matrix(np.array([[1, 0, 0, 1], [0, 1, 0, 0]], dtype=np.float32))
@@ -20,8 +20,8 @@ def announced(**params):
     federation = FederatedLSHClassifier(SparseLSHMLPClassifier(**params))
     task = new_task(federation.estimator)
     task.expect(3, 4)
-    text = json.dumps(announcement_of(federation, task).to_dict())
-    return Announcement(**json.loads(text))
+    text = json.dumps(training_config_of(federation, task).to_dict())
+    return TrainingConfig(**json.loads(text))
 
 
 def device(X=X, Y=Y, own=(), **params):
@@ -91,7 +91,7 @@ def test_unknown_settings_and_parameters_that_cannot_be_sent():
     task.expect(3, 4)
     task.estimator = federation.estimator
     with pytest.raises(TypeError, match="plain values"):
-        announcement_of(federation, task)
+        training_config_of(federation, task)
 
 
 def test_what_fit_devices_needs():

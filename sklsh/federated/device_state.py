@@ -13,7 +13,7 @@ from sklsh.network.optimizers import INITIAL_ACCUMULATOR
 
 
 @dataclass(frozen=True)
-class Keeper:
+class DeviceStateStore:
     """Reads and writes a device's cache; what does not fit the model counts as lost.
 
     Parameters

@@ -1,13 +1,13 @@
-"""What judges say is what prediction says, but for their own votes."""
+"""What validation rows say is what prediction says, but for their own votes."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklsh.network.judges import DEPTH, Judges
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
+from sklsh.network.validation_rows import DEPTH, ValidationRows
 from tests.network.problems import random_labels, random_network, random_rows
 from tests.network.test_lsh_prediction import index_of
 
@@ -22,11 +22,11 @@ def problem(seed, n_rows=30, n_labels=70):
 def test_as_predicted_by_a_memory_without_the_row(seed, votes, k):
     X, Y, network = problem(seed)
     rows = np.array([4, 29, 7], dtype=np.int32)
-    judges = Judges(network, X, Y, rows)
+    validation_rows = ValidationRows(network, X, Y, rows)
     if votes:
-        judges.memory = NeighborMemory.build(X, Y, 10, 5)
-        judges.memory.weight, judges.memory.power = 2.0, 2.0
-    labels, scores = judges.topk(k)
+        validation_rows.memory = NeighborMemory.build(X, Y, 10, 5)
+        validation_rows.memory.weight, validation_rows.memory.power = 2.0, 2.0
+    labels, scores = validation_rows.topk(k)
     assert labels.shape == scores.shape == (3, k)
     for i, row in enumerate(rows):
         others = np.delete(np.arange(X.n_rows), row)
@@ -43,18 +43,18 @@ def test_as_predicted_by_a_memory_without_the_row(seed, votes, k):
 
 def test_by_tables_and_no_deeper_than_there_are_labels():
     X, Y, network = problem(1, n_labels=12)
-    judges = Judges(network, X, Y, np.arange(5, dtype=np.int32))
-    assert judges.topk(DEPTH)[0].shape == (5, 12)
-    index = index_of(network, judges.hidden, 12, n_tables=30, hash_length=1)
-    for found, exact in zip(judges.topk(4, index), judges.topk(4), strict=True):
+    validation_rows = ValidationRows(network, X, Y, np.arange(5, dtype=np.int32))
+    assert validation_rows.topk(DEPTH)[0].shape == (5, 12)
+    index = index_of(network, validation_rows.hidden, 12, n_tables=30, hash_length=1)
+    for found, exact in zip(validation_rows.topk(4, index), validation_rows.topk(4), strict=True):
         np.testing.assert_allclose(found, exact, rtol=1e-5)
 
 
 def test_the_head_is_scored_once(monkeypatch):
     X, Y, network = problem(2)
-    judges = Judges(network, X, Y, np.arange(5, dtype=np.int32))
-    first = judges.topk(7)
+    validation_rows = ValidationRows(network, X, Y, np.arange(5, dtype=np.int32))
+    first = validation_rows.topk(7)
     monkeypatch.setattr(network, "head_weights", None)
-    np.testing.assert_array_equal(judges.topk(3)[0], first[0][:, :3])
+    np.testing.assert_array_equal(validation_rows.topk(3)[0], first[0][:, :3])
     with pytest.raises(AttributeError):
-        Judges(network, X, Y, np.arange(5, dtype=np.int32)).topk(3)
+        ValidationRows(network, X, Y, np.arange(5, dtype=np.int32)).topk(3)

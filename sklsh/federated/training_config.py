@@ -1,4 +1,4 @@
-"""`Announcement`: what devices that run elsewhere must be told; it travels with every question."""
+"""`TrainingConfig`: what devices that run elsewhere must be told, with every question."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sklsh.network.rows import SparseRows
 
 
 @dataclass(frozen=True)
-class Announcement:
+class TrainingConfig:
     """The server's settings that a device needs; all can be said in JSON.
 
     Attributes
@@ -40,7 +40,7 @@ class Announcement:
     local_optimizer: str
 
     def to_dict(self) -> dict:
-        """Plain values; ``Announcement(**values)`` is the same announcement."""
+        """Plain values; ``TrainingConfig(**values)`` is the same training configuration."""
         return asdict(self)
 
     def device(self, number: int, X, Y, own: Mapping, seed: int, cache: Cache) -> Device:
