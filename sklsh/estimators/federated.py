@@ -392,7 +392,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches
         self.n_features_in_ = estimator.n_features_in_
         for name in ("classes_", "feature_names_in_"):
-            vars(self).pop(name, None)  # of a fit before, to which it may have applied
+            self.__dict__.pop(name, None)  # of a fit before, to which it may have applied
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))
         self.device_ids_, self.ledger_ = device_ids, progress.ledger
