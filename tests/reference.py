@@ -339,3 +339,29 @@ def item_votes(row, neighbours, source_scale, target_scale):
         for j in range(len(row))
     ]
     return np.array(votes) / max(max(votes), 1e-300)
+
+
+# ---- codes that are scored -------------------------------------------------------------------
+
+
+def nearest_centroid(row, centroids):
+    """The first of the centroids at the smallest distance."""
+    distances = [sum((x - c) ** 2 for x, c in zip(row, each, strict=True)) for each in centroids]
+    return distances.index(min(distances))
+
+
+def sign_bytes(row):
+    """Bytes of eight signs, the first highest; and the sum of absolute values."""
+    bits = "".join("1" if value > 0 else "0" for value in row)
+    return [int(bits[i : i + 8], 2) for i in range(0, len(bits), 8)], sum(map(abs, row))
+
+
+def signed_sum(values, code):
+    """The sum of eight values, those whose bit is 0 taken away."""
+    bits = f"{code:08b}"
+    return sum(v if bit == "1" else -v for v, bit in zip(values, bits, strict=True))
+
+
+def code_score(code, tables, scale, bias):
+    """What a code's bytes look up, added, times the scale, and the bias."""
+    return bias + scale * sum(table[byte] for byte, table in zip(code, tables, strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import ndtr, owens_t
+from scipy.special import gammaln, ndtr, owens_t
 
 from sklsh._utils.validation import check_int
 from sklsh.hashing.base import HashFunctions
@@ -130,3 +130,50 @@ def _both_below(h, k, cos, sin):
     with np.errstate(divide="ignore"):
         both = both - owens_t(h, (k - cos * h) / (h * sin)) - owens_t(k, (h - cos * k) / (k * sin))
     return np.clip(both, 0, 1)
+
+
+def sign_code_variance(n_features: int, n_bits: int) -> float:
+    """Variance of a sign code's estimate, in units of ``|w|^2 |h|^2 sin(angle)^2``.
+
+    Of `sklsh.hashing.codes.SignCodes`, over random rotations: with z the coordinates of
+    ``R w / |w|`` in `n_bits` directions and S the sum of their absolute values, the estimate is
+    ``w @ h`` plus ``|w| / S`` times what the signs make of the part of h at right angles to w,
+    which has a random direction among ``n_features - 1``: ``E[(n_bits - sum S_r^2) /
+    (S^2 (n_features - 1))]`` over the rotations r. The mean of the fraction is taken as the
+    fraction of the means, which is within some per cent for 32 bits or more.
+
+    Parameters
+    ----------
+    n_features : int
+        At least 2.
+    n_bits : int
+        More than `n_features`: of several independent rotations.
+    """
+    d = check_int(n_features, "n_features", 2)
+    n_bits = check_int(n_bits, "n_bits", 1)
+    sizes = np.full(-(-n_bits // d), d, dtype=float)
+    sizes[-1] = n_bits - d * (len(sizes) - 1)
+    # A coordinate of a random direction: E|z| and, of two of them, E|z_1 z_2|.
+    one = np.exp(gammaln(d / 2) - gammaln((d + 1) / 2)) / np.sqrt(np.pi)
+    squares = sizes / d + sizes * (sizes - 1) * 2 / (np.pi * d)
+    means = sizes * one
+    square = squares.sum() + means.sum() ** 2 - np.square(means).sum()
+    return float((n_bits - squares.sum()) / (square * (d - 1)))
+
+
+def most_flips(changes, lengths) -> np.ndarray:
+    """Bound of the chance that a bit ``[g @ x > 0]`` flips when x moves by d.
+
+    ``arcsin(|d| / |x|) / pi``, and 1, which says nothing, where d is as long as x or longer. The
+    angle between x and x + d is largest where d is at right angles to x + d. For hashes of
+    sketches, lengths are those of ``B d`` and ``B x``.
+
+    Parameters
+    ----------
+    changes, lengths : array-like
+        ``|d|`` and ``|x|``, broadcast.
+    """
+    changes, lengths = np.asarray(changes, dtype=float), np.asarray(lengths, dtype=float)
+    near = changes < lengths
+    share = np.divide(changes, lengths, out=np.ones(near.shape), where=near)
+    return np.where(near, np.arcsin(share) / np.pi, 1.0)

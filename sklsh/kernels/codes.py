@@ -1,0 +1,104 @@
+"""Codes of vectors: the nearest of some centroids, signs in bytes, sums of looked-up parts."""
+
+import numba as nb
+import numpy as np
+
+from sklsh.kernels.hashing import LANES, _dot_lanes
+
+# Compiled in: hashing 18183585
+
+
+@nb.njit(nogil=True, cache=True)
+def nearest_centroids(rows, first, last, centroids, half_squares, out, column, start, stop):
+    """``out[i, column]`` is the centroid nearest to ``rows[i, first:last]``, the first on a tie.
+
+    The largest ``centroid @ row - half_squares``, half its squared length. `centroids`
+    (n_centroids, width) has width a multiple of 8, zeros behind ``last - first``. Rows are
+    turned into columns, `LANES` at a time, so that the inner loops run along rows.
+    O(n_centroids * width) a row.
+    """
+    columns = np.zeros((centroids.shape[1], LANES), dtype=np.float32)
+    sums = np.empty(LANES, dtype=np.float32)
+    best = np.empty(LANES, dtype=np.float32)
+    winners = np.empty(LANES, dtype=np.int32)
+    for begin in range(start, stop, LANES):
+        n_lanes = min(LANES, stop - begin)
+        for lane in range(n_lanes):
+            for j in range(first, last):
+                columns[j - first, lane] = rows[begin + lane, j]
+        n_used = min(LANES, (n_lanes + 7) // 8 * 8)
+        best[:] = np.float32(-np.inf)
+        winners[:] = 0
+        for c in range(centroids.shape[0]):
+            _dot_lanes(centroids[c], columns, sums, n_used)
+            half = half_squares[c]
+            for lane in range(n_used):
+                value = sums[lane] - half
+                larger = value > best[lane]
+                best[lane] = value if larger else best[lane]
+                winners[lane] = np.int32(c) if larger else winners[lane]
+        for lane in range(n_lanes):
+            out[begin + lane, column] = winners[lane]
+
+
+@nb.njit(nogil=True, cache=True)
+def pack_signs(values, out, lengths, start, stop):
+    """Signs of ``values[i]``, eight to a byte of ``out[i]``, the first highest; 0 is minus.
+
+    ``lengths[i]`` becomes the sum of absolute values. Columns are a multiple of 8.
+    """
+    for i in range(start, stop):
+        total = np.float32(0.0)
+        for byte in range(out.shape[1]):
+            bits = np.int64(0)
+            for j in range(8 * byte, 8 * byte + 8):
+                value = values[i, j]
+                bits = 2 * bits + np.int64(value > 0)
+                total += abs(value)
+            out[i, byte] = bits
+        lengths[i] = total
+
+
+@nb.njit(nogil=True, cache=True)
+def sign_tables(values, tables, start, stop):
+    """``tables[q, byte, code]`` sums ``values[q, 8 byte : 8 byte + 8]``, minus where bits are 0."""
+    for q in range(start, stop):
+        for byte in range(tables.shape[1]):
+            part, table = values[q, 8 * byte : 8 * byte + 8], tables[q, byte]
+            total = np.float32(0.0)
+            for bit in range(8):
+                total -= part[bit]
+            table[0] = total
+            # Codes with a highest bit: those without it, with one sign turned.
+            for bit in range(8):
+                size = 1 << bit
+                for code in range(size):
+                    table[size + code] = table[code] + np.float32(2.0) * part[7 - bit]
+
+
+@nb.njit(nogil=True, cache=True)
+def score_codes(codes, tables, scale, bias, out, start, stop):
+    """``out[q, i - start] = bias[i] + scale[i] * sum of tables[q, s, codes[i, s]]`` over s.
+
+    For all rows q of `tables` and codes ``start:stop``. `scale` may be empty: 1. Four sums run
+    side by side, in a fixed order. O(n_bytes) a code and query.
+    """
+    n_bytes = codes.shape[1]
+    whole = n_bytes // 4 * 4
+    for q in range(tables.shape[0]):
+        table, line = tables[q], out[q]
+        for i in range(start, stop):
+            code = codes[i]
+            a, b = np.float32(0.0), np.float32(0.0)
+            c, d = np.float32(0.0), np.float32(0.0)
+            for s in range(0, whole, 4):
+                a += table[s, code[s]]
+                b += table[s + 1, code[s + 1]]
+                c += table[s + 2, code[s + 2]]
+                d += table[s + 3, code[s + 3]]
+            for s in range(whole, n_bytes):
+                a += table[s, code[s]]
+            total = (a + b) + (c + d)
+            if scale.shape[0]:
+                total *= scale[i]
+            line[i - start] = total + bias[i]
