@@ -1,5 +1,8 @@
 """Small random problems for the tests of the wide network."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -60,3 +63,35 @@ def assert_same_bits(ours, theirs):
     assert len(ours) == len(theirs) > 0
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def wide_head(n_labels=2_000, n_hidden=32, n_rows=16, seed=0):
+    """A fixed head, and hidden vectors, with large means as training leaves them.
+
+    The body hands features on as they are: rows are hidden vectors.
+    """
+    rng = np.random.default_rng(seed)
+    hidden = np.maximum(rng.standard_normal((n_rows, n_hidden)) + 0.5, 0).astype(np.float32)
+    weights = rng.standard_normal((n_labels, n_hidden)) - 0.4 * rng.random(n_hidden)
+    bias = rng.standard_normal(n_labels) - 1
+    body, of_body = np.eye(n_hidden, dtype=np.float32), np.zeros(n_hidden, dtype=np.float32)
+    return WideNetwork(
+        [body], [of_body], weights.astype(np.float32), bias.astype(np.float32)
+    ), hidden
+
+
+def negated(network):
+    """The head whose best neurons are the other's worst."""
+    return replace(network, head_weights=-network.head_weights, head_bias=-network.head_bias)
+
+
+def best_neurons(network, hidden, k):
+    """The `k` neurons of each row with the largest logits, by sorting all of them."""
+    logits = hidden.astype(float) @ network.head_weights.T + network.head_bias
+    return np.argsort(-logits, axis=1)[:, :k]
+
+
+def mean_recall(best, indptr, ids):
+    """Mean share of each row's best neurons among its own candidates."""
+    rows = [ids[a:b] for a, b in itertools.pairwise(indptr)]
+    return np.mean([np.isin(right, row).mean() for right, row in zip(best, rows, strict=True)])
