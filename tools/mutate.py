@@ -1,10 +1,10 @@
 """How many small faults do the tests find? A seeded sample of mutants of some files.
 
-    python tools/mutate.py TARGET [--sample 150] [--seed 0]
+    python tools/mutate.py TARGET ... [--sample 150] [--seed 0]
 
-TARGET is a name in `TARGETS` or "all". A mutant is a module with one operator, comparison,
-constant, condition, call or returned value changed; it is killed if one of the target's tests
-fails, or if these take too long. Each is tried in a process of its own, forked from this one
+A TARGET is a name in `TARGETS` or "all". A mutant is a module with one operator, comparison,
+constant, condition, call or returned value changed, or one of the faults in `NAMED`; it is killed
+if one of the target's tests fails, or if these take too long. Each is tried in a process of its own, forked from this one
 after the libraries have been imported, and is seen by that process alone: no file changes.
 Hypothesis draws fewer examples than usual. Messages, docstrings, annotations and `__repr__`
 are left alone.
@@ -44,6 +44,31 @@ TARGETS = {
             "theory": ["hashing/test_theory"],
         }.items()
     },
+    "devices": {
+        "sklsh/federated/device.py": [
+            "tests/federated/test_device_hashing.py", "tests/federated/test_device.py",
+            "tests/federated/test_selection.py", "tests/federated/test_cache.py",
+            "tests/federated/test_memory.py", "tests/federated/test_optimizers.py",
+        ],
+        "sklsh/federated/selection.py": [
+            "tests/federated/test_device_hashing.py", "tests/federated/test_selection.py",
+        ],
+    },
+    "samplers": {
+        "sklsh/network/lsh.py": ["tests/network/test_recall.py", "tests/network/test_lsh.py"],
+        "sklsh/network/sampling.py": [
+            "tests/network/test_sampling.py", "tests/network/test_recall.py",
+        ],
+    },
+    "retrieval": {
+        "sklsh/network/retrieval.py": [
+            "tests/network/test_retrieval.py", "tests/network/test_recall.py",
+        ],
+        "sklsh/network/topk.py": [
+            "tests/network/test_recall.py", "tests/network/test_lsh_prediction.py",
+            "tests/network/test_topk.py",
+        ],
+    },
     "server": {
         "sklsh/federated/server.py": [
             "tests/federated/test_faults.py", "tests/federated/test_optimizers.py",
@@ -53,6 +78,52 @@ TARGETS = {
     },
 }  # fmt: skip
 """Files, and the tests that must find their faults."""
+
+NAMED = {
+    "sklsh/federated/device.py": [
+        ("the same functions every round", "_rng(TABLES, invite.round)", "_rng(TABLES, 0)"),
+        ("its hash length ignored", "hash_length=settings.hash_length", "hash_length=8"),
+        ("its tables ignored", "n_tables=settings.n_tables", "n_tables=8"),
+    ],
+    "sklsh/federated/selection.py": [
+        ("ids at random", "    counts[taken] = -1",
+         "    counts = np.random.default_rng(seed).permutation(counts)\n    counts[taken] = -1"),
+        ("queries negated", "apply(hidden - centre", "apply(centre - hidden"),
+        ("the way to the centre reversed", "+= values @ direction", "-= values @ direction"),
+        ("no way to the centre", "+= values @ direction", "+= 0 * (values @ direction)"),
+        ("neurons not centred", "values -= self._sketch.centre", "values -= 0"),
+        ("the sketch unpacked at once", "BLOCK = 4096", "BLOCK = 1 << 30"),
+        ("the fewest collisions", "    counts[taken] = -1",
+         "    counts = counts.max() + 1 - counts\n    counts[taken] = -1"),
+    ],
+    "sklsh/network/lsh.py": [
+        ("the same functions at every build", "self._seed + 7919 * step", "self._seed"),
+        ("queries negated", "np.subtract(hidden, self.hidden_mean,",
+         "np.subtract(self.hidden_mean, hidden,"),
+        ("rows centred the wrong way", "head_weights[ids] - self.row_mean",
+         "head_weights[ids] + self.row_mean"),
+        ("the bias less the centre", "head_bias[ids] + rows @", "head_bias[ids] - rows @"),
+        ("candidates at random", "        return indptr, ids if self._ids",
+         "        ids = np.random.default_rng(0).integers(\n"
+         "            len(self.tables.present), size=len(ids)).astype(np.int32)\n"
+         "        return indptr, ids if self._ids"),
+    ],
+    "sklsh/network/sampling.py": [
+        ("worst of the candidates", "np.matmul(probes, rows.T,", "np.matmul(-probes, rows.T,"),
+        ("probes the last rows", "        probes = hidden[: self.n_probes]\n        n_best",
+         "        probes = hidden[-self.n_probes :]\n        n_best"),
+    ],
+    "sklsh/network/retrieval.py": [
+        ("hidden rows negated", "np.matmul(hidden[start:stop]", "np.matmul(-hidden[start:stop]"),
+        ("farthest rows", "(queries / np.where", "(-queries / np.where"),
+        ("no candidates of tables", "named_indptr, named = name_items(begin, end, hidden)",
+         "named_indptr, named = name_items(begin, end, -hidden)"),
+    ],
+    "sklsh/network/topk.py": [
+        ("queries negated", "index.query(hidden, n_threads)", "index.query(-hidden, n_threads)"),
+    ],
+}  # fmt: skip
+"""Faults of a file that are tried first, whatever the sample: (what, text, text instead)."""
 
 LIBRARIES = (
     "pytest", "hypothesis.strategies", "numba", "scipy.sparse", "joblib",
@@ -74,7 +145,11 @@ OPERATORS = {
 HARMLESS = "strict", "copy", "assume_unique", "frozen", "eq"
 """Keywords that only guard or only save time: no result depends on them."""
 
-SIZES = "CODE_BYTES", "SEGMENT_ROWS", "QUERY_WORK", "ROW_BLOCK", "per_task", "prefix_bits", "mean"
+SIZES = (
+    "CODE_BYTES", "SEGMENT_ROWS", "QUERY_WORK", "ROW_BLOCK", "per_task", "prefix_bits", "mean",
+    "BLOCK", "TABLES", "MAX_DIRECT_BITS", "ROWS", "PROBES", "POOL", "ITEMS", "OFFSETS", "QUERIES",
+    "USERS", "LABELS", "row_block",
+)  # fmt: skip
 """Sizes of tasks, blocks and prefixes: what is assigned to them changes time, no result."""
 
 
@@ -96,6 +171,19 @@ def mutants_of(path: str) -> list[Mutant]:
             undo = apply()
             found.append(Mutant(path, node.lineno, change, ast.unparse(tree)))
             undo()
+    return found
+
+
+def named_mutants(path: str) -> list[Mutant]:
+    """The faults of `NAMED`. What they replace must be there once: a file that has moved on
+    needs its faults moved on too."""
+    source = (ROOT / path).read_text()
+    found = []
+    for what, before, after in NAMED.get(path, []):
+        if source.count(before) != 1:
+            sys.exit(f"{path}: {before!r} is there {source.count(before)} times, not once ({what})")
+        line = source[: source.index(before)].count("\n") + 1
+        found.append(Mutant(path, line, what, source.replace(before, after)))
     return found
 
 
@@ -131,8 +219,8 @@ def _is_harmless(node) -> bool:
     if isinstance(node, ast.keyword):
         return node.arg in HARMLESS
     if isinstance(node, ast.Assign):
-        target = node.targets[0]
-        return getattr(target, "id", getattr(target, "attr", None)) in SIZES
+        names = node.targets[0].elts if isinstance(node.targets[0], ast.Tuple) else node.targets
+        return all(getattr(n, "id", getattr(n, "attr", None)) in SIZES for n in names)
     return False
 
 
@@ -229,8 +317,9 @@ def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
     """Number of mutants tried, and the survivors."""
     files = TARGETS[name]
     every = [mutant for path in files for mutant in mutants_of(path)]
-    chosen = random.Random(seed).sample(every, min(sample, len(every)))
-    print(f"{name}: {len(every)} mutants, {len(chosen)} tried", flush=True)
+    named = [mutant for path in files for mutant in named_mutants(path)]
+    chosen = named + random.Random(seed).sample(every, min(sample, len(every)))
+    print(f"{name}: {len(named)} named, {len(every)} others, {len(chosen)} tried", flush=True)
     survivors = []
     for path, tests in files.items():
         of_file = [mutant for mutant in chosen if mutant.path == path]
@@ -250,14 +339,14 @@ def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("target", choices=[*TARGETS, "all"])
+    parser.add_argument("target", choices=[*TARGETS, "all"], nargs="+")
     parser.add_argument("--sample", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.chdir(ROOT)
     for module in LIBRARIES:
         importlib.import_module(module)
-    for name in TARGETS if args.target == "all" else [args.target]:
+    for name in TARGETS if "all" in args.target else args.target:
         tried, survivors = check(name, args.sample, args.seed)
         killed = tried - len(survivors)
         print(f"{name}: {killed} of {tried} killed, {100 * killed / tried:.0f} %", flush=True)

@@ -1,0 +1,198 @@
+"""The best items of users and rows alike: against sorting every item's score."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.retrieval import best_items, likely_items, popular_items, similar_rows
+from sklsh.network.rows import SparseRows
+from tests.network.problems import random_network
+
+
+def users_of(n_users, n_items, density=0.05, seed=0):
+    """Users' items, the rows that a network reads, the network and the votes of items."""
+    rng = np.random.default_rng(seed)
+    R = sp.random_array((n_users, n_items), density=density, rng=rng, format="csr")
+    R.data[:] = rng.integers(1, 4, R.nnz)
+    network = random_network(rng, n_features=n_items, sizes=(6,), n_labels=n_items)
+    rows, memory = SparseRows.from_matrix(R), ItemMemory.empty(n_items, 8)
+    memory.update(rows)
+    memory.weight = 2.5
+    return R.toarray(), rows, network, memory
+
+
+def scores_of(dense, rows, network, memory, bias, exclude):
+    """Every item's score for every user, by the formula."""
+    logits = network.hidden(rows).astype(float) @ network.head_weights.T + bias
+    if memory is not None:
+        items, places = np.nonzero(memory.ids >= 0)
+        values, near = memory.values[items, places], memory.ids[items, places]
+        walk = sp.csr_array((values**1.5, (items, near)), shape=(dense.shape[1],) * 2)
+        source, target = memory.scales()
+        votes = ((sp.csr_array(dense) * source) @ walk).toarray() * target
+        votes /= np.maximum(votes.max(axis=1, keepdims=True), 1e-30)
+        logits += memory.weight * np.log1p(100 * votes)
+    if exclude:
+        logits[dense > 0] = -np.inf
+    return logits
+
+
+def assert_best(found, scores, pool, k):
+    """`found` are the `k` best of `pool` by `scores`, padded; near-ties may fall either way."""
+    items, values = found
+    assert items.dtype == np.int64 and values.dtype == np.float32
+    for i, row in enumerate(scores):
+        allowed = pool[np.isfinite(row[pool])]
+        order = allowed[np.argsort(-row[allowed], kind="stable")][:k]
+        n = len(order)
+        np.testing.assert_allclose(values[i, :n], row[order], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(row[items[i, :n]], row[order], rtol=1e-4, atol=1e-4)
+        assert len(set(items[i, :n])) == n and np.isin(items[i, :n], allowed).all()
+        assert (items[i, n:] == -1).all() and np.isneginf(values[i, n:]).all()
+
+
+@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("exclude", [True, False])
+@pytest.mark.parametrize("n_items", [40, 3_000])
+def test_best_items_by_every_score(votes, exclude, n_items):
+    dense, rows, network, memory = users_of(70, n_items)
+    memory = memory if votes else None
+    bias = network.head_bias + np.linspace(0, 1, n_items, dtype=np.float32)
+    scores = scores_of(dense, rows, network, memory, bias, exclude)
+    for pool in (np.arange(n_items), np.arange(3, n_items, 7)):
+        pool = pool.astype(np.int32)
+        k = 10
+        found = best_items(network, memory, rows, rows, k, pool, bias=bias, exclude=exclude)
+        assert_best(found, scores, pool, k)
+        shared = best_items(
+            network, memory, rows, rows, k, pool, bias=bias, exclude=exclude, n_threads=2
+        )
+        np.testing.assert_array_equal(shared[0], found[0])
+        np.testing.assert_array_equal(shared[1], found[1])
+
+
+@pytest.mark.parametrize("search", [best_items, likely_items])
+def test_no_items_to_choose_from(search):
+    _, rows, network, memory = users_of(3, 40)
+
+
+    def name_items(begin, end, _hidden):
+        return np.zeros(end - begin + 1, dtype=np.int64), np.empty(0, dtype=np.int32)
+
+    named = () if search is best_items else (name_items,)
+    items, scores = search(
+        network, memory, *named, rows, rows, 4, np.empty(0, dtype=np.int32),
+        bias=network.head_bias, exclude=False,
+    )  # fmt: skip
+    assert (items == -1).all() and np.isneginf(scores).all() and items.shape == (3, 4)
+
+
+@pytest.mark.parametrize("search", ["best", "likely"])
+def test_more_users_than_are_held_at_once(search):
+    dense, rows, network, memory = users_of(4_200, 30)
+    pool = np.arange(30, dtype=np.int32)
+    asked = []
+
+    def every(begin, end, hidden):
+        asked.append((begin, end))
+        np.testing.assert_array_equal(hidden, network.hidden(rows.take(np.arange(begin, end))))
+        n = end - begin
+        return np.arange(n + 1) * 30, np.tile(pool, n)
+
+    if search == "best":
+        found = best_items(
+            network, memory, rows, rows, 5, pool, bias=network.head_bias, exclude=True
+        )
+    else:
+        found = likely_items(
+            network, memory, every, rows, rows, 5, pool, bias=network.head_bias, exclude=True
+        )
+        assert [a for a, _ in asked] == [0, *[b for _, b in asked[:-1]]] and asked[-1][1] == 4_200
+        assert len(asked) > 1
+    some = np.r_[0:3, 4_000:4_200]
+    scores = scores_of(dense[some], rows.take(some), network, memory, network.head_bias, True)
+    assert_best((found[0][some], found[1][some]), scores, pool, 5)
+
+
+@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("exclude", [True, False])
+def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
+    n_items, k, rng = 300, 5, np.random.default_rng(1)
+    dense, rows, network, memory = users_of(90, n_items)
+    memory = memory if votes else None
+    pool = np.arange(0, n_items, 2, dtype=np.int32)
+    lists = [np.sort(rng.permutation(n_items)[:60]).astype(np.int32) for _ in range(90)]
+
+    def name_items(begin, end, _hidden):
+        return np.arange(end - begin + 1) * 60, np.concatenate(lists[begin:end])
+
+    scores = scores_of(dense, rows, network, memory, network.head_bias, exclude)
+    if votes:
+        # What the network says without votes has none of an item that was not voted for.
+        alone = scores_of(dense, rows, network, None, network.head_bias, exclude)
+    for i, named in enumerate(lists):
+        others = np.setdiff1d(np.arange(n_items), named)
+        if votes:
+            others = others[scores[i, others] <= alone[i, others] + 1e-9]
+        scores[i, others] = -np.inf
+    how = {"bias": network.head_bias, "exclude": exclude}
+    found = likely_items(network, memory, name_items, rows, rows, k, pool, **how)
+    assert_best(found, scores, pool, k)
+    shared = likely_items(network, memory, name_items, rows, rows, k, pool, n_threads=2, **how)
+    np.testing.assert_array_equal(shared[0], found[0])
+
+
+def test_users_with_too_few_candidates_are_answered_by_all_items():
+    n_items = 60
+    dense, rows, network, _ = users_of(8, n_items, density=0.2)
+    pool = np.arange(n_items, dtype=np.int32)
+    sizes = np.array([0, 1, 4, 5, 6, 0, 5, 2])
+
+    def name_items(begin, end, _hidden):
+        ids = [np.flatnonzero(dense[i] == 0)[:n] for i, n in enumerate(sizes)]
+        return np.append(0, np.cumsum(sizes)), np.concatenate(ids).astype(np.int32)
+
+    how = {"bias": network.head_bias, "exclude": True}
+    found = likely_items(network, None, name_items, rows, rows, 5, pool, **how)
+    exact = best_items(network, None, rows, rows, 5, pool, **how)
+    few = sizes < 5
+    np.testing.assert_array_equal(found[0][few], exact[0][few])
+    np.testing.assert_array_equal(found[1][few], exact[1][few])
+    assert (found[0] >= 0).all()
+    assert not (found[0][~few] == exact[0][~few]).all()
+
+
+def test_popular_items_by_users_and_bonus():
+    counts = np.array([5, 0, 9, 5, 1])
+    pool = np.array([0, 1, 3, 4], dtype=np.int32)
+    items, scores = popular_items(counts, 3, pool)
+    assert items.dtype == np.int64 and scores.dtype == np.float32
+    assert items.tolist() == [0, 3, 4]
+    np.testing.assert_allclose(scores, np.log([0.25, 0.25, 0.05]), rtol=1e-5)
+    bonus = np.array([0, 0, 0, 0.5, 3], dtype=np.float32)
+    items, scores = popular_items(counts, 6, pool, bonus)
+    assert items.tolist() == [4, 3, 0, 1, -1, -1]
+    np.testing.assert_allclose(scores[:3], np.log([0.05, 0.25, 0.25]) + [3, 0.5, 0], rtol=1e-5)
+    assert np.isfinite(scores[3]) and scores[3] < -100 and np.isneginf(scores[4:]).all()
+    # Before anybody has had anything there is nothing to divide by.
+    assert np.isfinite(popular_items(np.zeros(2), 2, np.arange(2))[1]).all()
+
+
+def test_similar_rows_by_every_cosine():
+    network = random_network(np.random.default_rng(0), n_labels=500)
+    network.head_weights[[4, 20]] = 0
+    pool = np.setdiff1d(np.arange(500), np.arange(0, 500, 9)).astype(np.int32)
+    items = np.concatenate([np.arange(300), [7, 20, 7]])
+    found, scores = similar_rows(network, items, 6, pool)
+    assert found.shape == scores.shape == (303, 6)
+    units = network.head_weights.astype(float)
+    units /= np.where((n := np.linalg.norm(units, axis=1)) > 0, n, 1)[:, None]
+    cosines = units[items] @ units.T
+    cosines[:, [4, 20]] = -np.inf
+    cosines[np.isin(items, [4, 20])] = -np.inf
+    assert_best((found, scores), cosines, pool, 6)
+    all_of_three, padded = similar_rows(network, np.array([7]), 6, np.array([4, 7, 9, 11]))
+    assert all_of_three[0, 0] == 7 and padded[0, 0] == pytest.approx(1, abs=1e-5)
+    assert sorted(all_of_three[0, :3]) == [7, 9, 11] and (all_of_three[0, 3:] == -1).all()
+    assert np.isneginf(padded[0, 3:]).all()
