@@ -3,11 +3,11 @@
     python tools/mutate.py TARGET ... [--sample 150] [--seed 0]
 
 A TARGET is a name in `TARGETS` or "all". A mutant is a module with one operator, comparison,
-constant, condition, call or returned value changed, or one of the faults in `NAMED`; it is killed
-if one of the target's tests fails, or if these take too long. Each is tried in a process of its own, forked from this one
-after the libraries have been imported, and is seen by that process alone: no file changes.
-Hypothesis draws fewer examples than usual. Messages, docstrings, annotations and `__repr__`
-are left alone.
+constant, condition, call or returned value changed, or with one of the faults in `NAMED`; it is
+killed if one of the target's tests fails, or if these take too long. Each is tried in a process
+of its own, forked from this one after the libraries have been imported, and is seen by that
+process alone: no file changes. Hypothesis draws fewer examples than usual. Messages,
+docstrings, annotations and `__repr__` are left alone.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ A fixed head is published as the server would; the device's ids alone are judged
 nothing is taken for granted of how it finds them.
 """
 
+import itertools
 import tracemalloc
 from dataclasses import replace
 
@@ -147,7 +148,7 @@ def test_each_round_has_functions_of_its_own():
     np.testing.assert_array_equal(picked(device, server, 3), ids[3])
     found = [np.isin(best, round_) for round_ in ids]
     assert np.mean(np.any(found, axis=0)) > np.mean(found) + 0.2
-    common = [len(np.intersect1d(a, b)) / N_ACTIVE for a, b in zip(ids, ids[1:])]
+    common = [len(np.intersect1d(a, b)) / N_ACTIVE for a, b in itertools.pairwise(ids)]
     assert np.mean(common) < 0.5
     other = replace(device, seed=6)
     assert picked(other, server, 3).tolist() != ids[3].tolist()

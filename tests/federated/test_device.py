@@ -1,0 +1,131 @@
+"""What a device answers, against formulas: before the first round, and what it asks for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sklsh.federated.messages import Centre, Invite
+from tests.federated.problems import N_FEATURES, N_LABELS, federation
+
+
+def parts(own=None, **plan):
+    server, transport = federation(own=own, **plan)
+    return server, transport._devices[0]
+
+
+def dense_rows(device):
+    return device.X.to_matrix(N_FEATURES).toarray(), device.Y.to_matrix(N_LABELS).toarray()
+
+
+def hidden_of(server, X):
+    network = server.network
+    inputs = X.astype(float) * network.input_scale
+    return np.maximum(inputs @ network.body_weights[0] + network.body_biases[0], 0)
+
+
+def test_statistics_are_those_of_the_rows():
+    _, device = parts()
+    X, Y = dense_rows(device)
+    found = device.client_statistics()
+    assert (found.device, found.round, found.n_samples) == (0, -1, len(X))
+    assert found.row_norm == pytest.approx(np.sqrt((X**2).sum(axis=1).mean()), rel=1e-5)
+    assert found.labels_per_row == pytest.approx((Y > 0).sum(axis=1).mean())
+
+
+def test_counts_are_rows_by_label():
+    _, device = parts()
+    _, Y = dense_rows(device)
+    found, of_label = device.counts(), (Y > 0).sum(axis=0)
+    assert (found.device, found.round, found.n_samples) == (0, -1, len(Y))
+    np.testing.assert_array_equal(found.ids, np.flatnonzero(of_label))
+    np.testing.assert_array_equal(found.counts, of_label[found.ids])
+
+
+def test_prototypes_are_sums_of_centred_unit_hidden_vectors():
+    server, device = parts()
+    X, Y = dense_rows(device)
+    hidden = hidden_of(server, X)
+    body = server.body(device.request_all().features)
+    mean = device.hidden_mean(body)
+    assert (mean.device, mean.round, mean.n_samples) == (0, -1, len(X))
+    np.testing.assert_allclose(mean.mean, hidden.mean(axis=0), rtol=1e-4, atol=1e-6)
+    centre = mean.mean + np.float32(0.1)
+    centre[0] = 0
+    found = device.prototypes(body, Centre(centre))
+    units = hidden - centre
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    assert (found.device, found.round, found.n_samples) == (0, -1, len(X))
+    np.testing.assert_array_equal(found.ids, np.flatnonzero(Y.any(axis=0)))
+    np.testing.assert_allclose(found.sums, ((Y > 0).T @ units)[found.ids], rtol=1e-3, atol=1e-5)
+
+
+def test_a_row_at_the_centre_adds_nothing():
+    server, device = parts()
+    body = server.body(device.request_all().features)
+    one = replace(device, X=device.X.take(np.array([0])), Y=device.Y.take(np.array([0])))
+    found = one.prototypes(body, Centre(one.hidden_mean(body).mean))
+    assert found.ids.size and not found.sums.any()
+
+
+@pytest.mark.parametrize("n_decoys", [0.0, 0.7])
+def test_features_asked_for_are_those_of_the_rows_and_decoys(n_decoys):
+    _, device = parts({"n_decoys": n_decoys})
+    rows = np.unique(device.order(Invite(4, 2, 0.1)))
+    needed = np.flatnonzero(dense_rows(device)[0][rows].any(axis=0))
+    request = device.request(Invite(4, 2, 0.1))
+    assert np.isin(needed, request.features).all()
+    decoys = int(np.ceil(n_decoys * len(needed)))
+    assert len(request.features) == min(N_FEATURES, len(needed) + decoys)
+    assert request.ids is None and (request.device, request.round) == (0, 4)
+    whole = device.request_all()
+    of_all = np.flatnonzero(dense_rows(device)[0].any(axis=0))
+    assert np.isin(of_all, whole.features).all() and whole.ids.size == 0 and whole.round == -1
+
+
+@pytest.mark.parametrize("body_exchange", ["full", "local"])
+def test_features_of_other_exchanges(body_exchange):
+    _, device = parts(body_exchange=body_exchange)
+    request = device.request(Invite(0, 1, 0.1))
+    if body_exchange == "full":
+        assert request.features is None
+    else:  # The one body it is ever sent is for all its rows.
+        of_all = np.flatnonzero(dense_rows(device)[0].any(axis=0))
+        np.testing.assert_array_equal(request.features, of_all)
+    assert not request.has_body
+
+
+@pytest.mark.parametrize("include_labels", [True, False])
+def test_neurons_asked_for_without_tables(include_labels):
+    own = {"include_labels": include_labels, "n_active": 15}
+    _, device = parts({**own, "sampler": "random"})
+    invites = [Invite(number, 1, 0.1) for number in range(3)]
+    asked = []
+    for invite in invites:
+        rows = np.unique(device.order(invite))
+        labels = np.flatnonzero(dense_rows(device)[1][rows].any(axis=0))
+        ids = device.request(invite).ids
+        if include_labels:
+            assert np.isin(labels, ids).all() and len(ids) == len(labels) + 15
+            ids = np.setdiff1d(ids, labels)
+        assert len(ids) == 15
+        asked.append(ids.tolist())
+    assert asked[0] != asked[1] != asked[2]
+    _, device = parts({**own, "sampler": "all"})
+    np.testing.assert_array_equal(device.request(invites[0]).ids, np.arange(N_LABELS))
+
+
+@pytest.mark.parametrize("n_decoys", [0.0, 0.5])
+def test_select_has_the_labels_the_budget_and_decoys(n_decoys):
+    server, device = parts({"n_active": 10, "n_decoys": n_decoys, "n_tables": 40, "batch_size": 5})
+    invite = Invite(0, 1, 0.1)
+    rows = np.unique(device.order(invite))
+    labels = np.flatnonzero(dense_rows(device)[1][rows].any(axis=0))
+    body = server.body(device.request(invite).features)
+    server.network.head_weights[...] = np.random.default_rng(0).standard_normal((N_LABELS, 12))
+    found = device.select(invite, body, server.sketches({0: -1})[0])
+    assert (found.device, found.round) == (0, 0) and found.ids.dtype == np.int32
+    assert np.isin(labels, found.ids).all()
+    picked = len(labels) + 10
+    assert picked < N_LABELS / 2
+    assert len(found.ids) == picked + int(np.ceil(n_decoys * picked))
