@@ -86,6 +86,14 @@ def test_every_family_finds_them(family):
     assert recall(network, hidden, negated(network), **own) < chance / 3
 
 
+def test_what_neurons_share_is_taken_off():
+    """Rows and neurons far from the origin are hashed by what tells them apart."""
+    network, hidden = wide_head()
+    network.head_weights += np.float32(3)
+    found = recall(network, hidden + np.float32(3), n_tables=32, hash_length=6)
+    assert found > 4 * N_ACTIVE / network.n_labels
+
+
 @pytest.mark.parametrize("centre", CENTRES)
 def test_vectors_of_a_whole_sketch_have_the_logits_as_inner_products(centre):
     """Less what all neurons share; a way to the centre of the wrong sign would not."""
