@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all coverage lint bench bench-quick bench-classifier \
+.PHONY: help demo test test-all test-floors test-3.13 coverage lint bench bench-quick bench-classifier \
 	bench-federated bench-recommender doc clean
 
 VENV := .venv
@@ -19,6 +19,7 @@ help:
 	@echo "make demo      train on the bundled WordNet subset and print how good it is"
 	@echo "make test      tests and doctests, without those marked slow"
 	@echo "make test-all  all tests and doctests, those with Flower and Dask too"
+	@echo "make test-floors        the tests with the oldest libraries allowed; test-3.13: on 3.13"
 	@echo "make lint      ruff, mypy, codespell"
 	@echo "make coverage  lines that the tests run, kernels without compilation"
 	@echo "make bench     every comparison and a table of asked and measured (hours);"
@@ -60,6 +61,18 @@ test-all: $(VENV)/.with-test-all
 # examples, as the whole suite would take hours that way.
 KERNEL_TESTS = $(shell grep -l "from sklsh.kernels" -r tests --include="test_*.py") \
 	tests/network/test_prototypes.py tests/test_validation_x.py
+# The oldest libraries that pyproject.toml allows, and another Python, in environments of their own.
+FLOORS := numpy==1.26.* scipy==1.13.* scikit-learn==1.7.* numba==0.61.* joblib==1.4.* threadpoolctl==3.1.*
+test-floors: $(VENV)/.made
+	$(BIN)/python -m venv .venv-floors
+	.venv-floors/bin/python -m pip install --quiet --editable ".[test]" $(FLOORS:%="%")
+	.venv-floors/bin/python -m pytest -m "not slow"
+
+test-3.13:
+	python3.13 -m venv .venv-3.13
+	.venv-3.13/bin/python -m pip install --quiet --editable ".[test]"
+	.venv-3.13/bin/python -m pytest -m "not slow"
+
 coverage: $(VENV)/.with-test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" --hypothesis-profile=few \
 	  --cov --cov-report= $(KERNEL_TESTS)
@@ -96,4 +109,4 @@ doc: $(VENV)/.with-doc
 	$(BIN)/python -m sphinx -W --keep-going -b html doc doc/_build/html
 
 clean:
-	rm -rf $(VENV) $(PEERS) .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated doc/auto_examples doc/sg_execution_times.rst dist
+	rm -rf $(VENV) $(PEERS) .venv-floors .venv-3.13 .numba_cache .pytest_cache .mypy_cache .ruff_cache .hypothesis doc/_build doc/generated doc/auto_examples doc/sg_execution_times.rst dist

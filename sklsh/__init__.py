@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from sklsh.estimators.hasher import CompressedLSHHasher
     from sklsh.estimators.recommender import LSHRecommender
 
+__version__ = "0.1.0.dev0"
+
 __all__ = [
     "CompressedLSHHasher",
     "FederatedLSHClassifier",

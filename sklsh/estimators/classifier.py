@@ -25,7 +25,7 @@ from sklsh.estimators.checkpointing import checkpoint_of
 from sklsh.estimators.classifier_prediction import ClassifierPrediction
 from sklsh.estimators.targets import Targets, is_indicator
 from sklsh.estimators.warm_start import warm_learner
-from sklsh.hashing.base import MAX_CODE_BITS
+from sklsh.hashing.base import MAX_CODE_BITS, HashFamily
 from sklsh.hashing.families import FOLDS
 from sklsh.network.calibration import fit_threshold
 from sklsh.network.learner import Learner, check_hashing
@@ -183,7 +183,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         "activation": [StrOptions(set(ACTIVATIONS))],
         "sampler": [StrOptions({"auto", *SAMPLERS})],
         "n_active": [AUTO, Interval(Integral, 1, None, closed="left")],
-        "family": [str],  # whatever FAMILIES has by then: Settings.resolve checks
+        "family": [str, HashFamily],  # whatever FAMILIES has by then: Settings.resolve checks
         "fold": [StrOptions(set(FOLDS))],
         "n_tables": [Interval(Integral, 1, 2**15, closed="both")],
         "hash_length": [AUTO, Interval(Integral, 1, MAX_CODE_BITS, closed="both")],

@@ -17,6 +17,7 @@ from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
 from sklsh.federated.server import Plan
 from sklsh.federated.settings import DeviceSettings, resolve_device
+from sklsh.hashing import find_family
 from sklsh.hashing._random import child_seed
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
@@ -67,7 +68,7 @@ def plan_of(federation, settings: Settings) -> Plan:
 
 def fold_of(settings: Settings) -> dict:
     """The sketch that all devices get: families without a fold hash the whole head."""
-    if settings.family in ("simhash", "dwta"):
+    if not find_family(settings.family).compresses:
         return {"fold": "identity", "sketch_dim": None}
     return {"fold": settings.fold, "sketch_dim": settings.sketch_dim}
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import all_or_nothing, check_float32, check_int, check_X
-from sklsh.hashing import HashTables, make_family
+from sklsh.hashing import HashFamily, HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
 
@@ -50,7 +50,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    family : {"pghash", "pghash_d", "simhash", "dwta"}, default="pghash"
+    family : {"pghash", "pghash_d", "simhash", "dwta"} or HashFamily, default="pghash"
         Hash family. "pghash": signs of random planes of the sketch. "pghash_d": winners of
         bins of the sketch. "simhash" and "dwta" are the same of the full row, and use
         neither `sketch_dim` nor `fold`.
@@ -125,7 +125,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "family": [str],  # whatever FAMILIES has by then: make_family checks
+        "family": [str, HashFamily],  # whatever FAMILIES has by then: make_family checks
         "n_tables": [Interval(Integral, 1, 2**15, closed="both")],
         "hash_length": [Interval(Integral, 1, MAX_CODE_BITS, closed="both")],
         "sketch_dim": [None, Interval(Integral, 1, None, closed="left")],

@@ -1,7 +1,15 @@
 """Hash families, base projections and tables: numpy in, numpy out, no estimator needed."""
 
 from sklsh.hashing.base import HashFamily, HashFunctions
-from sklsh.hashing.families import DWTA, FAMILIES, PGHash, PGHashD, SimHash, make_family
+from sklsh.hashing.families import (
+    DWTA,
+    FAMILIES,
+    PGHash,
+    PGHashD,
+    SimHash,
+    find_family,
+    make_family,
+)
 from sklsh.hashing.projection import (
     PROJECTIONS,
     CoordinateSample,
@@ -31,6 +39,7 @@ __all__ = [
     "SignedFold",
     "SimHash",
     "auto_sketch_dim",
+    "find_family",
     "make_family",
     "make_projection",
     "serial_candidates",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -189,12 +190,33 @@ class HashFamily:
         Width c of the sketch. None: an eighth of the features, but 8 to 256.
     fold : {"signed", "periodic", "sample"}
         Base projection: see `sklsh.hashing.projection`.
+
+    Attributes
+    ----------
+    compresses : bool
+        Of the class: whether it hashes a folded sketch. A server sends the whole head to
+        families that don't.
     """
+
+    compresses: ClassVar[bool] = True
 
     n_tables: int = 8
     hash_length: int = 8
     sketch_dim: int | None = None
     fold: str = "signed"
+
+    @classmethod
+    def auto_hash_length(cls, bits: float, fold: str, sketch_dim: int) -> int:
+        """The `hash_length` whose codes have about so many bits: where "auto" asks for it.
+
+        Parameters
+        ----------
+        bits : float
+            log2 of the number of buckets that are wanted.
+        fold : str
+        sketch_dim : int
+        """
+        return int(bits)
 
     def _project(self, n_features: int, seed: int) -> Projection:
         """The base projection when `draw` is given none."""

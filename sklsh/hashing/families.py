@@ -29,7 +29,8 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -161,6 +162,8 @@ class SimHash(HashFamily):
     `sketch_dim` and `fold` are not used: nothing is folded.
     """
 
+    compresses = False
+
     def _project(self, n_features, seed):
         return Identity.draw(n_features)
 
@@ -188,6 +191,11 @@ class DWTA(HashFamily):
     """
 
     bin_width: int = 8
+    compresses: ClassVar[bool] = False
+
+    @classmethod
+    def auto_hash_length(cls, bits, fold, sketch_dim):
+        return round(bits / 3)  # the winner of eight coordinates is three bits
 
     def _project(self, n_features, seed):
         return Identity.draw(n_features)
@@ -206,6 +214,14 @@ class PGHashD(DWTA):
     `sketch_dim` coordinates, a table `hash_length` of those; the code is the position of
     the largest, `bin_width` is not used.
     """
+
+    compresses: ClassVar[bool] = True
+
+    @classmethod
+    def auto_hash_length(cls, bits, fold, sketch_dim):
+        if fold == "sample":  # one winner, of as many coordinates as the code is long
+            return min(2 ** int(bits), sketch_dim)
+        return super().auto_hash_length(bits, fold, sketch_dim)
 
     def _project(self, n_features, seed):
         return HashFamily._project(self, n_features, seed)
@@ -229,20 +245,34 @@ FAMILIES: dict[str, type[HashFamily]] = {
 FOLDS = ("signed", "periodic", "sample")
 
 
+def find_family(family: str | HashFamily) -> HashFamily | type[HashFamily]:
+    """The class that a name stands for, or the instance itself; what both know of the family.
+
+    Raises
+    ------
+    ValueError
+        A name that `FAMILIES` lacks, or something else.
+    """
+    if isinstance(family, HashFamily):
+        return family
+    return FAMILIES[check_choice(family, "family", FAMILIES)]
+
+
 def make_family(
-    family: str = "pghash",
+    family: str | HashFamily = "pghash",
     *,
     n_tables: int = 8,
     hash_length: int = 8,
     sketch_dim: int | None = None,
     fold: str = "signed",
 ) -> HashFamily:
-    """A hash family by name.
+    """A hash family by name, or by an instance that has settings of its own.
 
     Parameters
     ----------
-    family : {"pghash", "pghash_d", "simhash", "dwta"}
-        Or a name added to `FAMILIES`.
+    family : {"pghash", "pghash_d", "simhash", "dwta"} or HashFamily
+        Or a name added to `FAMILIES`. Of an instance, such as ``DWTA(bin_width=4)``, the four
+        settings below are replaced.
     n_tables, hash_length, sketch_dim, fold
         See `HashFamily`. "simhash" and "dwta" hash the full width and use neither of the
         last two.
@@ -261,12 +291,13 @@ def make_family(
     >>> sketch.shape, functions.codes(sketch).shape
     ((10, 4), (10, 3))
     """
-    check_choice(family, "family", FAMILIES)
+    kind = find_family(family)
     check_choice(fold, "fold", FOLDS)
     check_int(n_tables, "n_tables", 1, 2**15)
     check_int(hash_length, "hash_length", 1, MAX_CODE_BITS)
     if sketch_dim is not None:
         check_int(sketch_dim, "sketch_dim", 1)
-    return FAMILIES[family](
-        n_tables=n_tables, hash_length=hash_length, sketch_dim=sketch_dim, fold=fold
-    )
+    settings: dict[str, Any] = {
+        "n_tables": n_tables, "hash_length": hash_length, "sketch_dim": sketch_dim, "fold": fold,
+    }  # fmt: skip
+    return replace(kind, **settings) if isinstance(kind, HashFamily) else kind(**settings)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklsh._utils.validation import check_choice
-from sklsh.hashing import FAMILIES
+from sklsh.hashing import HashFamily, find_family
 from sklsh.hashing.projection import auto_sketch_dim
 
 MAX_BATCH_SIZE = 512
@@ -56,7 +55,7 @@ class Settings:
     activation: str
     sampler: str
     n_active: int
-    family: str
+    family: str | HashFamily
     fold: str
     n_tables: int
     hash_length: int
@@ -90,7 +89,7 @@ class Settings:
             value = params[name]
             return automatic if isinstance(value, str) and value == "auto" else value
 
-        check_choice(params["family"], "family", FAMILIES)
+        find_family(params["family"])
         n_validation = _n_validation(params, n_samples, max_validation)
         n_train = n_samples - n_validation
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
@@ -137,12 +136,8 @@ def _sampler(n_labels: int) -> str:
 
 
 def _hash_length(params: Mapping, n_labels: int) -> int:
-    """Bits that leave `BUCKET` neurons a bucket; a winner of eight coordinates is three.
-
-    PGHash-D on sampled coordinates has one winner, of as many coordinates as it is long.
-    """
+    """Bits that leave `BUCKET` neurons a bucket, in the units of the family."""
     bits = float(np.clip(np.log2(n_labels / BUCKET), 4, 20))
-    if params["family"] == "pghash_d" and params["fold"] == "sample":
-        width = int(np.atleast_1d(params["hidden_layer_sizes"])[-1])
-        return min(2 ** int(bits), params["sketch_dim"] or auto_sketch_dim(width))
-    return round(bits / 3) if params["family"] in ("dwta", "pghash_d") else int(bits)
+    width = int(np.atleast_1d(params["hidden_layer_sizes"])[-1])
+    sketch_dim = params["sketch_dim"] or auto_sketch_dim(width)
+    return find_family(params["family"]).auto_hash_length(bits, params["fold"], sketch_dim)

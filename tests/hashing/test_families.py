@@ -14,6 +14,7 @@ from sklsh.hashing import (
     PGHash,
     PGHashD,
     SimHash,
+    find_family,
     make_family,
     make_projection,
 )
@@ -303,3 +304,27 @@ def test_a_seed_means_the_same_functions_in_every_version():
     assert dwta.coordinates[:, 2].tolist() == [
         [13, 7, 9, 5, 12, 2, 0, 15], [13, 4, 1, 12, 3, 6, 7, 14],
     ]  # fmt: skip
+
+
+def test_a_family_as_an_instance_keeps_settings_of_its_own():
+    family = make_family(DWTA(n_tables=99, bin_width=4), n_tables=3, hash_length=2)
+    assert (family.n_tables, family.hash_length, family.bin_width) == (3, 2, 4)
+    X = np.random.default_rng(0).standard_normal((400, N_FEATURES)).astype(np.float32)
+    drawn = family.draw(N_FEATURES, seed=1)
+    codes = drawn.codes(drawn.sketch(X))
+    whole = make_family("dwta", hash_length=2).draw(N_FEATURES, seed=1)
+    assert codes.max() < 4**2 <= whole.codes(whole.sketch(X)).max()
+
+
+@pytest.mark.parametrize(
+    ("family", "compresses", "length"),
+    [("pghash", True, 9), ("simhash", False, 9), ("dwta", False, 3), ("pghash_d", True, 3)],
+)
+def test_a_family_states_its_own_facts(family, compresses, length):
+    assert find_family(family).compresses is compresses
+    assert find_family(family).auto_hash_length(9.4, "signed", 64) == length
+
+
+def test_one_winner_among_sampled_coordinates_is_as_long_as_its_bits_are_many():
+    assert PGHashD.auto_hash_length(4.0, "sample", 64) == 16
+    assert PGHashD.auto_hash_length(9.0, "sample", 64) == 64
