@@ -90,7 +90,7 @@ def test_what_neurons_share_is_taken_off():
     """Rows and neurons far from the origin are hashed by what tells them apart."""
     network, hidden = wide_head()
     network.head_weights += np.float32(3)
-    found = recall(network, hidden + np.float32(3), n_tables=32, hash_length=6)
+    found = recall(network, hidden + np.float32(3), centre="none", n_tables=32, hash_length=6)
     assert found > 4 * N_ACTIVE / network.n_labels
 
 
