@@ -1,22 +1,22 @@
 """`HashTables`: the buckets of all tables, collisions of queries, ranked.
 
-Buckets are CSR arrays: per table, the ids sorted by code and, for each prefix of the code,
-where its run begins. Prefixes are as long as there are ids to tell apart (about log2 n
-bits), so that narrow codes are found by one look-up and 62-bit codes by halving a short run.
+The tables are a reference to a state, `Buckets`, that never changes. A change makes the next
+state aside and puts it in place by one assignment, so that queries need no lock: each takes
+the reference once, and sees the tables before the change or after it.
 """
 
 from __future__ import annotations
 
+from threading import Lock
+
 import numpy as np
 
 from sklsh._utils.validation import INT32_MAX, check_int, check_n_jobs
-from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._checks import check_codes, check_ids, check_keys
 from sklsh.hashing.base import MAX_CODE_BITS, HashFunctions, code_dtype
-from sklsh.kernels.tables import bucket_sizes, rank_collisions, sort_all, sort_table
+from sklsh.hashing.buckets import Buckets
 
-QUERY_WORK = 1 << 16
-"""Collisions of one query task: a millisecond or less, so that small calls use two cores."""
+ARRAYS = ("codes", "present", "buckets", "starts")
 
 
 class HashTables:
@@ -38,15 +38,16 @@ class HashTables:
     Notes
     -----
     Memory: (4 + bytes of a code) * n_tables * n_ids, and 10 bytes an id for each thread that
-    has queried. Queries may run on several threads at once; changes may not.
+    has queried; during a change the state before and the one after.
+
+    Any number of threads may query while others change the tables: a query sees them as they
+    were before a change or as they are after it, and does not wait. Changes wait for one
+    another. Of attributes that must fit together take a `snapshot` first.
     """
 
     def __init__(self, codes: np.ndarray, code_bits: int, present: np.ndarray, n_jobs=None):
-        self.codes = codes
-        self.code_bits = code_bits
-        self.present = present
-        self._scratch: list = []
-        self._sort(range(codes.shape[0]), n_jobs)
+        self._state = Buckets.sort(codes, code_bits, present, check_n_jobs(n_jobs))
+        self._change = Lock()
 
     @classmethod
     def build(cls, codes, code_bits: int, ids=None, n_jobs: int | None = None) -> HashTables:
@@ -104,6 +105,40 @@ class HashTables:
         present = np.ones(packed.shape[1], dtype=bool)
         return cls(packed, functions.code_bits, present, n_jobs)
 
+    def snapshot(self) -> HashTables:
+        """These tables as they are now, whatever becomes of them; O(1), nothing is copied."""
+        return HashTables._of(self._state)
+
+    @classmethod
+    def _of(cls, state: Buckets) -> HashTables:
+        tables = cls.__new__(cls)
+        tables._state, tables._change = state, Lock()
+        return tables
+
+    @property
+    def codes(self) -> np.ndarray:
+        return self._state.codes
+
+    @property
+    def present(self) -> np.ndarray:
+        return self._state.present
+
+    @property
+    def buckets(self) -> np.ndarray:
+        return self._state.buckets
+
+    @property
+    def starts(self) -> np.ndarray:
+        return self._state.starts
+
+    @property
+    def code_bits(self) -> int:
+        return self._state.code_bits
+
+    @property
+    def prefix_bits(self) -> int:
+        return self._state.prefix_bits
+
     @property
     def n_tables(self) -> int:
         return self.codes.shape[0]
@@ -121,66 +156,28 @@ class HashTables:
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays, without the scratch of queries."""
-        return sum(a.nbytes for a in (self.codes, self.present, self.buckets, self.starts))
+        state = self._state
+        return sum(getattr(state, name).nbytes for name in ARRAYS)
 
     def __getstate__(self):
-        return {**self.__dict__, "_scratch": []}
+        state = self._state
+        return {name: getattr(state, name) for name in (*ARRAYS, "code_bits", "prefix_bits")}
+
+    def __setstate__(self, state):
+        state.pop("_scratch", None)  # which models of 0.1 have
+        self._state, self._change = Buckets(**state), Lock()
 
     def __eq__(self, other):
         if not isinstance(other, HashTables):
             return NotImplemented
+        one, two = self._state, other._state
         return (
-            self.code_bits == other.code_bits
-            and np.array_equal(self.present, other.present)
-            and np.array_equal(self.codes[:, self.present], other.codes[:, other.present])
+            one.code_bits == two.code_bits
+            and np.array_equal(one.present, two.present)
+            and np.array_equal(one.codes[:, one.present], two.codes[:, two.present])
         )
 
     __hash__ = None
-
-    def _sort(self, tables, n_jobs=None) -> None:
-        """Sort the buckets of some tables anew; all of them if the ids present changed."""
-        n_members = int(np.count_nonzero(self.present))
-        if getattr(self, "buckets", None) is None or self.n_present != n_members:
-            tables = range(self.n_tables)
-            self.prefix_bits = min(self.code_bits, max(8, n_members.bit_length() - 1))
-            self.buckets = np.empty((self.n_tables, n_members), dtype=np.int32)
-            self.starts = np.empty((self.n_tables, 2**self.prefix_bits + 1), dtype=np.int32)
-        tables = list(tables)
-        wide = self.prefix_bits < self.code_bits
-        if wide or n_members < self.n_ids:
-            members = np.flatnonzero(self.present).astype(np.int32)
-
-            def sort(t, scratch):
-                sort_table(
-                    self.codes[t], members, self.code_bits, self.prefix_bits,
-                    self.starts[t], self.buckets[t], scratch,
-                )  # fmt: skip
-
-        else:
-
-            def sort(t, scratch):
-                sort_all(self.codes[t], self.starts[t], self.buckets[t])
-
-        def task(start, stop):
-            scratch = np.empty(n_members if wide else 0, dtype=np.int32)
-            for t in tables[start:stop]:
-                sort(t, scratch)
-
-        per_task = max(1, QUERY_WORK // max(n_members, 1))
-        n_jobs = check_n_jobs(n_jobs)
-        run_rows(task, len(tables), per_task, n_jobs)
-
-    def _take_scratch(self):
-        # list.pop and list.append are atomic: each thread has a scratch to itself.
-        try:
-            counts, marks, touched = self._scratch.pop()
-            if counts.shape[0] == self.n_ids:
-                return counts, marks, touched
-        except IndexError:
-            pass
-        counts = np.zeros(self.n_ids, dtype=np.uint16)
-        marks = np.zeros(self.n_ids // 64 + 1, dtype=np.uint64)
-        return counts, marks, np.empty(self.n_ids + 1, dtype=np.int32)
 
     def query(self, codes, n_candidates: int | None = None, n_jobs: int | None = None):
         """Ids that share buckets with the queries, ranked by the number of tables they share.
@@ -208,38 +205,12 @@ class HashTables:
         O(collisions + n_ids / 64) a query; allocates nothing of the size of the index
         after the first call on a thread.
         """
-        keys = check_keys(codes, self.code_bits, self.n_tables)
+        state = self._state
+        keys = check_keys(codes, state.code_bits, state.codes.shape[0])
         n_jobs = check_n_jobs(n_jobs)
         if n_candidates is not None:
             n_candidates = min(check_int(n_candidates, "n_candidates", 1), INT32_MAX)
-        n_queries = keys.shape[0]
-        low_bits = self.code_bits - self.prefix_bits
-        totals = np.empty(n_queries, dtype=np.int64)
-        bucket_sizes(self.codes, self.buckets, self.starts, low_bits, keys, totals, 0, n_queries)
-        limits = np.minimum(totals, self.n_present)
-        if n_candidates is not None:
-            np.minimum(limits, n_candidates, out=limits)
-        offsets = np.zeros(n_queries + 1, dtype=np.int64)
-        np.cumsum(limits, out=offsets[1:])
-        ids = np.empty(offsets[-1], dtype=np.int32)
-        counts = np.empty(offsets[-1], dtype=np.int32)
-        n_found = np.zeros(n_queries, dtype=np.int64)
-
-        def task(start, stop):
-            scratch = self._take_scratch()
-            levels = np.empty(keys.shape[1] * keys.shape[2] + 1, dtype=np.int64)
-            rank_collisions(
-                self.codes, self.buckets, self.starts, low_bits, keys, limits, offsets,
-                *scratch, levels, ids, counts, n_found, start, stop,
-            )  # fmt: skip
-            self._scratch.append(scratch)
-
-        mean = int(totals.sum()) // max(n_queries, 1) + self.n_ids // 64
-        run_rows(task, n_queries, max(1, QUERY_WORK // max(mean, 1)), n_jobs)
-        if (n_found != limits).any():
-            ids, counts = _close_gaps(offsets, n_found, ids, counts)
-            np.cumsum(n_found, out=offsets[1:])
-        return offsets, ids, counts
+        return state.query(keys, n_candidates, n_jobs)
 
     def update(self, ids, codes, n_jobs: int | None = None) -> HashTables:
         """Give ids new codes; ids that are not present come in.
@@ -256,7 +227,8 @@ class HashTables:
 
         Notes
         -----
-        O(n_present) for each table in which a code changed; all tables if ids came in.
+        O(n_present) for each table in which a code changed; all tables if ids came in. A copy
+        of the codes, O(n_tables * n_ids), in any case: queries go on with the old ones.
         """
         ids = check_ids(ids)
         codes = check_codes(codes, self.code_bits, self.n_tables)
@@ -264,19 +236,10 @@ class HashTables:
             raise ValueError(
                 f"codes must have a row for each of {ids.shape[0]} ids, got {codes.shape[0]}"
             )
-        if not ids.size:
-            return self
-        self._own()
-        n_ids = int(ids.max()) + 1
-        if n_ids > self.n_ids:
-            self.codes = np.pad(self.codes, ((0, 0), (0, n_ids - self.n_ids)))
-            self.present = np.pad(self.present, (0, n_ids - self.present.shape[0]))
-            self._scratch.clear()
-        new = codes.T.astype(self.codes.dtype)
-        changed = np.flatnonzero((self.codes[:, ids] != new).any(axis=1))
-        self.codes[:, ids] = new
-        self.present[ids] = True
-        self._sort(changed, n_jobs)
+        n_jobs = check_n_jobs(n_jobs)
+        with self._change:
+            if ids.size:
+                self._state = self._state.with_codes(ids, codes, n_jobs)
         return self
 
     def remove(self, ids, n_jobs: int | None = None) -> HashTables:
@@ -288,14 +251,13 @@ class HashTables:
             An id is not present; nothing is removed then.
         """
         ids = check_ids(ids)
-        absent = np.setdiff1d(ids, np.flatnonzero(self.present))
-        if absent.size:
-            raise ValueError(f"ids must be present, got {absent[:5].tolist()}, which are not")
-        if not ids.size:
-            return self
-        self._own()
-        self.present[ids] = False
-        self._sort((), n_jobs)
+        n_jobs = check_n_jobs(n_jobs)
+        with self._change:
+            absent = np.setdiff1d(ids, np.flatnonzero(self.present))
+            if absent.size:
+                raise ValueError(f"ids must be present, got {absent[:5].tolist()}, which are not")
+            if ids.size:
+                self._state = self._state.without(ids, n_jobs)
         return self
 
     def merge(self, other: HashTables, n_jobs: int | None = None) -> HashTables:
@@ -311,22 +273,23 @@ class HashTables:
                 f"other must have n_tables={self.n_tables} and code_bits={self.code_bits}, got "
                 f"n_tables={other.n_tables} and code_bits={other.code_bits}"
             )
-        ids = np.flatnonzero(other.present)
-        both = ids[ids < self.n_ids]
-        both = both[self.present[both]]
-        if both.size:
-            raise ValueError(f"ids of other must not be present here, got {both[:5].tolist()}")
-        return self.update(ids, other.codes[:, ids].T, n_jobs)
-
-    def _own(self) -> None:
-        """Arrays that another process mapped read-only become one's own before a change."""
-        for name in ("codes", "present", "buckets", "starts"):
-            setattr(self, name, np.require(getattr(self, name), requirements="W"))
+        n_jobs = check_n_jobs(n_jobs)
+        theirs = other._state
+        ids = np.flatnonzero(theirs.present)
+        with self._change:
+            both = ids[ids < self.n_ids]
+            both = both[self.present[both]]
+            if both.size:
+                raise ValueError(f"ids of other must not be present here, got {both[:5].tolist()}")
+            if ids.size:
+                self._state = self._state.with_codes(ids, theirs.codes[:, ids].T, n_jobs)
+        return self
 
     def sizes(self, table: int) -> np.ndarray:
         """Ids in each bucket of a table that is not empty, by ascending code."""
         table = check_int(table, "table", 0, self.n_tables - 1)
-        ordered = self.codes[table, self.buckets[table]]
+        state = self._state
+        ordered = state.codes[table, state.buckets[table]]
         if not ordered.size:
             return np.empty(0, dtype=np.int64)
         first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
@@ -343,30 +306,22 @@ class HashTables:
             size of the bucket that an indexed row falls in); ``occupancy``: entry i is the
             number of buckets of 2^i to 2^(i+1) - 1 ids, over all tables.
         """
+        tables = self.snapshot()
         n_buckets, largest, candidates = [], [], []
-        occupancy = np.zeros(max(1, self.n_present.bit_length()), dtype=np.int64)
-        for t in range(self.n_tables):
-            sizes = self.sizes(t)
+        occupancy = np.zeros(max(1, tables.n_present.bit_length()), dtype=np.int64)
+        for t in range(tables.n_tables):
+            sizes = tables.sizes(t)
             n_buckets.append(sizes.shape[0])
             largest.append(sizes.max(initial=0))
-            candidates.append((sizes.astype(float) ** 2).sum() / max(self.n_present, 1))
+            candidates.append((sizes.astype(float) ** 2).sum() / max(tables.n_present, 1))
             occupancy += np.bincount(np.frexp(sizes)[1] - 1, minlength=occupancy.shape[0])
         return {
-            "n_tables": self.n_tables,
-            "n_present": self.n_present,
-            "code_bits": self.code_bits,
-            "nbytes": self.nbytes,
+            "n_tables": tables.n_tables,
+            "n_present": tables.n_present,
+            "code_bits": tables.code_bits,
+            "nbytes": tables.nbytes,
             "n_buckets": np.array(n_buckets),
             "largest_bucket": np.array(largest),
             "candidates_per_query": np.array(candidates),
             "occupancy": occupancy,
         }
-
-
-def _close_gaps(offsets, n_found, ids, counts):
-    """Drop what queries did not use of the room they were given."""
-    kept = np.zeros(ids.shape[0] + 1, dtype=np.int8)
-    np.add.at(kept, offsets[:-1], 1)
-    np.add.at(kept, offsets[:-1] + n_found, -1)
-    kept = np.cumsum(kept[:-1], dtype=np.int8).astype(bool)
-    return ids[kept], counts[kept]
