@@ -1,7 +1,9 @@
 """BLAS is limited while we compute, and only then."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from time import sleep
 
 import joblib
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from sklsh._utils import threads
 from sklsh._utils.threads import blocks, effective_n_threads, one_blas_thread, run_blocks
 
 
@@ -153,3 +156,64 @@ def test_effective_n_threads():
     assert n_cores >= 1
     assert [effective_n_threads(n) for n in (1, 2, 5)] == [1, 2, 5]
     assert effective_n_threads(-n_cores - 5) == 1
+
+
+LATE = """
+import atexit, threading, time
+import numpy as np
+from sklsh import SparseLSHMLPClassifier
+X = np.random.default_rng(0).standard_normal((400, 8))
+y = np.arange(400) % 5
+model = SparseLSHMLPClassifier((4,), max_iter=1, random_state=0, n_jobs=2).fit(X, y)
+expected = model.predict(X)
+
+def ask(name):
+    assert (model.predict(X) == expected).all()
+    model.partial_fit(X, y)
+    print(name, flush=True)
+
+def late():
+    while threading.main_thread().is_alive():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    ask("thread")
+
+{begin}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        ("thread", "threading.Thread(target=late).start()"),
+        ("exit", "atexit.register(ask, 'exit')"),
+    ],
+)
+def test_a_model_answers_until_the_end(name, begin):
+    """Also where the interpreter starts no threads any more."""
+    code = LATE.format(begin=begin)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (run.stdout.strip(), run.stderr.strip(), run.returncode) == (name, "", 0)
+
+
+def test_a_helper_that_could_not_be_started_is_awaited_if_it_runs(monkeypatch):
+    """A failed submission may have queued its task all the same."""
+    begun = Event()
+
+    class Failing:
+        def submit(self, task):
+            Thread(target=task).start()
+            begun.wait(20)
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threads, "_pool", lambda *_: Failing())
+    ended = []
+
+    def task(start, stop):
+        begun.set()
+        sleep(0.05)
+        ended.append(start)
+        return start
+
+    assert run_blocks(task, blocks(4, 1), 2) == [0, 1, 2, 3]
+    assert sorted(ended) == [0, 1, 2, 3]

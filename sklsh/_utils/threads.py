@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
+from time import sleep
 from typing import Any
 
 import joblib
@@ -52,6 +53,20 @@ def _pool(n_threads: int, pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads, thread_name_prefix="sklsh")
 
 
+def _submit(task, n_threads: int, n_helpers: int) -> tuple[list, bool]:
+    """Helpers that run `task`, and whether these are all: at times no thread can be had."""
+    helpers: list = []
+    try:
+        pool = _pool(n_threads, os.getpid())
+        for _ in range(n_helpers):
+            helpers.append(pool.submit(task))  # noqa: PERF401 those before a failure stay
+    except RuntimeError:
+        # The interpreter is shutting down (a thread that outlives the main one, an atexit
+        # handler), or the system gives no more threads: who calls does what is left.
+        return helpers, False
+    return helpers, True
+
+
 def blocks(n: int, block_size: int) -> list[tuple[int, int]]:
     """`[start, stop)` pairs that cut `range(n)` into blocks of `block_size`."""
     return [(start, min(start + block_size, n)) for start in range(0, n, block_size)]
@@ -73,6 +88,7 @@ def run_blocks(
         return [task(start, stop) for start, stop in spans]
     results: list = [None] * len(spans)
     errors: list[tuple[int, BaseException]] = []
+    ended: list[int] = []
     turns = itertools.count()  # next() is atomic: each span is taken once
 
     def drain() -> None:
@@ -81,19 +97,24 @@ def run_blocks(
             # Spans are taken in order: all before one that fails have been taken, and end.
             while not errors and (i := next(turns)) < len(spans):
                 results[i] = task(*spans[i])
+                ended.append(i)
         except BaseException as error:
             errors.append((i, error))
+            ended.append(i)
 
     # The calling thread works too, and a helper that has not woken by the end is let sleep:
     # a training step comes here seven times in some milliseconds.
-    pool = _pool(n_threads, os.getpid())
-    helpers = [pool.submit(drain) for _ in range(min(n_threads, len(spans)) - 1)]
+    helpers, complete = _submit(drain, n_threads, min(n_threads, len(spans)) - 1)
     drain()
     running = [helper for helper in helpers if not helper.cancel()]
     try:
         wait(running)
     finally:
         wait(running)  # after a Ctrl-C in the first one; otherwise all are done
+        # One whose submission failed may have been queued all the same, and run.
+        n_taken = 0 if complete else min(next(turns), len(spans))
+        while len(ended) < n_taken:
+            sleep(1e-4)
     if errors:
         raise min(errors)[1]
     return results

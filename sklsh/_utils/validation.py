@@ -7,7 +7,6 @@ the two functions that need it: devices, which do not, start in a third of the t
 
 from __future__ import annotations
 
-from functools import wraps
 from numbers import Integral
 
 import numpy as np
@@ -193,26 +192,6 @@ def check_float32(X):
                 f"in size, got {largest:.2g}"
             )
     return X
-
-
-def all_or_nothing(fit):
-    """Decorate a fitting method: if it raises, the estimator's attributes are as before.
-
-    `n_features_in_` is set before all else has been checked; without this, a refused refit
-    would leave an estimator that no longer accepts what it was fitted on.
-    """
-
-    @wraps(fit)
-    def fit_or_restore(self, *args, **kwargs):
-        before = dict(vars(self))
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
-            raise
-
-    return fit_or_restore
 
 
 def check_hidden_layer_sizes(sizes) -> tuple[int, ...]:

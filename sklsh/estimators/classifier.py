@@ -11,10 +11,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklsh._utils.locks import changes
 from sklsh._utils.progress import EpochProgress
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import (
-    all_or_nothing,
     check_float32,
     check_hidden_layer_sizes,
     check_same_length,
@@ -160,6 +160,13 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     Y is never made dense; `predict_topk` holds no n_samples x n_labels array, while
     `decision_function` and `predict_proba` return one, as scikit-learn has it.
 
+    Threads: any number may predict at once, also while another one trains; each answer is
+    that of the model before the training call or after it. During `fit` predictions go on
+    from the old model. `partial_fit` writes into the arrays there are: it waits for
+    predictions that have begun, and new ones wait for it, so pass it small parts. Training
+    calls wait for one another; `save_model` is an answer like others. Fitted attributes are
+    the arrays at work, and pickling reads them without a lock: do that between trainings.
+
     References
     ----------
     T. Rabbani, M. Bornstein, F. Huang. "Large-Scale Distributed Learning via Private
@@ -275,7 +282,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=False)
     def fit(self, X, y, sample_weight=None):
         """Train from scratch (or, with `warm_start`, from the weights there are).
 
@@ -326,7 +333,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """One pass over a mini-batch of a stream; costs a row what an epoch of `fit` does.
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
@@ -23,6 +24,7 @@ class ClassifierPrediction:
     classes_: np.ndarray
     threshold_: float
 
+    @answers
     def predict_topk(self, X, k=5):
         """The `k` best labels of each row.
 
@@ -54,6 +56,7 @@ class ClassifierPrediction:
         rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
         return self.learner_.predictor(effective_n_threads(self.n_jobs)).topk(rows, k)
 
+    @answers
     def predict(self, X):
         """The best class of each row, or the labels above `threshold_` in y's container."""
         if not hasattr(self, "targets_") or not self.targets_.multilabel:
@@ -67,6 +70,7 @@ class ClassifierPrediction:
             answer.sort_indices()
         return answer
 
+    @answers
     def decision_function(self, X):
         """Scores of every class, a dense (n_samples, n_labels) array; binary: (n_samples,).
 
@@ -87,6 +91,7 @@ class ClassifierPrediction:
             return scores[:, 1] - scores[:, 0]
         return scores
 
+    @answers
     def predict_proba(self, X):
         """Probabilities, a dense (n_samples, n_labels) array.
 

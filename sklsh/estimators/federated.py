@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
@@ -11,6 +12,7 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
+from sklsh._utils.locks import changes
 from sklsh.estimators.device_params import check_groups, numbered
 from sklsh.estimators.federated_prediction import FederatedPrediction
 from sklsh.estimators.federated_run import (
@@ -157,6 +159,11 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     The multilabel threshold is half a row's even share (1 / (2 x mean labels a row)): no
     device holds the whole model that a better one would need.
 
+    Threads: any number may predict at once, also while another one trains: `fit` and
+    `partial_fit` work on a model of their own, and answers are those of the old one until the
+    new one takes its place, whole. Training calls wait for one another. Not so
+    `device_estimator`: it reads what the devices keep, as it is at the time.
+
     See Also
     --------
     sklsh.datasets.split_devices : makes `groups`.
@@ -277,6 +284,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes(in_place=False)
     def fit(self, X, y=None, groups=None):
         """Train from scratch for `n_rounds` rounds.
 
@@ -303,6 +311,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         return self._train(task, *task.read(X, y, first=True), groups, first=True)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @changes(in_place=False)
     def partial_fit(self, X, y=None, classes=None, groups=None):
         """`n_rounds` more rounds, from the model there is; the rate falls anew over them.
 
@@ -319,9 +328,10 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self
         """
         first = not hasattr(self, "server_")
-        task = new_task(self.estimator) if first else task_of(self.estimator_)
+        task = new_task(self.estimator) if first else task_of(copy(self.estimator_))
         return self._train(task, *task.read(X, y, classes, first=first), groups, first=first)
 
+    @changes(in_place=False)
     def fit_devices(self, n_features, labels):
         """Train from scratch with devices that have their rows elsewhere.
 

@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.locks import answers
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.recommender import LSHRecommender
 from sklsh.federated.device_state import DeviceStateStore
@@ -31,47 +32,55 @@ class FederatedPrediction(ClassifierMixin):
         return SparseLSHMLPClassifier() if self.estimator is None else self.estimator
 
     @_has("predict")
+    @answers
     def predict(self, X):
         """As the estimator's `predict`."""
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
     @_has("predict_proba")
+    @answers
     def predict_proba(self, X):
         """As the estimator's `predict_proba`."""
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @_has("decision_function")
+    @answers
     def decision_function(self, X):
         """As the estimator's `decision_function`."""
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 
     @_has("predict_topk")
+    @answers
     def predict_topk(self, X, k=5):
         """As the estimator's `predict_topk`."""
         check_is_fitted(self)
         return self.estimator_.predict_topk(X, k)
 
     @_has("recommend")
+    @answers
     def recommend(self, userid, user_items, N=10, **options):
         """As `LSHRecommender.recommend`."""
         check_is_fitted(self)
         return self.estimator_.recommend(userid, user_items, N, **options)
 
     @_has("similar_items")
+    @answers
     def similar_items(self, itemid, N=10):
         """As `LSHRecommender.similar_items`."""
         check_is_fitted(self)
         return self.estimator_.similar_items(itemid, N)
 
     @_has("transform")
+    @answers
     def transform(self, user_items):
         """As `LSHRecommender.transform`."""
         check_is_fitted(self)
         return self.estimator_.transform(user_items)
 
+    @answers
     def score(self, X, y=None, sample_weight=None):
         """Accuracy of `predict`; of a recommender, its own `score`."""
         if isinstance(self._wrapped(), LSHRecommender):
@@ -79,6 +88,7 @@ class FederatedPrediction(ClassifierMixin):
             return self.estimator_.score(X)
         return super().score(X, y, sample_weight)
 
+    @answers
     def device_estimator(self, device_id):
         """The model of one device: the shared head behind the body that never left it.
 

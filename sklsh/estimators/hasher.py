@@ -12,8 +12,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from sklsh._utils.locks import answers, changes
 from sklsh._utils.threads import blocks
-from sklsh._utils.validation import all_or_nothing, check_float32, check_int, check_X
+from sklsh._utils.validation import check_float32, check_int, check_X
 from sklsh.hashing import HashFamily, HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
@@ -102,6 +103,10 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
     Sparse X should not be centred; scale it, and prefer more bits. Fitting takes
     O(nnz + n_samples * sketch_dim * n_tables * hash_length) ("pghash").
 
+    Threads: any number may call `query`, `transform` and the others at once, also while
+    another one calls `fit` or `partial_fit` or changes `tables_`; each answer is that of the
+    index before the change or after it, and changes wait for one another.
+
     References
     ----------
     T. Rabbani, M. Bornstein, F. Huang. "Large-Scale Distributed Learning via Private
@@ -161,7 +166,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=False)
     def fit(self, X, y=None):
         """Draw hash functions and index the rows.
 
@@ -191,7 +196,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=False)
     def partial_fit(self, X, y=None):
         """Add rows to the index; `fit` of all rows at once gives the same.
 
@@ -250,6 +255,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         return check_float32(check_X(self, X, reset=False))
 
+    @answers
     def sketch(self, X):
         """Folded rows, ``(n_samples, sketch_dim)`` float32; a ValueError if that overflows."""
         found = self.functions_.sketch(self._check(X), self.n_jobs)
@@ -260,10 +266,12 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
             )
         return found
 
+    @answers
     def codes(self, X):
         """Codes of rows, ``(n_samples, n_tables)`` int64."""
         return self._hash(self._check(X))
 
+    @answers
     def transform(self, X):
         """Encode the codes of rows, as `encode` says.
 
@@ -301,6 +309,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         shape = (codes.shape[0], self.bucket_codes_.shape[0])
         return sp.csr_matrix((np.ones(indices.shape[0], dtype=dtype), indices, indptr), shape=shape)
 
+    @answers
     def query(self, X, n_candidates=None, *, n_probes=1):
         """Fitted rows that share buckets with each row of X.
 
@@ -322,11 +331,13 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         if n_candidates is not None:
             n_candidates = check_int(n_candidates, "n_candidates", 1)
         keys = self.functions_.probes(self.functions_.sketch(mid_range(X), self.n_jobs), n_probes)
-        indptr, ids, counts = self.tables_.query(keys, n_candidates, n_jobs=self.n_jobs)
-        found = sp.csr_matrix((counts, ids, indptr), shape=(X.shape[0], self.tables_.n_ids))
+        tables = self.tables_.snapshot()  # others may change them
+        indptr, ids, counts = tables.query(keys, n_candidates, n_jobs=self.n_jobs)
+        found = sp.csr_matrix((counts, ids, indptr), shape=(X.shape[0], tables.n_ids))
         found.sort_indices()
         return found
 
+    @answers
     def get_feature_names_out(self, input_features=None):
         """Names of the columns of `transform`.
 

@@ -11,9 +11,10 @@ from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklsh._utils.locks import changes
 from sklsh._utils.progress import EpochProgress
 from sklsh._utils.threads import effective_n_threads
-from sklsh._utils.validation import all_or_nothing, check_hidden_layer_sizes
+from sklsh._utils.validation import check_hidden_layer_sizes
 from sklsh.estimators.checkpointing import checkpoint_of
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.item_ids import ItemIds
@@ -96,6 +97,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     Entries must be positive or 0: how much a user has had of an item. They weigh what the
     network reads and the co-occurrences; every item of a row is an equal target. A row
     without items is answered by popularity. The item axis may grow in `partial_fit`.
+
+    Threads: as of `SparseLSHMLPClassifier`. Any number may ask at once, also while another
+    one trains: an answer is that of the model before the training call or after it.
 
     References
     ----------
@@ -192,7 +196,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=False)
     def fit(self, user_items, y=None, item_ids=None):
         """Learn from users' items.
 
@@ -234,7 +238,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         return self._keep(engine, names)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @all_or_nothing
+    @changes(in_place=True)
     def partial_fit(self, user_items, y=None, item_ids=None):
         """One pass over new users of a stream, or new rows of old ones.
 

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
+from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.network.interactions import leave_some_out
@@ -29,6 +30,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             X.eliminate_zeros()
         return SparseRows.from_matrix(X), X.shape[1]
 
+    @answers
     def recommend(
         self,
         userid,
@@ -101,6 +103,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ids = self.ids_.names_of(columns)
         return (ids, scores) if users.ndim else (ids[0], scores[0])
 
+    @answers
     def predict_topk(self, user_items, k=5):
         """The `k` best new items of each row, as column numbers.
 
@@ -126,6 +129,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         n_threads = effective_n_threads(self.n_jobs)
         return self.engine_.topk(rows, k, pool, exclude=exclude, n_threads=n_threads)
 
+    @answers
     def similar_items(self, itemid, N=10):
         """The items whose neurons are most like that of an item.
 
@@ -151,6 +155,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         ids = self.ids_.names_of(found)
         return (ids, scores) if columns.ndim else (ids[0], scores[0])
 
+    @answers
     def transform(self, user_items):
         """Vectors of users: the last hidden layer, ``(n_users, n_hidden)`` float32."""
         check_is_fitted(self)
@@ -159,6 +164,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         n_threads = effective_n_threads(self.n_jobs)
         return engine.learner.network.hidden(engine.inputs(rows), None, n_threads)
 
+    @answers
     def score(self, user_items, y=None):
         """nDCG@10 of a hidden fifth of each row's items, given the others.
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh.network.calibration import hits
 from sklsh.network.checkpoints import FitCheckpoint
@@ -213,7 +214,10 @@ class Autoencoder:
         learner, first_seen = self.learner, self.counts == 0
         # The caller's weights are of the items before, and tables of a head that moves on.
         self.item_bonus = self.index = None
+        learner.own()
+        own_arrays(self)
         if self.memory is not None:
+            own_arrays(self.memory)
             if not self.n_users:
                 self.memory.weight = DEFAULT_WEIGHT
             else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
@@ -111,6 +112,12 @@ class Learner:
             rng=np.random.default_rng(seed),
         )  # fmt: skip
         return cls(network, RowwiseAdagrad.for_network(network), seed)
+
+    def own(self) -> None:
+        """Arrays that training writes into become the learner's own, if they are read-only."""
+        own_arrays(self.network, self.optimizer)
+        if self.sampler is not None:
+            own_arrays(self.sampler)
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         return Predictor(self.network, self.memory, n_threads, self.index)
@@ -237,6 +244,7 @@ class Learner:
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1
     ) -> None:
         """One pass over the rows; neurons of labels not seen before start as prototypes."""
+        self.own()
         rng = np.random.default_rng([self.seed, self.n_steps])
         rows = np.arange(X.n_rows, dtype=np.int32)
         with one_blas_thread():

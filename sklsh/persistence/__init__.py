@@ -22,6 +22,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.locks import lock_of
 from sklsh.metrics._hits import relevant_labels
 from sklsh.persistence._plain_state import KINDS, arrays_of, flatten, unflatten
 
@@ -89,7 +90,11 @@ def save_model(model, folder, *, y_train=None) -> None:
     if not isinstance(model, BaseEstimator):
         raise TypeError(f"model must be an estimator, got {type(model).__name__}")
     check_is_fitted(model)
-    folder = Path(folder)
+    with lock_of(model).read():  # another thread may be training it
+        _save_model(model, Path(folder), y_train)
+
+
+def _save_model(model, folder: Path, y_train) -> None:
     if not folder.absolute().parent.is_dir():
         raise FileNotFoundError(f"the folder {folder.absolute().parent} does not exist")
     _refuse_foreign(folder)
