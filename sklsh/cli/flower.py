@@ -151,7 +151,7 @@ license = "BSD-3-Clause"
 dependencies = []
 
 [tool.flwr.app]
-sketch broadcast = "sklsh"
+publisher = "sklsh"
 
 [tool.flwr.app.components]
 serverapp = "sklsh_server:app"

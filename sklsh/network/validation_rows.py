@@ -28,7 +28,7 @@ class ValidationRows:
         Trained; must not change any more.
     X, Y : SparseRows
     rows : ndarray of int32
-        The validation rows among the rows of `X` and `Y`.
+        Which rows of `X` and `Y` these are.
     n_threads : int
     memory : NeighborMemory or None
         Of all rows of `X`, if it votes: a row does not vote for itself.
