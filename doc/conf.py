@@ -1,5 +1,6 @@
 """Sphinx settings; `make doc` builds."""
 
+import re
 from importlib.metadata import version as installed_version
 
 project = "sklsh"
@@ -16,7 +17,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -27,7 +28,20 @@ sphinx_gallery_conf = {
 }
 autosummary_generate = True
 autodoc_mock_imports = ["flwr"]  # an extra that the documentation has no other use for
-autodoc_default_options = {"members": True, "inherited-members": False}
+# What an estimator inherits from this package's own bases is what people call.
+autodoc_default_options = {"members": True, "inherited-members": "BaseEstimator, tuple"}
+OF_SCIKIT_LEARN = re.compile(r"_|get_params|set_params|get_metadata_routing|set_\w+_request")
+
+
+def leave_out(app, what, name, member, skip, options):
+    """Machinery that scikit-learn documents once for all estimators."""
+    return True if OF_SCIKIT_LEARN.match(name) else skip
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", leave_out)
+
+
 numpydoc_show_class_members = False
 # Docstrings are checked as they are rendered: what is documented exists, sections are known.
 # Not asked for: sections that a method of one line has no use for, and the wording that
@@ -47,11 +61,15 @@ exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "navbar_align": "left",
+    "header_links_before_dropdown": 6,
     "show_nav_level": 1,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+html_sidebars = {"index": [], "auto_examples/*": [], "changes": []}  # they'd be empty there
+html_static_path = ["static"]
+html_css_files = ["sklsh.css"]
 html_show_sourcelink = False
 myst_heading_anchors = 2
 # Docstrings that scikit-learn's base classes bring along point to its own glossary.
