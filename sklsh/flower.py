@@ -112,6 +112,6 @@ def run_federation(
         "bytes_by_message": fitted.ledger_.by("kind"),
         "timeline": [asdict(answer) for answer in transport.timeline],
     }
-    with replacing(output.with_name(f"{output.name}.json")) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n")
+    with replacing(output.with_name(f"{output.name}.json")) as file:
+        file.write(f"{json.dumps(report, indent=1)}\n".encode())
     return fitted

@@ -242,8 +242,8 @@ def test_damage_is_refused(problem, checkpoint, damage, monkeypatch):
 
 
 def test_another_version_is_refused(problem, checkpoint):
-    rewrite(checkpoint, lambda content, _: content.update(version=3))
-    with pytest.raises(ValueError, match="must be of format 2, got 3"):
+    rewrite(checkpoint, lambda content, _: content.update(version=2))
+    with pytest.raises(ValueError, match="must be of format 3, got 2"):
         small(checkpoint.parent).fit(*problem)
 
 

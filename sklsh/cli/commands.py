@@ -315,14 +315,16 @@ def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_
         for line in lines:
             typer.echo(line)
         return
-    with replacing(output) as temporary:
+    sys.stdout.flush()  # which `output` may lead to
+    with replacing(output) as file:
         if output.suffix == ".npz":
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, labels=labels, scores=scores)
+            np.savez_compressed(file, labels=labels, scores=scores)
+        elif output.suffix == ".gz":
+            # By its own name: the temporary one would be what is unpacked.
+            with gzip.GzipFile(output.stem, "wb", fileobj=file) as packed:
+                packed.writelines(f"{line}\n".encode() for line in lines)
         else:
-            opener = gzip.open if output.suffix == ".gz" else open
-            with opener(temporary, "wt", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in lines)
+            file.writelines(f"{line}\n".encode() for line in lines)
 
 
 def score_lines(labels: np.ndarray, scores: np.ndarray, n_labels: int):

@@ -6,13 +6,12 @@ where an entry is gone, damaged, or of another run.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from sklsh._utils.archive import RefusedError, pack, unpack
 from sklsh._utils.files import replacing
 
 MAX_BYTES = 2**28
@@ -86,8 +85,8 @@ class DiskCache:
 
     Notes
     -----
-    Files are checked by their CRC when read. One that is damaged counts as missing, and so
-    does one that the disk had no room for.
+    Files are checked as a whole when read. One that is damaged counts as missing, and so does
+    one that the disk had no room for.
     """
 
     def __init__(self, folder, max_bytes: int = MAX_BYTES):
@@ -98,17 +97,14 @@ class DiskCache:
         return self.folder / f"{name}.npz"
 
     def get(self, name, tag):
+        def check(content: dict) -> None:
+            if content["tag"] != list(tag):
+                raise RefusedError("of another run")
+
         try:
-            with zipfile.ZipFile(self._path(name)) as archive:
-                if archive.testzip() is not None:
-                    return None
-            with np.load(self._path(name), allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-            if tuple(arrays.pop("tag").tolist()) != tag:
-                return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return unpack(self._path(name), check)[1]
+        except (OSError, ValueError):
             return None
-        return arrays
 
     def put(self, name, tag, arrays):
         path = self._path(name)
@@ -118,8 +114,8 @@ class DiskCache:
             if held + _size(arrays) > self.max_bytes:
                 return False
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, tag=np.array(tag, dtype=np.int64), **arrays)
+            with replacing(path, durable=False) as file:
+                pack(file, {"tag": [int(part) for part in tag]}, arrays)
         except OSError:
             return False
         return True

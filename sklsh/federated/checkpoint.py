@@ -20,7 +20,7 @@ from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 
 FILE = "federation.npz"
-FORMAT = 3
+FORMAT = 4
 KEPT = ("seed", "round", "first_round", "n_counted", "start_faults", "noise_of_rounds")
 """What is kept of the server as it is."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sklsh.network.learner import Learner
     from sklsh.network.trainer import Trainer
 
-FILE, VERSION = "fit.npz", 2
+FILE, VERSION = "fit.npz", 3
 
 
 @dataclass(frozen=True)
