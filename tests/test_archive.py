@@ -63,10 +63,12 @@ def refused_or_equal(archive, raw, expected):
     try:
         found = archive.read()
     except ValueError as error:
-        assert str(archive.path) in str(error)
-        return 1
-    equal(found, expected)
-    return 0
+        message = str(error)
+    else:
+        equal(found, expected)
+        return 0
+    assert str(archive.path) in message
+    return 1
 
 
 def test_what_is_read_was_written(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from sklsh import SparseLSHMLPClassifier, cli
+from sklsh import CompressedLSHHasher, LSHRecommender, SparseLSHMLPClassifier, cli
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
 from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
@@ -179,6 +179,12 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
     save_xc(tmp_path / "few.txt", X, Y[:, :10])
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "folder").mkdir()
+    save_model(CompressedLSHHasher(random_state=0).fit(X), tmp_path / "hasher")
+    recommender = LSHRecommender((4,), max_iter=1, random_state=0).fit(Y)
+    save_model(recommender, tmp_path / "recommender")
+    sp.save_npz(tmp_path / "items.npz", Y)
+    (tmp_path / "table.csv").write_text("user,item\n1,2\n")
+    (tmp_path / "half.npz").write_bytes((tmp_path / "items.npz").read_bytes()[:99])
     for arguments, message in [
         (("train", tmp_path / "no", tmp_path / "m"), "no does not exist"),
         (("train", tmp_path / "empty.txt", tmp_path / "m"), "the file is empty"),
@@ -193,6 +199,20 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         (("evaluate", model_dir, data, "--subset", "dev"), "subset must be one of"),
         (("predict", model_dir, data, "-k", "0"), "k must be at least 1, got 0"),
         (("predict", model_dir, data, "-o", tmp_path / "no" / "p"), "no does not exist"),
+        (("predict", model_dir, data, "-o", tmp_path / "folder"), "is a folder; name a file"),
+        (("predict", model_dir, tmp_path / "table.csv"), "the first line must be the header"),
+        (("predict", tmp_path / "hasher", data), "hold a classifier, got CompressedLSHHasher"),
+        (("evaluate", tmp_path / "recommender", data), "hold a classifier, got LSHRecommender"),
+        (("predict", tmp_path / "test.npz", data), "test.npz does not exist"),
+        (("predict", tmp_path / "few.txt", data), "is no model folder"),
+        (("recommend", tmp_path), "is a folder; name a file of scipy"),
+        (("recommend", tmp_path / "no"), "no does not exist"),
+        (("recommend", tmp_path / "table.csv"), "table.csv must be a matrix of scipy"),
+        (("recommend", tmp_path / "half.npz"), "half.npz must be a matrix of scipy"),
+        (("recommend", tmp_path / "items.npz", "--test", tmp_path / "half.npz"), "half.npz must"),
+        (("recommend", tmp_path / "items.npz", "--model", model_dir), "must hold a recommender"),
+        (("recommend", tmp_path / "items.npz", "-o", tmp_path / "no" / "p"), "no does not exist"),
+        (("info", tmp_path / "table.csv"), "the first line must be the header"),
         (("info", tmp_path / "no"), "no does not exist"),
         (("info", tmp_path / "folder"), "has no test set"),
     ]:

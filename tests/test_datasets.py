@@ -136,6 +136,7 @@ def naive_xc(text):
         "3 3 4\n\n2 1:1\n\n",  # rows with nothing, in front and at the end
         "2 3 4\n1 0:1\n\n\n\n",  # a last row with nothing, and empty lines after it
         "1 3 4\n2,2,2 0:1 1:0\n",  # a label again and again, a stored zero
+        "2 4 3\n2,0 3:0.5 1:1 0:7\n1 2:1\n",  # in any order
     ],
 )
 def test_text_against_naive_reading(tmp_path, text):
@@ -152,6 +153,40 @@ def test_windows_line_ends(tmp_path):
     assert Y.toarray().tolist() == [[1, 0, 0, 1], [0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff2 4 3\n0,2 1:1 3:0.5\n1 2:1\n",  # a byte order mark
+        "2 4 3\n0, 2 1:1 3:0.5\n1  2:1\n",
+        "2\t4\t3\n0 ,2\t1:1\t3:0.5 \n\t1\t2:1\n",
+        "2 4 3\n0,2 3:0.25 1:1 3:0.25\n1,1 2:0.5 2:0.5\n",  # what comes twice is summed
+        "2 4 3 \r\n0,2 3:0.5 1:1 0:0\r\n1 2:1 0:1 0:-1\r\n\r\n",
+        "2 4 3\n0,2 1:1 3:.5 # one\n1 2:1e0 #2:2\n",
+        "2 4 3\n2.0,0 01:1 3:+0.5\n1 2:1",
+    ],
+)
+def test_all_ways_to_write_the_same(tmp_path, text):
+    for ending in OPENERS:
+        X, Y = load_xc(write(tmp_path / f"a.{ending}", text))
+        assert X.toarray().tolist() == [[0, 1, 0, 0.5], [0, 0, 1, 0]]
+        assert Y.toarray().tolist() == [[1, 0, 1], [0, 1, 0]]
+        assert X.nnz == Y.nnz == 3
+        assert X.has_canonical_format and Y.has_canonical_format
+
+
+def test_a_row_s_number_is_the_same_wherever_it_is(tmp_path, monkeypatch):
+    """Blocks and kinds of faults are no matter."""
+    monkeypatch.setattr("sklsh.datasets._xc_text.BLOCK_ROWS", 2)
+    for wrong in ("x 1:1", "9 1:1", "0 1:nan", "0 9:1", "0 1:", "0 1:1:1"):
+        lines = ["7 4 3", *["0 1:1"] * 5, wrong, "1 1:1"]
+        path = write(tmp_path / "a.txt", "\n".join(lines))
+        with pytest.raises(ValueError, match=r"in row 5 \(line 7\)$"):
+            load_xc(path)
+        path = write(tmp_path / "a.txt", "\n".join([*lines[:6], lines[7], *["", ""]]))
+        X, _ = load_xc(path)
+        assert np.diff(X.indptr).tolist() == [1] * 6 + [0]
+
+
 BAD_TEXTS = [
     ("", "the file is empty"),
     ("0,1 0:1 2:3\n", "first line must be the header .* got '0,1 0:1 2:3'"),
@@ -163,17 +198,30 @@ BAD_TEXTS = [
     ("2 4 4\n1 0:1\n", "header says 2 rows, the body has 1"),
     ("1 4 4\n1 0:1\n2 0:1\n", "header says 1 rows, the body has 2"),
     ("3 4 4\n1 0:1\n2 0:1", "header says 3 rows, the body has 2"),
-    ("1 4 4\n1 4:1\n", "header says 4 features, but a row has a larger"),
-    ("1 4 4\n1 -1:1\n", "row 1: Invalid index -1"),
+    (
+        "1 4 4\n1 4:1\n",
+        r"feature numbers must be in.* \[0, 4\) by .* got 4 in row 0 \(line 2\)",
+    ),
+    ("1 4 4\n1 -1:1\n", "feature numbers must be .* got -1 in row 0"),
     ("1 4 4\n4 0:1\n", r"labels must be integers in \[0, 4\) by the header, got 4 in row 0"),
     ("2 4 4\n0 0:1\n1,-2 0:1\n", "got -2 in row 1"),
     ("1 4 4\n1.5 0:1\n", "got 1.5 in row 0"),
     ("1 4 4\nnan 0:1\n", "got nan in row 0"),
     ("2 4 4\n0 0:1\n1 0:nan 1:2\n", "finite float32 numbers, got nan in row 1"),
     ("1 4 4\n1 0:1e39\n", "finite float32 numbers, got inf in row 0"),
-    ("2 4 4\n1 0:1\n1 0:cat\n", "row 2: "),
-    ("1 4 4\n1 3:1 2:1\n", "row 1: .*sorted"),
-    ("1 4 4\ncat 0:1\n", "row 1: "),
+    ("2 4 4\n1 0:1\n1 0:cat\n", r"feature:value pairs, .*, got '0:cat' in row 1 \(line 3\)"),
+    ("1 4 4\ncat 0:1\n", "labels must be integers with commas .* got 'cat' in row 0"),
+    ("1 4 4\n0 2 1:1\n", "labels must be .* got '0 2' in row 0"),
+    ("1 4 4\n0,,2 1:1\n", "labels must be .* got '0,,2' in row 0"),
+    ("1 4 4\n0, 1:1\n", "labels must be .* got '0,' in row 0"),
+    ("1 4 4\n0,1_0 1:1\n", "labels must be .* got '0,1_0' in row 0"),
+    ("2 4 4\n0 1:1\n0 1: 3:1\n", "feature:value pairs, .* got '1:' in row 1"),
+    ("1 4 4\n0 1:0,5\n", "feature:value pairs, .* got '1:0,5' in row 0"),
+    ("1 4 4\n0 1:2:3 4\n", "feature:value pairs, .* got '1:2:3' in row 0"),
+    ("1 4 4\n0 1:2 4\n", "feature:value pairs, .* got '4' in row 0"),
+    ("1 4 4\n0 1.5:2\n", "feature numbers must be .* got 1.5 in row 0"),
+    ("2 4 4\n0 1:2\n\n0 1:2\n", r"header says 2 rows, the body has 3 \(1 of them blank"),
+    ("1 4 4\n0 1:1e38 1:inf 1:-inf\n", "finite float32 numbers, got nan in row 0"),
 ]
 
 
@@ -293,11 +341,11 @@ def test_bad_npz(tmp_path):
     refuses("an indicator must be 0 and 1, got -1")
     whole = (tmp_path / "X_train.npz").read_bytes()
     (tmp_path / "X_train.npz").write_bytes(whole[: len(whole) // 2])
-    refuses(r"X_train.npz: no sparse matrix .* or damaged")
+    refuses(r"X_train.npz must be a matrix of .* or damaged")
     np.savez(tmp_path / "X_train.npz", a=np.eye(2))
-    refuses(r"X_train.npz: no sparse matrix")
+    refuses(r"X_train.npz must be a matrix of")
     (tmp_path / "X_train.npz").write_bytes(pickle.dumps({"code": "never run"}))
-    refuses(r"X_train.npz: no sparse matrix")
+    refuses(r"X_train.npz must be a matrix of")
     broken = X.copy()
     broken.indices = broken.indices.copy()
     broken.indices[3] = 99

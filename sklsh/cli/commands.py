@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import pickle
 import sys
-import zipfile
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -18,7 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 import sklsh
-from sklsh._utils.files import replacing
+from sklsh._utils.files import check_output, replacing
+from sklsh._utils.matrices import read_matrix
+from sklsh._utils.validation import check_sparse
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.cli.federated import app as federated_app
 from sklsh.datasets import load_wordnet, load_xc
@@ -178,16 +179,22 @@ def train(
     )
 
 
-def rank_data(model_dir: Path, X, k: int):
-    """A loaded model's ranking of X, with what does not fit said in terms of the files."""
+def load_classifier(model_dir: Path):
     # Mapped and private: kernels compiled for ordinary arrays serve these too.
     model = load_model(model_dir, mmap_mode="c")
+    if not hasattr(model, "classes_"):
+        raise ValueError(f"{model_dir} must hold a classifier, got {type(model).__name__}")
+    return model
+
+
+def rank_data(model_dir: Path, model, X, k: int):
+    """A model's ranking of X, with what does not fit said in terms of the files."""
     if X.shape[1] != model.n_features_in_:
         raise ValueError(
             f"the model in {model_dir} needs {model.n_features_in_} features, "
             f"the data has {X.shape[1]}"
         )
-    return model, model.predict_topk(X, k=k)
+    return model.predict_topk(X, k=k)
 
 
 @app.command()
@@ -199,9 +206,10 @@ def evaluate(
     b: Annotated[float, typer.Option("--propensity-b", help="B of label propensities")] = 1.5,
 ) -> None:
     """Precision, nDCG and propensity-scored precision of a model at 1, 3 and 5."""
+    model = load_classifier(model_dir)
     X, Y = load_xc(data, subset)
     start = perf_counter()
-    model, (ranked, _) = rank_data(model_dir, X, max(PLACES))
+    ranked, _ = rank_data(model_dir, model, X, max(PLACES))
     seconds = perf_counter() - start
     n_labels = len(model.classes_)
     if Y.shape[1] != n_labels:
@@ -239,8 +247,11 @@ def predict(
     The first line of the text is "n_samples n_labels", as in the XC repository's score
     files. With .npz: arrays `labels` and `scores` (n_samples, k), padded with -1 and -inf.
     """
+    if output is not None:
+        check_output(output)
+    model = load_classifier(model_dir)
     X, _ = load_xc(data, subset)
-    model, (labels, scores) = rank_data(model_dir, X, k)
+    labels, scores = rank_data(model_dir, model, X, k)
     write_scores(output, labels, scores, len(model.classes_))
 
 
@@ -267,6 +278,8 @@ def recommend(
 
     Without --output and --test items are written to standard output, as by `predict`.
     """
+    if output is not None:
+        check_output(output)
     user_items = load_user_items(data)
     # A wrong test file should not be found after the training.
     later = None if test is None else load_user_items(test)
@@ -301,12 +314,11 @@ def recommend(
 
 
 def load_user_items(path: Path) -> sp.csr_matrix:
+    matrix = read_matrix(path)
     try:
-        return sp.csr_matrix(sp.load_npz(path))
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"{path} must be a matrix of scipy.sparse.save_npz, and is not ({error})"
-        ) from error
+        return sp.csr_matrix(check_sparse(matrix, path.name))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_labels: int):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import zipfile
 import zlib
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sklsh._utils.files import replacing
+from sklsh._utils.matrices import read_matrix
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import INT32_MAX, check_choice, check_sparse
 from sklsh.datasets._xc_text import Shape, read_rows
@@ -105,12 +105,7 @@ def load_xc(path, subset="train"):
 def _read_pair(X_path: Path, Y_path: Path):
     matrices = []
     for path in (X_path, Y_path):
-        try:
-            matrix = sp.load_npz(path)
-        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(
-                f"{path}: no sparse matrix of scipy's in it, or damaged ({error})"
-            ) from error
+        matrix = read_matrix(path)
         try:
             matrix = sp.csr_matrix(check_sparse(matrix, path.name)).astype(np.float32)
             matrix.sum_duplicates()
@@ -125,7 +120,9 @@ def _read_pair(X_path: Path, Y_path: Path):
         )
     wrong, row = _not_finite(X)
     if wrong is not None:
-        raise ValueError(f"{X_path}, row {row}: values must be finite float32 numbers, got {wrong}")
+        raise ValueError(
+            f"{X_path}: values must be finite float32 numbers, got {wrong} in row {row}"
+        )
     if not (Y.data >= 0).all():
         raise ValueError(f"{Y_path}: an indicator must be 0 and 1, got {Y.data.min()}")
     Y.eliminate_zeros()

@@ -29,7 +29,7 @@ class Shape:
 
     def wrong(self, row: int, message: str) -> ValueError:
         """An error of a row; both are numbered from 0, lines of the file from 1."""
-        return ValueError(f"{self.name}, row {row} (line {row + 2}): {message}")
+        return ValueError(f"{self.name}: {message} in row {row} (line {row + 2})")
 
 
 def read_rows(lines: Iterable[bytes], shape: Shape) -> tuple[sp.csr_matrix, sp.csr_matrix]:
@@ -142,7 +142,7 @@ class _Block:
                     raise self.shape.wrong(
                         self.first_row + row,
                         "labels must be integers with commas between them, then feature:value "
-                        f"pairs, got {_shown(label)} in {_shown(labels)}",
+                        f"pairs, got {_shown(labels)}",
                     )
             for pair in features.split():
                 number, _, value = pair.partition(b":")

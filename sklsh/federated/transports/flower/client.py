@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import scipy.sparse as sp
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
+from sklsh._utils.matrices import read_matrix
 from sklsh.federated.cache import MAX_BYTES, Cache, CacheMiss, DiskCache, MemoryCache
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports.flower.codec import decode, encode
@@ -97,7 +97,7 @@ def load_data(context: Context):
     path = Path(str(context.node_config["data"]))
     pair = [path / f"{letter}_train.npz" for letter in "XY"]
     if all(file.is_file() for file in pair):
-        return tuple(sp.load_npz(file) for file in pair)
+        return tuple(read_matrix(file) for file in pair)
     from sklsh.datasets import load_xc  # brings scikit-learn along
 
     return load_xc(path)
