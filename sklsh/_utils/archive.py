@@ -96,7 +96,7 @@ def _member(archive, name: str, dtype: np.dtype, shape: tuple | None) -> np.ndar
         if header[2] != dtype or (shape is not None and header[0] != shape):
             raise ValueError(f"{name!r} must be of {dtype} and {shape}, got {header}")
         raw = file.read()  # to its end, where zip compares its checksum
-    return np.frombuffer(bytearray(raw), dtype).reshape(header[0], order="FC"[not header[1]])
+    return np.frombuffer(bytearray(raw), dtype).reshape(header[0], order="F" if header[1] else "C")
 
 
 def _bytes_of(array: np.ndarray):

@@ -50,9 +50,10 @@ def read_rows(lines: Iterable[bytes], shape: Shape) -> tuple[sp.csr_matrix, sp.c
         raise ValueError(
             f"{shape.name}: the header says {shape.n_samples} rows, the body has {n_rows}{blank}"
         )
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    X = _csr(*columns[:3], (n_rows, shape.n_features))
-    Y = _csr(*columns[3:], np.ones(columns[4].shape[0], np.float32), (n_rows, shape.n_labels))
+    x_lengths, features, values, y_lengths, labels = map(np.concatenate, zip(*parts, strict=True))
+    X = _csr(x_lengths, features, values, (n_rows, shape.n_features))
+    ones = np.ones(labels.shape[0], np.float32)
+    Y = _csr(y_lengths, labels, ones, (n_rows, shape.n_labels))
     Y.data[:] = 1
     return X, Y
 
