@@ -28,8 +28,9 @@ sphinx_gallery_conf = {
 }
 autosummary_generate = True
 autodoc_mock_imports = ["flwr"]  # an extra that the documentation has no other use for
-# What an estimator inherits from this package's own bases is what people call.
-autodoc_default_options = {"members": True, "inherited-members": "BaseEstimator, tuple"}
+autodoc_default_options = {"members": True}
+# What an estimator inherits is what people call: templates/autosummary/class.rst asks for it.
+templates_path = ["templates"]
 OF_SCIKIT_LEARN = re.compile(r"_|get_params|set_params|get_metadata_routing|set_\w+_request")
 
 
@@ -57,7 +58,7 @@ numpydoc_validation_checks = {
 # What scikit-learn's base classes bring along is theirs.
 numpydoc_validation_exclude = {r"\.(get|set)_(params|metadata_routing|.*_request)$"}
 default_role = "code"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "templates"]
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "navbar_align": "left",

@@ -345,8 +345,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
 
         Parameters
         ----------
-        X, y, sample_weight
-            As in `fit`.
+        X, y, sample_weight : as in `fit`
         classes : array-like (n_classes,), default=None
             All classes there will ever be; needed in the first call for 1-d y. Later calls
             may repeat it, not change it.

@@ -58,7 +58,17 @@ class ClassifierPrediction:
 
     @answers
     def predict(self, X):
-        """The best class of each row, or the labels above `threshold_` in y's container."""
+        """The best class of each row, or the labels above `threshold_`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples,), or an indicator (n_samples, n_labels)
+            Classes; or, multilabel, in the container that y came in.
+        """
         if not hasattr(self, "targets_") or not self.targets_.multilabel:
             labels, _ = self._topk(X, 1)
             return self.classes_[labels[:, 0]]
@@ -72,11 +82,19 @@ class ClassifierPrediction:
 
     @answers
     def decision_function(self, X):
-        """Scores of every class, a dense (n_samples, n_labels) array; binary: (n_samples,).
+        """Scores of every class, a dense array: for narrow heads.
 
-        Multiclass: logit plus votes. Multilabel: the logarithm of a label's share (softmax
-        over the row's 50 best) over `threshold_`; positive means predicted. For wide heads
-        use `predict_topk`.
+        For wide heads use `predict_topk`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_labels), or (n_samples,) of two classes
+            Multiclass: logit plus k-NN scores. Multilabel: the logarithm of a label's share
+            (softmax over the row's 50 best) over `threshold_`; positive means predicted.
         """
         check_is_fitted(self)
         rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
@@ -93,10 +111,17 @@ class ClassifierPrediction:
 
     @answers
     def predict_proba(self, X):
-        """Probabilities, a dense (n_samples, n_labels) array.
+        """Probabilities of every class, a dense array: for narrow heads.
 
-        Multiclass: softmax. Multilabel: logistic function of `decision_function`, one half
-        where `predict` begins to name a label; not calibrated otherwise.
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_labels)
+            Multiclass: softmax. Multilabel: logistic function of `decision_function`, one
+            half where `predict` begins to name a label; not calibrated otherwise.
         """
         scores = self.decision_function(X)
         if self.targets_.multilabel:

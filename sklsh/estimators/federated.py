@@ -317,8 +317,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
 
         Parameters
         ----------
-        X, y, groups
-            As in `fit`: the devices of these rounds, the old ones or others. A recommender
+        X, y, groups : as in `fit`
+            The devices of these rounds, the old ones or others. A recommender
             counts their users' items anew, on top of what it has counted.
         classes : array-like (n_classes,), default=None
             All classes; needed in the first call for 1-d y.

@@ -34,55 +34,140 @@ class FederatedPrediction(ClassifierMixin):
     @_has("predict")
     @answers
     def predict(self, X):
-        """As the estimator's `predict`."""
+        """As the estimator's `predict`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, or an indicator in the container of y
+        """
         check_is_fitted(self)
         return self.estimator_.predict(X)
 
     @_has("predict_proba")
     @answers
     def predict_proba(self, X):
-        """As the estimator's `predict_proba`."""
+        """As the estimator's `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_labels)
+        """
         check_is_fitted(self)
         return self.estimator_.predict_proba(X)
 
     @_has("decision_function")
     @answers
     def decision_function(self, X):
-        """As the estimator's `decision_function`."""
+        """As the estimator's `decision_function`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_labels), or (n_samples,) of two classes
+        """
         check_is_fitted(self)
         return self.estimator_.decision_function(X)
 
     @_has("predict_topk")
     @answers
     def predict_topk(self, X, k=5):
-        """As the estimator's `predict_topk`."""
+        """As the estimator's `predict_topk`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        k : int, default=5
+
+        Returns
+        -------
+        labels, scores : ndarray (n_samples, k) each
+            Best first, padded with -1 and -inf.
+        """
         check_is_fitted(self)
         return self.estimator_.predict_topk(X, k)
 
     @_has("recommend")
     @answers
     def recommend(self, userid, user_items, N=10, **options):
-        """As `LSHRecommender.recommend`."""
+        """As `LSHRecommender.recommend`.
+
+        Parameters
+        ----------
+        userid : int or array-like of int
+            Whoever asks, for the answer's shape.
+        user_items : sparse matrix (n_users, n_items)
+            A row of each of `userid`: the items that the user has.
+        N : int, default=10
+            Items a user.
+        **options
+            `filter_already_liked_items`, `filter_items` and `items`, as there.
+
+        Returns
+        -------
+        ids, scores : ndarray (n_users, N) each, or (N,) of one user
+        """
         check_is_fitted(self)
         return self.estimator_.recommend(userid, user_items, N, **options)
 
     @_has("similar_items")
     @answers
     def similar_items(self, itemid, N=10):
-        """As `LSHRecommender.similar_items`."""
+        """As `LSHRecommender.similar_items`.
+
+        Parameters
+        ----------
+        itemid : item or array-like of items
+        N : int, default=10
+
+        Returns
+        -------
+        ids, scores : ndarray (n_asked, N) each, or (N,) of one item
+        """
         check_is_fitted(self)
         return self.estimator_.similar_items(itemid, N)
 
     @_has("transform")
     @answers
     def transform(self, user_items):
-        """As `LSHRecommender.transform`."""
+        """As `LSHRecommender.transform`.
+
+        Parameters
+        ----------
+        user_items : sparse matrix (n_users, n_items)
+
+        Returns
+        -------
+        ndarray (n_users, n_hidden), float32
+        """
         check_is_fitted(self)
         return self.estimator_.transform(user_items)
 
     @answers
     def score(self, X, y=None, sample_weight=None):
-        """Accuracy of `predict`; of a recommender, its own `score`."""
+        """Accuracy of `predict`; of a recommender, its own `score`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        y : array-like (n_samples,) or indicator, default=None
+            True labels; not used of a recommender.
+        sample_weight : array-like (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
         if isinstance(self._wrapped(), LSHRecommender):
             check_is_fitted(self)
             return self.estimator_.score(X)
@@ -94,7 +179,7 @@ class FederatedPrediction(ClassifierMixin):
 
         Parameters
         ----------
-        device_id
+        device_id : int or str
             One of `groups`.
 
         Returns

@@ -257,7 +257,21 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
 
     @answers
     def sketch(self, X):
-        """Folded rows, ``(n_samples, sketch_dim)`` float32; a ValueError if that overflows."""
+        """Rows folded to `sketch_dim` columns.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, sketch_dim), float32
+
+        Raises
+        ------
+        ValueError
+            A sum overflows float32.
+        """
         found = self.functions_.sketch(self._check(X), self.n_jobs)
         if not np.isfinite(found).all():
             raise ValueError(
@@ -268,7 +282,16 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
 
     @answers
     def codes(self, X):
-        """Codes of rows, ``(n_samples, n_tables)`` int64."""
+        """Codes of rows, one a table.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray (n_samples, n_tables), int64
+        """
         return self._hash(self._check(X))
 
     @answers

@@ -157,7 +157,17 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
     @answers
     def transform(self, user_items):
-        """Vectors of users: the last hidden layer, ``(n_users, n_hidden)`` float32."""
+        """Vectors of users: the last hidden layer.
+
+        Parameters
+        ----------
+        user_items : sparse matrix (n_users, n_items)
+            The items that each user has.
+
+        Returns
+        -------
+        ndarray (n_users, n_hidden), float32
+        """
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
         engine = self.engine_
@@ -172,6 +182,16 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         always split alike, for whatever parameters. Rows of which nothing is hidden do not
         count; 0 if there are no others. For model selection score users that `fit` has not
         seen, as `GridSearchCV` does: of others it may have memorised what is hidden.
+
+        Parameters
+        ----------
+        user_items : sparse matrix (n_users, n_items)
+        y : None
+            Not used; scikit-learn's helpers pass it.
+
+        Returns
+        -------
+        float in [0, 1]
         """
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
