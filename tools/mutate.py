@@ -102,6 +102,8 @@ NAMED = {
          "np.subtract(self.hidden_mean, hidden,"),
         ("rows centred the wrong way", "head_weights[ids] - self.row_mean",
          "head_weights[ids] + self.row_mean"),
+        ("the bias not centred", "rows @ self.hidden_mean - self.bias_mean",
+         "rows @ self.hidden_mean"),
         ("the bias less the centre", "head_bias[ids] + rows @", "head_bias[ids] - rows @"),
         ("candidates at random", "        return indptr, ids if self._ids",
          "        ids = np.random.default_rng(0).integers(\n"

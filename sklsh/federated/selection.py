@@ -60,6 +60,8 @@ class HashedVectors:
             values = self._values(start, start + BLOCK)
             self._last[start : start + BLOCK] += values @ direction
             squares += float(np.einsum("ij,ij->", values, values, dtype=np.float64))
+        # A sum that all neurons share orders nothing, and would outweigh what tells them apart.
+        self._last -= self._last.mean(dtype=np.float64)
         lengths = [_rms_norm(queries), _rms_norm(self._last[:, None]), np.sqrt(squares / self.n)]
         share = np.float32(np.sqrt(lengths[0] * lengths[1] / (lengths[2] or 1.0)) or 1.0)
         self._last /= share

@@ -19,20 +19,22 @@ ROWS = 8192
 class InnerProductMap:
     """Turns neurons and hidden vectors into vectors whose angle orders the logits.
 
-    ``w @ h + b`` becomes the inner product of ``[w - m, (b + (w - m) @ c) / s]`` and
-    ``[h - c, s]``, less ``m @ h``, which is the same for every neuron. ReLU activations
-    share a large positive mean `c` and trained rows a mean `m`; angles without them tell
-    neurons apart. `s` gives the bias coordinate its due length on both sides.
+    ``w @ h + b`` becomes the inner product of ``[w - m, (b + (w - m) @ c - d) / s]`` and
+    ``[h - c, s]``, less ``m @ h`` and `d`, which are the same for every neuron. ReLU
+    activations share a large positive mean `c`, trained rows a mean `m` and their biases a
+    mean `d`; angles without them tell neurons apart. `s` gives the bias coordinate its due
+    length on both sides.
 
     Attributes
     ----------
     row_mean, hidden_mean : ndarray (n_hidden,), float32
-    bias_length : float32
+    bias_length, bias_mean : float32
     """
 
     row_mean: np.ndarray
     hidden_mean: np.ndarray
     bias_length: np.float32
+    bias_mean: np.float32 | float = 0.0
 
     @classmethod
     def of(cls, network: WideNetwork, hidden: np.ndarray) -> InnerProductMap:
@@ -47,17 +49,20 @@ class InnerProductMap:
         centred = weights - row_mean
         bias = network.head_bias[sample]
         bias = bias + centred @ hidden_mean
+        bias_mean = bias.mean()
+        bias = bias - bias_mean
         lengths = [
             float(np.sqrt(np.mean(np.square(a)) * (a.shape[1] if a.ndim > 1 else 1)))
             for a in (hidden - hidden_mean, bias, centred)
         ]
         ratio = lengths[0] * lengths[1] / lengths[2] if lengths[2] else 0.0
-        return cls(row_mean, hidden_mean, np.float32(np.sqrt(ratio) or 1.0))
+        length = np.float32(np.sqrt(ratio) or 1.0)
+        return cls(row_mean, hidden_mean, length, np.float32(bias_mean))
 
     def neurons(self, network: WideNetwork, ids) -> np.ndarray:
         """Vectors of the head rows `ids` (an array or a slice), ``(n, n_hidden + 1)``."""
         rows = network.head_weights[ids] - self.row_mean
-        bias = network.head_bias[ids] + rows @ self.hidden_mean
+        bias = network.head_bias[ids] + rows @ self.hidden_mean - self.bias_mean
         return np.concatenate([rows, bias[:, None] / self.bias_length], axis=1)
 
     def queries(self, hidden) -> np.ndarray:
@@ -130,7 +135,8 @@ class LSHCandidates:
         """Be as when `snapshot` was taken, with the same neurons in play."""
         codes = snapshot["codes"]
         self._draw(network, int(snapshot["step"]))
-        of_map = {f.name: snapshot[f.name][()] for f in fields(InnerProductMap)}
+        names = [f.name for f in fields(InnerProductMap) if f.name in snapshot]
+        of_map = {name: snapshot[name][()] for name in names}
         self.map = InnerProductMap(**of_map)
         present = np.ones(codes.shape[1], dtype=bool)
         self.tables = HashTables(codes, self._functions.code_bits, present, n_threads)

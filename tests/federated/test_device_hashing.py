@@ -70,7 +70,7 @@ def test_the_best_neurons_are_asked_for_more_with_more_tables(centre):
     recalls = [
         recall(network, hidden, n_tables=L, hash_length=6, centre=centre) for L in (1, 8, 64)
     ]
-    assert recalls[0] > 1.5 * chance and recalls[-1] > 4 * chance
+    assert recalls[0] > 1.5 * chance and recalls[-1] > 3 * chance
     assert np.all(np.diff(recalls) > 0.02), recalls
     turned = negated(network)
     assert recall(network, hidden, turned, n_tables=64, hash_length=6) < chance / 5
@@ -86,12 +86,20 @@ def test_every_family_finds_them(family):
     assert recall(network, hidden, negated(network), **own) < chance / 3
 
 
-def test_what_neurons_share_is_taken_off():
-    """Rows and neurons far from the origin are hashed by what tells them apart."""
+@pytest.mark.parametrize("centre", CENTRES)
+def test_what_all_neurons_share_changes_no_pick(centre):
+    """It orders nothing, and would outweigh all that tells neurons apart."""
     network, hidden = wide_head()
-    network.head_weights += np.float32(3)
-    found = recall(network, hidden + np.float32(3), centre="none", n_tables=32, hash_length=6)
-    assert found > 4 * N_ACTIVE / network.n_labels
+    device = device_of(network, hidden, n_tables=32, hash_length=6)
+    shared = np.random.default_rng(1).normal(0, 10, network.n_hidden).astype(np.float32)
+    moved = replace(
+        network, head_weights=network.head_weights + shared, head_bias=network.head_bias + 40
+    )
+    alone, found = (
+        picked(device, server_of(head, hidden, centre, sketch_dim=16), 0)
+        for head in (network, moved)
+    )
+    assert len(np.intersect1d(alone, found)) > 0.95 * N_ACTIVE
 
 
 @pytest.mark.parametrize("centre", CENTRES)
@@ -191,7 +199,7 @@ def test_probes_are_the_first_rows_of_the_round():
     server = server_of(network, hidden, sketch_dim=network.n_hidden)
     ids, best = picked(device, server, 0), best_neurons(network, hidden, 20)
     shares = [np.isin(row, ids).mean() for row in best]
-    assert min(shares[:2]) > max(shares[2:])
+    assert np.mean(shares[:2]) > 1.5 * np.mean(shares[2:])
 
 
 @pytest.mark.parametrize(("payload", "hash_length"), [("float32", 4), ("float16", 20)])

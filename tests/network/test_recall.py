@@ -5,6 +5,9 @@ of the truly best neurons far above that of as many random ones, better with mor
 gone where the head is turned round, so that the best are what it should avoid.
 """
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -61,12 +64,24 @@ def test_negated_queries_find_the_farthest_neurons():
     assert mean_recall(best_neurons(negated(network), hidden, 10), indptr, ids) > 0.2
 
 
-def test_the_means_are_taken_off():
-    """Rows and neurons far from the origin are hashed by what tells them apart."""
+def test_what_all_neurons_share_changes_no_candidate():
+    """It orders nothing, and would outweigh all that tells neurons apart."""
     network, hidden = wide_head()
-    network.head_weights += np.float32(3)
-    hidden = hidden + np.float32(3)
-    assert recall_of_candidates(network, network, hidden, "simhash", 24) > 0.3
+    shared = np.random.default_rng(1).normal(0, 10, network.n_hidden).astype(np.float32)
+    moved = replace(
+        network, head_weights=network.head_weights + shared, head_bias=network.head_bias + 40
+    )
+    (indptr, ids), (_, found) = (
+        index_of("pghash", 24).find(head, hidden, len(hidden), 0, 1) for head in (network, moved)
+    )
+    common = mean_recall([ids[a:b] for a, b in itertools.pairwise(indptr)], indptr, found)
+    assert common > 0.95
+
+
+def test_hidden_rows_far_from_the_origin_are_hashed_by_what_tells_them_apart():
+    network, hidden = wide_head()
+    far = hidden + np.float32(3)
+    assert recall_of_candidates(network, network, far, "simhash", 24) > 0.3
 
 
 def test_new_functions_find_what_the_old_ones_missed():
