@@ -7,6 +7,10 @@ with them, and with it what numba looks at.
 
 import ast
 import hashlib
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,3 +43,57 @@ def test_callers_name_their_callees(path):
 
 def test_kernel_files_were_found():
     assert callees(FOLDER / "candidates.py") == ["interactions", "topk"]
+
+
+RUN = """
+import json
+import numba as nb
+from numba.core.caching import FunctionCache
+from sklsh.kernels.topk import beats
+
+other = nb.njit(cache=True)(json.dumps)
+assert type(other._cache) is FunctionCache, "another package's functions are cached as ever"
+print(beats(1.0, 2, 1.0, 3), sum(beats.stats.cache_hits.values()))
+"""
+
+
+def run_beats(folder):
+    """What a kernel gives in a new process, and whether it was found compiled."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN], env={**os.environ, "NUMBA_CACHE_DIR": str(folder)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def flip(data):
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda data: b"",
+    "cut off": lambda data: data[:100],
+    "a byte short": lambda data: data[:-1],
+    "a flipped bit": flip,
+    "other bytes": lambda data: b"x" * len(data),
+}
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kernels")
+    assert run_beats(folder) == ["True", "0"]
+    assert run_beats(folder) == ["True", "1"]
+    return folder
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_is_damaged_is_compiled_again(compiled, tmp_path, damage, ending):
+    folder = tmp_path / "kernels"
+    shutil.copytree(compiled, folder)
+    (path,) = folder.rglob(f"topk.beats*.{ending}")
+    path.write_bytes(damage(path.read_bytes()))
+    assert run_beats(folder) == ["True", "0"]
+    assert run_beats(folder) == ["True", "1"]

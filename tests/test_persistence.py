@@ -20,7 +20,7 @@ from sklsh import (
     persistence,
 )
 from sklsh.datasets import make_extreme_classification
-from sklsh.persistence import load_model, read_label_counts, read_metadata, save_model
+from sklsh.persistence import _places, load_model, read_label_counts, read_metadata, save_model
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +102,16 @@ def test_a_failed_write_leaves_what_was_there(folder, model, monkeypatch):
     assert os.listdir(folder.parent) == ["model"]
 
 
-def test_a_failed_rename_brings_the_old_model_back(folder, model, monkeypatch):
-    rename = type(folder).rename
+def test_a_failed_exchange_leaves_what_was_there(folder, model, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
 
-    def refuse_the_new_one(self, target):
-        if target == folder and self.name.startswith(".model.") and self.name != "model":
-            raise OSError(16, "Device or resource busy")
-        return rename(self, target)
+    def refuse(one, other):
+        raise OSError(16, "Device or resource busy")
 
-    monkeypatch.setattr(type(folder), "rename", refuse_the_new_one)
+    monkeypatch.setattr(_places, "exchange", refuse)
     with pytest.raises(OSError, match="busy"):
         save_model(model, folder)
-    assert load_model(folder).n_features_in_ == 200
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert os.listdir(folder.parent) == ["model"]
 
 
@@ -202,6 +200,14 @@ BROKEN = {
     "no version": (set_key(format_version=None, versions=0), ValueError, "of format None"),
     "a key less": (
         lambda f: edit(f, lambda m: m.pop("memory")), ValueError, r"lacks \['memory'\]"),
+    "an array less": (
+        set_key(memory=[]), ValueError, r"lacks \['memory'\], or has something else"),
+    "no list of arrays": (set_key(arrays=None), ValueError, r"lacks \['arrays'\]"),
+    "a float in a shape": (array_entry(1, [3.0]), ValueError, "array 1 must have plain bytes"),
+    "a float as an offset": (array_entry(3, 64.0), ValueError, "array 1 must have plain bytes"),
+    "a shape below 0": (array_entry(1, [-3]), ValueError, "array 1 must have plain bytes"),
+    "arrays in another place": (set_key(file="../a.bin"), ValueError, "cannot be in '../a.bin'"),
+    "arrays in no name": (set_key(file=3), ValueError, "arrays cannot be in 3"),
     "a changed text": (
         lambda f: edit(f, lambda m: m["params"].update(alpha="1"), honest=False), ValueError,
         "damaged: metadata.json has another checksum"),

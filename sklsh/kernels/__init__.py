@@ -6,6 +6,10 @@ import tempfile
 
 import numba as nb
 
+from sklsh.kernels import _cache
+
+_cache.install()
+
 
 def _probe():
     """Never called."""

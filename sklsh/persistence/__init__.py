@@ -12,8 +12,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
-import tempfile
 import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +22,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklsh._utils.locks import lock_of
 from sklsh.metrics._hits import relevant_labels
+from sklsh.persistence._places import (
+    ARRAYS,
+    ARRAYS_NAME,
+    METADATA,
+    another_name,
+    move_in,
+    new_folder,
+    refuse_elsewhere,
+    refuse_foreign,
+    take_place,
+    unchanged,
+)
 from sklsh.persistence._plain_state import KINDS, arrays_of, flatten, unflatten
 
 __all__ = ["save_model", "load_model", "read_metadata", "read_label_counts"]
@@ -32,12 +42,12 @@ FORMAT = "sklsh model"
 FORMAT_VERSION = 4
 READABLE_VERSIONS = (3, FORMAT_VERSION)
 """Format 3 differs in the modules that its classes are named by alone."""
-ARRAYS, METADATA = "arrays.bin", "metadata.json"
-OF_VERSION_1 = {"model.joblib", "label_counts.npy"}
 EVERY_KEY = {
-    "class", "versions", "params", "shapes", "table_stats", "memory", "model_bytes", "arrays",
-    "state",
+    "class": str, "versions": dict, "params": dict, "shapes": dict, "table_stats": dict,
+    "memory": dict, "model_bytes": int, "arrays": list, "state": list,
 }  # fmt: skip
+OWN_KEYS = {"arrays", "state", "checksum", "file"}
+"""Keys that say where things are, and are nobody else's business."""
 PLAIN_TYPE = re.compile(rf"[<>|=][{KINDS}]\d+(\[\w+\])?")
 """Names of types of arrays: numpy would parse one with a comma as Python."""
 ALIGNMENT = 64
@@ -47,8 +57,11 @@ ALIGNMENT = 64
 def save_model(model, folder, *, y_train=None) -> None:
     """Write a fitted estimator to a folder.
 
-    The folder appears whole or not at all: it is written beside its place and then renamed.
-    A model that was there before is replaced.
+    The folder appears whole or not at all: it is written beside its place and then put there,
+    in one step. A model that was there before is replaced, and at any time a reader finds the
+    old one or the new one, whole; so does who comes after a kill or a loss of power. What a
+    killed save has left beside the folder is removed by the next one. A symbolic link stays,
+    and the folder that it leads to is written.
 
     Parameters
     ----------
@@ -95,9 +108,10 @@ def save_model(model, folder, *, y_train=None) -> None:
 
 
 def _save_model(model, folder: Path, y_train) -> None:
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"the folder {folder.absolute().parent} does not exist")
-    _refuse_foreign(folder)
+    folder = (folder.resolve() if folder.is_symlink() else folder).absolute()
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"the folder {folder.parent} does not exist")
+    refuse_foreign(folder)
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -115,17 +129,21 @@ def _save_model(model, folder: Path, y_train) -> None:
     # The counts come first, to be found without the rest.
     trees, arrays = flatten(counts, model)
     metadata["memory"] = _memory(trees[1]["state"], arrays)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.absolute().parent))
-    try:
+    with new_folder(folder) as temporary:
         table = _write_arrays(temporary / ARRAYS, arrays)
         metadata["model_bytes"] = (temporary / ARRAYS).stat().st_size
         metadata |= {"arrays": table, "state": trees}
-        metadata["checksum"] = _checksum(metadata)
-        (temporary / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
-        temporary.chmod(0o755)
-        _take_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _write_text(temporary / METADATA, metadata)
+        if not take_place(temporary, folder):
+            metadata["file"] = name = another_name()
+            (temporary / ARRAYS).rename(temporary / name)
+            _write_text(temporary / METADATA, metadata)
+            move_in(temporary, folder)
+
+
+def _write_text(path: Path, metadata: dict) -> None:
+    content = {**metadata, "checksum": _checksum(metadata)}
+    path.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def load_model(folder, mmap_mode="c", *, verify=True):
@@ -157,9 +175,13 @@ def load_model(folder, mmap_mode="c", *, verify=True):
     if mmap_mode not in (None, "r", "c"):
         raise ValueError(f"mmap_mode must be None, 'r' or 'c', got {mmap_mode!r}")
     folder = Path(folder)
-    metadata = _read(folder)
-    every = range(len(metadata["arrays"]))
-    arrays = _read_arrays(folder, metadata, mmap_mode, every, verify)
+
+    def read():
+        metadata = _read(folder)
+        every = range(len(metadata["arrays"]))
+        return metadata, _read_arrays(folder, metadata, mmap_mode, every, verify)
+
+    metadata, arrays = unchanged(folder, read)
     try:
         _, model = unflatten(metadata["state"], arrays)
     except ValueError as error:
@@ -186,18 +208,23 @@ def read_metadata(folder) -> dict:
     FileNotFoundError, ValueError
         As `load_model`.
     """
-    metadata = _read(Path(folder))
-    return {k: v for k, v in metadata.items() if k not in ("arrays", "state", "checksum")}
+    folder = Path(folder)
+    metadata = unchanged(folder, lambda: _read(folder))
+    return {k: v for k, v in metadata.items() if k not in OWN_KEYS}
 
 
 def read_label_counts(folder) -> tuple[np.ndarray, int] | None:
     """Training rows of each label and of all, or None if they were not kept."""
     folder = Path(folder)
-    metadata = _read(folder)
-    n_samples = metadata.get("n_train_samples")
-    if n_samples is None:
-        return None
-    return _read_arrays(folder, metadata, None, [0], True)[0], n_samples
+
+    def read():
+        metadata = _read(folder)
+        n_samples = metadata.get("n_train_samples")
+        if n_samples is None:
+            return None
+        return _read_arrays(folder, metadata, None, [0], True)[0], n_samples
+
+    return unchanged(folder, read)
 
 
 def _read(folder: Path) -> dict:
@@ -207,7 +234,7 @@ def _read(folder: Path) -> dict:
     path = folder / METADATA
     if not path.is_file():
         raise ValueError(f"{folder} is no model folder: it has no {METADATA}")
-    _refuse_elsewhere(path)
+    refuse_elsewhere(path)
     try:
         metadata = json.loads(path.read_text())
     except (ValueError, RecursionError) as error:
@@ -226,9 +253,9 @@ def _read(folder: Path) -> dict:
         )
     if metadata.get("checksum") != _checksum(metadata):
         raise ValueError(f"{folder} is damaged: {METADATA} has another checksum than it says")
-    missing = EVERY_KEY - set(metadata)
-    if missing:
-        raise ValueError(f"{folder} is damaged: {METADATA} lacks {sorted(missing)}")
+    wrong = sorted(k for k, kind in EVERY_KEY.items() if type(metadata.get(k)) is not kind)
+    if wrong:
+        raise ValueError(f"{folder} is damaged: {METADATA} lacks {wrong}, or has something else")
     return metadata
 
 
@@ -256,10 +283,13 @@ def _write_arrays(path: Path, arrays: list[np.ndarray]) -> list:
 
 def _read_arrays(folder: Path, metadata: dict, mmap_mode, numbers, verify: bool) -> list:
     """Some arrays of the table, mapped or read."""
-    path = folder / ARRAYS
+    name = metadata.get("file", ARRAYS)
+    if not (isinstance(name, str) and ARRAYS_NAME.fullmatch(name)):
+        raise ValueError(f"{folder} is damaged: its arrays cannot be in {name!r}")
+    path = folder / name
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is damaged: it has no {ARRAYS}")
-    _refuse_elsewhere(path)
+        raise FileNotFoundError(f"{folder} is damaged: it has no {name}")
+    refuse_elsewhere(path)
     n_bytes = path.stat().st_size
     if n_bytes != metadata["model_bytes"]:
         raise ValueError(
@@ -292,7 +322,8 @@ def _entry(folder: Path, table: list, number: int) -> list:
         entry = table[number]
         dtype, shape, order, offset, _ = entry
         right = PLAIN_TYPE.fullmatch(dtype) and np.dtype(dtype) and order in ("C", "F")
-        right = right and min([0, offset, *shape]) == 0
+        numbers = [offset, *shape]
+        right = right and all(type(n) is int and n >= 0 for n in numbers)
     except (IndexError, TypeError, ValueError):
         right = False
     if not right:
@@ -300,42 +331,9 @@ def _entry(folder: Path, table: list, number: int) -> list:
     return entry
 
 
-def _refuse_elsewhere(path: Path) -> None:
-    if path.resolve().parent != path.parent.resolve():
-        raise ValueError(f"{path} must be a file of this folder, and leads to {path.resolve()}")
-
-
 def is_model_folder(folder) -> bool:
     """Whether a folder claims to be a model, sound or not."""
     return (Path(folder) / METADATA).is_file()
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; a model is written to a folder")
-    others = {path.name for path in folder.iterdir()} - {ARRAYS, METADATA} - OF_VERSION_1
-    if others:
-        raise FileExistsError(
-            f"{folder} holds other things than a model ({sorted(others)[0]!r}, for one) and "
-            "is left alone; name a new folder"
-        )
-
-
-def _take_place(temporary: Path, folder: Path) -> None:
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.absolute().parent))
-    folder.rename(old / "model")
-    try:
-        temporary.rename(folder)
-    except OSError:
-        (old / "model").rename(folder)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _class_name(model) -> str:
