@@ -30,7 +30,10 @@ def round_limits(client_statistics, settings: Settings, local_steps, fraction) -
     if not isinstance(local_steps, Integral):
         # A device's share of its rows: one far larger than the rest counts for ten.
         max_rows *= 10
-    return {"max_rows": int(max_rows), "expected_devices": float(fraction * len(client_statistics))}
+    return {
+        "max_rows": int(max_rows), "batch_size": int(settings.batch_size),
+        "expected_devices": float(fraction * len(client_statistics)),
+    }  # fmt: skip
 
 
 def check_powers(powers) -> tuple[float, float]:

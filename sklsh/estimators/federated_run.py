@@ -27,6 +27,7 @@ from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
 from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
+from sklsh.federated.start import total_rows
 from sklsh.federated.training import run_rounds, start_server, summary
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
@@ -130,7 +131,7 @@ def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """Everything before the first round: the devices' sizes, a fresh model, its head start."""
     ledger = Ledger()
     client_statistics, faults = _client_statistics(transport, ledger)
-    settings = task.settings(sum(c.n_samples for c in client_statistics.values()))
+    settings = task.settings(total_rows(list(client_statistics.values())))
     server = start_server(
         client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
         settings.activation, _plan(federation, settings, client_statistics), seed, task.row_norm,
@@ -147,7 +148,7 @@ def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """From a copy of a trained federation, with the parameters and devices of now."""
     ledger, history = deepcopy(federation.ledger_), list(federation.history_)
     client_statistics, faults = _client_statistics(transport, ledger)
-    settings = task.settings(sum(c.n_samples for c in client_statistics.values()))
+    settings = task.settings(total_rows(list(client_statistics.values())))
     server = federation.server_.resume(_plan(federation, settings, client_statistics))
     server.start_faults = faults
     if task.counts_items:

@@ -20,6 +20,7 @@ from sklsh.estimators.item_ids import ItemIds
 from sklsh.estimators.recommender import LSHRecommender, check_some_interaction
 from sklsh.estimators.targets import Targets
 from sklsh.federated.server import Server
+from sklsh.federated.start import typical_labels
 from sklsh.network import autoencoder, learner
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.fitting import History
@@ -77,9 +78,7 @@ class ClassifierTask:
         estimator, targets = self.estimator, self.targets
         threshold = None
         if targets.multilabel:
-            labels = np.array([c.labels_per_row for c in client_statistics.values()])
-            rows = np.array([c.n_samples for c in client_statistics.values()])
-            threshold = 0.5 / max(1.0, float(np.average(labels, weights=rows)))
+            threshold = 0.5 / max(1.0, typical_labels(list(client_statistics.values())))
             threshold = threshold if first else estimator.threshold_
         estimator._keep(_learner(server, history), targets, threshold)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from sklsh._utils.archive import Archive, listed, unlisted
+from sklsh.federated.defence import Defence
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import ClientStatistics
 from sklsh.federated.server import Plan, Server
@@ -114,6 +115,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
         "activation": network.activation,
         "input_scale": network.input_scale,
         "server": {name: getattr(server, name) for name in KEPT},
+        "defence": server.defence.to_dict(),
         "sketch_round": sketch_broadcast.first_round,
         "client_statistics": [
             asdict(client_statistics) for client_statistics in progress.client_statistics.values()
@@ -138,6 +140,7 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
     )  # fmt: skip
     server = Server(
         network, optimizer, Plan(**numbers["plan"]), **numbers["server"],
+        defence=Defence.from_dict(numbers["defence"]),
         hidden_centre=arrays.get("hidden_centre"), label_counts=arrays.get("label_counts"),
     )  # fmt: skip
     if isinstance(server.server_optimizer, FedAdam):

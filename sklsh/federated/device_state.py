@@ -80,8 +80,9 @@ class DeviceStateStore:
             n = kept["features"].shape[0]
             check_array(kept["rows"], "rows", (n, kept["rows"].shape[1]))
             check_array(kept["state"], "state", (n,))
-            check_array(kept["input_scale"], "input_scale", ())
             scale = float(kept["input_scale"])
+            if not np.isfinite(scale):
+                return None
             weights = kept.get("weights")
             if weights is not None:
                 check_array(weights, "weights", (n,))

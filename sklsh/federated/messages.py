@@ -21,6 +21,9 @@ from sklsh.federated.parts import (
     check_ids,
 )
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What a number of a reply may be: more is not finite as float32."""
+
 # Server -> device -----------------------------------------------------------------------------
 
 
@@ -133,9 +136,9 @@ class ClientStatistics(Reply):
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
         numbers = (self.row_norm, self.labels_per_row)
-        if not all(isinstance(v, float) and 0 <= v < np.inf for v in numbers):
+        if not all(type(v) is float and 0 <= v <= LARGEST for v in numbers):
             raise Rejected(
-                "nonfinite", f"row_norm and labels_per_row must be finite, got {numbers}"
+                "nonfinite", f"row_norm and labels_per_row must be floats in [0, {LARGEST:g}]"
             )
 
 
@@ -165,7 +168,7 @@ class Request(Reply):
             check_ids(self.features, "features", shape.n_features)
         if self.ids is not None:
             check_ids(self.ids, "ids", shape.n_labels)
-        if not isinstance(self.sketch_round, int) or not isinstance(self.has_body, bool):
+        if type(self.sketch_round) is not int or type(self.has_body) is not bool:
             raise Rejected("type", "sketch_round must be an int and has_body a bool")
 
 
@@ -195,7 +198,7 @@ class Counts(Reply):
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
         check_ids(self.ids, "ids", shape.n_labels)
-        if not isinstance(self.counts, np.ndarray) or self.counts.dtype != np.int32:
+        if type(self.counts) is not np.ndarray or self.counts.dtype != np.int32:
             raise Rejected("type", f"counts must be an int32 array, got {type(self.counts)}")
         if self.counts.shape != self.ids.shape:
             raise Rejected("shape", "counts must be one for each id")
@@ -255,11 +258,11 @@ class Update(Reply):
 
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
-        if not isinstance(self.loss, float) or not np.isfinite(self.loss):
-            raise Rejected("nonfinite", f"loss must be finite, got {self.loss!r}")
-        if not isinstance(self.head, HeadPart):
+        if type(self.loss) is not float or not 0 <= self.loss <= LARGEST:
+            raise Rejected("nonfinite", f"loss must be a float in [0, {LARGEST:g}]")
+        if type(self.head) is not HeadPart:
             raise Rejected("type", f"head must be a HeadPart, got {type(self.head)}")
-        if not isinstance(self.body, BodyPart if shape.with_body else type(None)):
+        if type(self.body) is not (BodyPart if shape.with_body else type(None)):
             wanted = "a BodyPart" if shape.with_body else "None"
             raise Rejected("type", f"body must be {wanted}, got {type(self.body)}")
         self.head.validate(shape)

@@ -15,10 +15,17 @@ import numpy as np
 HEADER = 16
 """Bytes counted for a message beside its arrays: kind, round, device, a number."""
 
+BROKEN = "broken"
+"""A reply that raised what nobody has foreseen when it was read or looked at."""
+
 REASONS = (
     "missing", "stale", "stranger", "duplicate", "type", "shape", "range", "nonfinite", "outsized",
+    BROKEN,
 )  # fmt: skip
 """Why the server may have gone on without a reply."""
+
+MOST_ROWS = 2**31 - 1
+"""Rows that a device may truthfully have."""
 
 
 class Rejected(ValueError):
@@ -71,9 +78,9 @@ class ModelShape:
 
 
 def check_array(array, name: str, shape: tuple[int, ...]) -> None:
-    """Real, finite numbers of the given shape, or `Rejected`."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise Rejected("type", f"{name} must be a floating-point array, got {type(array)}")
+    """Finite float16 or float32 numbers of the given shape, or `Rejected`."""
+    if type(array) is not np.ndarray or array.dtype not in (np.float16, np.float32):
+        raise Rejected("type", f"{name} must be a float16 or float32 array, got {type(array)}")
     if array.shape != shape:
         raise Rejected("shape", f"{name} must have shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():
@@ -82,7 +89,7 @@ def check_array(array, name: str, shape: tuple[int, ...]) -> None:
 
 def check_ids(ids, name: str, n: int) -> None:
     """Ascending different int32 ids in ``[0, n)``, or `Rejected`."""
-    if not isinstance(ids, np.ndarray) or ids.dtype != np.int32:
+    if type(ids) is not np.ndarray or ids.dtype != np.int32:
         raise Rejected("type", f"{name} must be an int32 array, got {type(ids)}")
     if ids.ndim != 1:
         raise Rejected("shape", f"{name} must be 1-d, got shape {ids.shape}")
@@ -91,9 +98,9 @@ def check_ids(ids, name: str, n: int) -> None:
 
 
 def check_count(value, name: str) -> None:
-    """A positive integer, or `Rejected`."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-        raise Rejected("range", f"{name} must be a positive integer, got {value!r}")
+    """A positive number of rows, or `Rejected`."""
+    if type(value) is not int or not 1 <= value <= MOST_ROWS:
+        raise Rejected("range", f"{name} must be an int in [1, {MOST_ROWS}]")
 
 
 @dataclass(frozen=True)
@@ -180,7 +187,7 @@ class BodyPart(Payload):
     def validate(self, shape: ModelShape) -> None:
         if self.weights is not None:
             raise Rejected("type", "weights must be None in an update")
-        if not isinstance(self.input_scale, int | float) or self.input_scale != 1:
+        if type(self.input_scale) not in (int, float) or self.input_scale != 1:
             raise Rejected("range", "input_scale must be 1 in an update")
         check_ids(self.features, "features", shape.n_features)
         n = self.features.shape[0]
@@ -191,7 +198,7 @@ class BodyPart(Payload):
 
 
 def _check_arrays(arrays, name: str, shapes) -> None:
-    if not isinstance(arrays, tuple) or len(arrays) != len(shapes):
+    if type(arrays) is not tuple or len(arrays) != len(shapes):
         raise Rejected("shape", f"{name} must be {len(shapes)} arrays")
     for array, expected in zip(arrays, shapes, strict=True):
         check_array(array, name, expected)

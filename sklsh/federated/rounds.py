@@ -19,8 +19,9 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
-from sklsh.federated.parts import Rejected
+from sklsh.federated.parts import BROKEN, Rejected
 from sklsh.federated.server import Server
+from sklsh.federated.start import common_centre, summed_prototypes
 from sklsh.federated.transports.base import Transport
 
 START = -1
@@ -36,6 +37,9 @@ class RoundReport:
     round : int
     n_invited, n_used : int
         Devices asked, and updates that went into the model.
+    left_out : list of int
+        Devices that are not asked any more: `sklsh.federated.defence.OFFENCES` of their replies
+        were rejected, or changed the model against what all others learn.
     loss : float
         Mean of the devices', weighted by rows; NaN without updates.
     active_share : float
@@ -58,6 +62,7 @@ class RoundReport:
     faults: dict = field(default_factory=dict)
     whole_sketches: int = 0
     whole_bodies: int = 0
+    left_out: list = field(default_factory=list)
 
 
 class Exchange:
@@ -80,8 +85,10 @@ class Exchange:
         for reply in self.transport.ask(question, messages):
             try:
                 self.server.accept(reply, kind, self.number)
-            except Rejected as error:
-                _count(self.faults, error.reason)
+                n_bytes = reply.nbytes
+            except Exception as error:  # a foreign object may raise anything when looked at
+                _count(self.faults, getattr(error, "reason", BROKEN))
+                self.server.blame(reply, error)
                 n_bad += 1
                 continue
             self.ledger.add(self.number, reply.device, reply, UP)
@@ -105,15 +112,17 @@ def take_client_statistics(
     n_bad = 0
     for reply in transport.ask("client_statistics", dict.fromkeys(devices, ())):
         try:
-            if not isinstance(reply, ClientStatistics):
+            if type(reply) is not ClientStatistics:
                 raise Rejected("type", f"expected a ClientStatistics, got {type(reply).__name__}")
-            if reply.device not in devices:
-                raise Rejected("stranger", f"device {reply.device!r} was not asked")
+            if type(reply.round) is not int or reply.round != START:
+                raise Rejected("stale", "it is of another exchange")
+            if type(reply.device) is not int or reply.device not in devices:
+                raise Rejected("stranger", "its device was not asked")
             if reply.device in good:
                 raise Rejected("duplicate", f"device {reply.device} has answered already")
             reply.validate(None)
-        except Rejected as error:
-            _count(faults, error.reason)
+        except Exception as error:  # as in `Exchange.ask`
+            _count(faults, getattr(error, "reason", BROKEN))
             n_bad += 1
             continue
         ledger.add(START, reply.device, reply, UP)
@@ -145,15 +154,12 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     means = exchange.ask("hidden_mean", HiddenMean, {d: (body,) for d, body in bodies.items()})
     if not means:
         return
-    counts = np.array([mean.n_samples for mean in means.values()], dtype=np.float64)
-    centre = np.average([mean.mean for mean in means.values()], axis=0, weights=counts)
-    centre = server.hidden_centre = centre.astype(np.float32)
+    centre = server.hidden_centre = common_centre(list(means.values()))
     replies = exchange.ask(
         "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}, slice(1, None)
     )
     head, bias = server.network.head_weights, server.network.head_bias
-    for reply in replies.values():
-        head[reply.ids] += reply.sums
+    head += summed_prototypes(list(replies.values()), *head.shape)
     lengths = np.sqrt(np.einsum("ij,ij->i", head, head))
     head *= (scale / np.where(lengths > 0, lengths, 1.0))[:, None].astype(np.float32)
     bias[:] = -(head @ centre)
@@ -182,10 +188,12 @@ def run_round(
         round no more than that reply.
     """
     devices = sorted(transport.devices)
+    if not server.plan.private:
+        devices = [device for device in devices if device not in server.defence.left_out]
     if server.plan.private:
         # What the accountant assumes: each device by a coin of its own.
         devices = [device for device in devices if rng.random() < fraction]
-    elif (count := max(1, round(fraction * len(devices)))) < len(devices):
+    elif devices and (count := max(1, round(fraction * len(devices)))) < len(devices):
         devices = sorted(rng.choice(devices, count, replace=False).tolist())
     server.open(devices)
     exchange = Exchange(server, transport, ledger, server.round, {})
@@ -218,16 +226,14 @@ def run_round(
         if device not in hashing and body is not None:
             ledger.add(server.round, device, body, DOWN)
     updates = exchange.ask("train", Update, questions, slice(1, 2))
-    server.apply(list(updates.values()), rng)
+    n_used, loss = server.apply(list(updates.values()), rng)
     server.noise_of_rounds.append([server.plan.noise_multiplier, float(fraction)])
 
-    report = RoundReport(server.round, len(devices), len(updates), faults=exchange.faults)
+    report = RoundReport(server.round, len(devices), n_used, loss, faults=exchange.faults)
+    report.left_out = server.defence.left_out
     report.whole_sketches = sum(sketch.ids is None for sketch in sketches.values())
     if server.plan.body_exchange == "local":
         report.whole_bodies = sum(body is not None for body in bodies.values())
-    if updates:
-        rows = [update.n_samples for update in updates.values()]
-        report.loss = float(np.average([u.loss for u in updates.values()], weights=rows))
     if ids:
         n_labels = server.network.n_labels
         report.active_share = float(np.mean([i.shape[0] for i in ids.values()]) / n_labels)

@@ -9,11 +9,13 @@ import numpy as np
 
 from sklsh.federated.aggregation import aggregate_rows
 from sklsh.federated.checks import check_lengths, longest_move
+from sklsh.federated.defence import Defence
 from sklsh.federated.messages import Counts, Invite, Reply, Request, Sketch, SubModel, Update
-from sklsh.federated.parts import BodyPart, HeadPart, ModelShape, Rejected
+from sklsh.federated.parts import BROKEN, BodyPart, HeadPart, ModelShape, Rejected
 from sklsh.federated.privacy import clipped, private_change
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
 from sklsh.federated.sketch_broadcast import SketchBroadcast
+from sklsh.federated.start import bounded_counts
 from sklsh.hashing._random import child_seed
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
@@ -22,6 +24,12 @@ from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad, fallin
 MOST_HOLDERS = 8
 """Holders that count. What more devices have than these, such as a popular item or all of a
 small model, each of them learns: weighing it by their number overshoots."""
+
+OFFENSIVE = {"type", "shape", "range", "nonfinite", "outsized", BROKEN}
+"""Reasons for which a rejected reply is its device's fault."""
+
+SMALLEST_BATCH = 4
+"""A device's own batches may be so many times smaller than those announced: more steps."""
 
 MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
 """Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
@@ -59,6 +67,8 @@ class Plan:
         above .25 and .1; higher ones end as high, but overshoot more in the first rounds.
     max_rows : int
         Most rows that a device's update can count for.
+    batch_size : int
+        Rows a step: with `max_rows`, how many steps a change can be of.
     clip_norm : float or None
         Longest change of a device, all parameters together; longer ones are scaled down.
     noise_multiplier : float
@@ -83,6 +93,7 @@ class Plan:
     head_power: float = 0.4
     body_power: float = 0.25
     max_rows: int = 2**20
+    batch_size: int = 1
     clip_norm: float | None = None
     noise_multiplier: float = 0.0
     expected_devices: float = 1.0
@@ -122,6 +133,9 @@ class Server:
     noise_of_rounds : list of [float, float]
         `noise_multiplier` and `fraction` of each round run, those of earlier plans too: what
         epsilon adds up.
+    defence : Defence
+        What earlier rounds say of devices. Private rounds neither use it nor add to it: their
+        bound is `clip_norm`.
     """
 
     network: WideNetwork
@@ -136,6 +150,7 @@ class Server:
     n_counted: int = 0
     start_faults: dict = field(default_factory=dict)
     noise_of_rounds: list = field(default_factory=list)
+    defence: Defence = field(default_factory=Defence)
     _sent: dict = field(default_factory=dict)
 
     def __post_init__(self):
@@ -166,6 +181,7 @@ class Server:
             server_optimizer=server_optimizer,
             hidden_centre=self.hidden_centre, label_counts=self.label_counts,
             n_counted=self.n_counted, noise_of_rounds=list(self.noise_of_rounds),
+            defence=deepcopy(self.defence),
         )  # fmt: skip
 
     # What it sends ----------------------------------------------------------------------------
@@ -219,14 +235,15 @@ class Server:
     def count(self, replies: list[Counts]) -> None:
         """Where labels are features too, their counts say what an entry weighs (idf).
 
-        Rows add to those counted before: whoever is counted again counts again.
+        Rows add to those counted before: whoever is counted again counts again. What one
+        device may claim is bounded by what the others do: see `sklsh.federated.start`.
         """
         counts = np.zeros(self.network.n_labels, dtype=np.int64)
         if self.label_counts is not None:
             counts += self.label_counts
-        for reply in replies:
-            counts[reply.ids] += reply.counts
-            self.n_counted += reply.n_samples
+        for ids, of_ids, n_rows in bounded_counts(replies):
+            counts[ids] += of_ids
+            self.n_counted += n_rows
         self.label_counts = counts
 
     # What it takes ----------------------------------------------------------------------------
@@ -237,18 +254,25 @@ class Server:
 
     def accept(self, reply: Reply, kind: type, number: int) -> None:
         """Check one reply; raise `Rejected` if it is not what was asked for."""
-        if not isinstance(reply, kind):
+        if type(reply) is not kind:
             raise Rejected("type", f"expected {kind.__name__}, got {type(reply).__name__}")
-        if reply.round != number:
-            raise Rejected("stale", f"the round is {number}, got a reply of {reply.round}")
-        if reply.device not in self._sent:
-            raise Rejected("stranger", f"device {reply.device!r} is not in this round")
+        if type(reply.round) is not int or reply.round != number:
+            raise Rejected("stale", f"the round is {number}, got a reply of another")
+        if type(reply.device) is not int or reply.device not in self._sent:
+            raise Rejected("stranger", "its device is not in this round")
         if kind.__name__ in self._sent[reply.device]:
             raise Rejected("duplicate", f"device {reply.device} has answered already")
         reply.validate(self.shape)
         if isinstance(reply, Update):
             self._check_update(reply)
         self._sent[reply.device][kind.__name__] = True
+
+    def blame(self, reply, error: Exception) -> None:
+        """Hold a rejected reply against its device; being late or repeated is no offence."""
+        device = getattr(reply, "device", None)
+        if getattr(error, "reason", BROKEN) in OFFENSIVE and type(device) is int:
+            if device in self._sent:
+                self.defence.blame(device)
 
     def sent(self, device: int, model: SubModel, body: BodyPart | None) -> None:
         """Remember what a device was sent: it may change nothing else."""
@@ -264,20 +288,37 @@ class Server:
         for had, ids in changed:
             if had not in sent or np.setdiff1d(ids, sent[had], assume_unique=True).size:
                 raise Rejected("range", f"{had} of the update were not sent to the device")
-        steps = min(update.n_samples, self.plan.max_rows)
+        rows, batch = min(update.n_samples, self.plan.max_rows), self.plan.batch_size
+        steps = -(-rows // max(1, batch // SMALLEST_BATCH))
         check_lengths(update, longest_move(self.invite().learning_rate, steps))
 
-    def apply(self, updates: list[Update], rng: np.random.Generator) -> None:
-        """Aggregate updates, in device order, and move the model; `rng` makes the noise."""
+    def apply(self, updates: list[Update], rng: np.random.Generator) -> tuple[int, float]:
+        """Aggregate updates, in device order, and move the model; `rng` makes the noise.
+
+        Returns
+        -------
+        n_used : int
+            Updates that had a say.
+        loss : float
+            Mean of theirs, weighted by it, none for more than the median counted twice; NaN
+            without updates.
+        """
         if not updates and not self.plan.private:
-            return
+            return 0, float("nan")
         updates = sorted(updates, key=lambda update: update.device)
         if self.plan.private:
             self._apply_private(updates, rng)
-            return
+            return len(updates), _loss(updates, [1.0] * len(updates))
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
-        weights = [float(min(u.n_samples, self.plan.max_rows)) for u in updates]
+        updates, weights = self.defence.judge(updates, self.invite().learning_rate)
+        updates, weights = _heard(updates, weights)
+        if not updates:
+            return 0, float("nan")
+        self._merge(updates, weights)
+        return len(updates), _loss(updates, weights)
+
+    def _merge(self, updates: list[Update], weights: list[float]) -> None:
         state, states_sent = self.optimizer, self.plan.local_optimizer == "sent"
         heads = [update.head for update in updates]
         ids = [head.ids for head in heads]
@@ -352,3 +393,16 @@ class Server:
         equal = [1.0] * len(ids)
         union, change, _ = aggregate_rows(ids, changes, equal, self.plan.aggregation)
         array[union] += np.maximum(change, 0)
+
+
+def _heard(updates, weights) -> tuple[list[Update], list[float]]:
+    """Those that have a say."""
+    pairs = [(u, w) for u, w in zip(updates, weights, strict=True) if w > 0]
+    return [u for u, _ in pairs], [w for _, w in pairs]
+
+
+def _loss(updates, weights) -> float:
+    if not updates:
+        return float("nan")
+    losses = np.array([update.loss for update in updates])
+    return float(np.average(np.minimum(losses, 2 * abs(np.median(losses))), weights=weights))

@@ -27,6 +27,9 @@ CLASSES = {
     )
 }  # fmt: skip
 ARRAYS, MESSAGE, TEXT = "arrays", "message", "json"
+DTYPES = (np.dtype(np.int32), np.dtype(np.float16), np.dtype(np.float32))
+"""Of arrays that travel; others are not read."""
+
 ARRAY, TUPLE, CLASS = "array", "tuple", "class"
 """What a JSON object stands for: an array at its path, a tuple, a message or a part of one."""
 
@@ -61,7 +64,7 @@ def decode(records: RecordDict) -> tuple[tuple, dict]:
     ------
     Undecodable
         Records are missing or of another kind; no JSON; an unknown class; a field that is
-        missing or unknown; bytes that are no array of numbers. Whether values make sense is
+        missing or unknown; bytes that are no array of `DTYPES`. Whether values make sense is
         for `validate` of the messages.
     """
     try:
@@ -93,8 +96,8 @@ def _unpack(packed, arrays):
         return packed
     if ARRAY in packed:
         array = arrays[packed[ARRAY]].numpy()
-        if array.dtype.kind not in "if":
-            raise ValueError(f"arrays must be integers or floats, got {array.dtype}")
+        if array.dtype not in DTYPES:
+            raise ValueError(f"arrays must be one of {DTYPES}, got {array.dtype}")
         return array
     if TUPLE in packed:
         return tuple(_unpack(part, arrays) for part in packed[TUPLE])

@@ -10,7 +10,7 @@ from flwr.serverapp import Grid
 
 from sklsh.federated.messages import Reply
 from sklsh.federated.training_config import TrainingConfig
-from sklsh.federated.transports.flower.codec import Undecodable, decode, encode
+from sklsh.federated.transports.flower.codec import decode, encode
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two looks for replies: they double from the first to the longest."""
@@ -97,7 +97,8 @@ class FlowerTransport:
         return found
 
     def ask(self, question: str, messages: dict[int, tuple]) -> list:
-        """As `Transport.ask`. What cannot be read comes back as it is, for the server to count."""
+        """As `Transport.ask`. In the place of what cannot be read comes the error, for the server
+        to count."""
         sent: dict[int, tuple[float, float]] = {}
         waiting: dict[str, int] = {}
         for device, parts in messages.items():
@@ -130,8 +131,8 @@ class FlowerTransport:
         try:
             (reply,), header = decode(message.content)
             began, ended = float(header["began"]), float(header["ended"])
-        except (Undecodable, KeyError, TypeError, ValueError):
-            return message.content
+        except Exception as error:  # whatever foreign bytes raise costs this reply alone
+            return error
         times = (*sent, began, ended, arrived, time.time())
         self.timeline.append(Exchanged(question, device, *times))
         return replace(reply, device=device) if isinstance(reply, Reply) else reply
