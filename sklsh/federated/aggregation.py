@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 AGGREGATIONS = ("mean", "trimmed_mean", "median")
+LOWER_MEDIAN = "lower median"
+"""Of two the smaller: what one device alone claims counts only where it is alone."""
+
 TRIM = 0.2
 """Share of the devices that "trimmed_mean" leaves out at each end, coordinate by coordinate."""
 
@@ -23,7 +26,7 @@ def aggregate_rows(
     rows : sequence of ndarray (n_ids, ...)
     weights : sequence of float
         Of the devices; "mean" alone uses them.
-    how : {"mean", "trimmed_mean", "median"}
+    how : {"mean", "trimmed_mean", "median"} or LOWER_MEDIAN
 
     Returns
     -------
@@ -64,6 +67,8 @@ def _robust(places, rows, holders, how) -> np.ndarray:
         stacked = everything[order[starts[group][:, None] + np.arange(count)]]
         if how == "median":
             change[group] = np.median(stacked, axis=1)
+        elif how == LOWER_MEDIAN:
+            change[group] = np.sort(stacked, axis=1)[:, (count - 1) // 2]
         else:
             n_cut = int(TRIM * count)
             if count > 2:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklsh.federated.aggregation import aggregate_rows
+from sklsh.federated.aggregation import LOWER_MEDIAN, aggregate_rows
 from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.defence import Defence
 from sklsh.federated.messages import Counts, Invite, Reply, Request, Sketch, SubModel, Update
@@ -385,13 +385,15 @@ class Server:
             self._step(name, slice(None), change, np.float32(plan.server_learning_rate))
 
     def _grow(self, array, ids, changes) -> None:
-        """Accumulators grow by the mean, as the model moves by the mean.
+        """Accumulators grow by the lower median of a row's holders.
 
-        Adding all devices' growth up, as if one machine had made all the steps, slows
-        learning down: 2 points of P@1 on citeulike-t with 8 devices.
+        The mean lets one device freeze what it holds; of many devices' growth the median is
+        better as well: P@1 .6364 with the mean and .6427 with it on mulan-delicious, 32 devices.
+        Adding all growth up, as if one machine had made all the steps, slows learning
+        down: 2 points on citeulike-t with 8 devices.
         """
         equal = [1.0] * len(ids)
-        union, change, _ = aggregate_rows(ids, changes, equal, self.plan.aggregation)
+        union, change, _ = aggregate_rows(ids, changes, equal, LOWER_MEDIAN)
         array[union] += np.maximum(change, 0)
 
 
