@@ -13,7 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklsh.federated import Device, JoblibTransport
-from sklsh.federated.messages import ClientStatistics, Counts, HiddenMean, Prototypes, Request, Select, Update
+from sklsh.federated.messages import (
+    ClientStatistics,
+    Counts,
+    HiddenMean,
+    Prototypes,
+    Request,
+    Select,
+    Update,
+)
 from sklsh.network.rows import SparseRows
 
 TARGET = 7
@@ -141,9 +149,7 @@ def noise_to_median(factor: float) -> Attack:
         noise = [seen.rng.standard_normal(a.shape) for a in arrays_of(reply)]
         out = with_arrays(reply, noise)
         typical = np.median([norm(other) for other in seen.others])
-        return with_arrays(
-            reply, [factor * typical / norm(out) * a for a in noise]
-        )
+        return with_arrays(reply, [factor * typical / norm(out) * a for a in noise])
 
     return attack
 

@@ -89,7 +89,9 @@ def main() -> None:
         data = load(name)
         honest = run(data, name, None, 0, args.rounds)
         results[name] = {"honest": honest, "attacks": {}}
-        print(f"{name}: honest P@1 {honest['precision']:.4f}, {honest['seconds']:.0f} s", flush=True)
+        print(
+            f"{name}: honest P@1 {honest['precision']:.4f}, {honest['seconds']:.0f} s", flush=True
+        )
         for n_hostile in map(int, args.hostile.split(",")):
             for attack in names:
                 found = run(data, name, attack, n_hostile, args.rounds)
@@ -97,8 +99,8 @@ def main() -> None:
                 results[name]["attacks"].setdefault(attack, {})[str(n_hostile)] = found
                 missed = "" if share >= LEAST[n_hostile] else "  MISSED"
                 print(
-                    f"  {n_hostile} hostile, {attack:42s} {found['precision']:.4f} {share:6.3f}"
-                    f" {found['labels_per_row']:5.1f} {found['faults']} {found['start_faults']} {found['left_out']}{missed}",
+                    f"  {n_hostile} hostile, {attack:42s} {found['precision']:.4f} {share:6.3f} "
+                    f"{found['labels_per_row']:5.1f} {found['faults']} {found['left_out']}{missed}",
                     flush=True,
                 )
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}

@@ -114,9 +114,7 @@ class Defence:
     def from_dict(cls, values: dict) -> Defence:
         return cls(values["medians"], dict(values["trust"]), dict(values["offences"]))
 
-    def judge(
-        self, updates: Sequence[Update], rate: float
-    ) -> tuple[list[Update], list[float]]:
+    def judge(self, updates: Sequence[Update], rate: float) -> tuple[list[Update], list[float]]:
         """Updates with what is too long cut off, and the say of each.
 
         Parameters
@@ -185,7 +183,7 @@ class Defence:
             for update, cosine in zip(updates, np.clip(cosines / middle, -1, 1), strict=True):
                 had = self.trust.get(update.device, 1.0)
                 self.trust[update.device] = MEMORY * had + (1 - MEMORY) * float(cosine)
-                if self.trust[update.device] <= 0:
+                if cosine <= 0 and self.trust[update.device] < FULL / 2:
                     self.blame(update.device)
         return [min(1.0, max(0.0, self.trust.get(u.device, 1.0) / FULL)) for u in updates]
 

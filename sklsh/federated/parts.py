@@ -18,9 +18,12 @@ HEADER = 16
 BROKEN = "broken"
 """A reply that raised what nobody has foreseen when it was read or looked at."""
 
+UNDONE = "undone"
+"""Not a reply but a round: the model was not finite after it, and is as it was before."""
+
 REASONS = (
     "missing", "stale", "stranger", "duplicate", "type", "shape", "range", "nonfinite", "outsized",
-    BROKEN,
+    BROKEN, UNDONE,
 )  # fmt: skip
 """Why the server may have gone on without a reply."""
 

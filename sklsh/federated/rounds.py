@@ -19,7 +19,7 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
-from sklsh.federated.parts import BROKEN, Rejected
+from sklsh.federated.parts import BROKEN, UNDONE, Rejected
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, summed_prototypes
 from sklsh.federated.transports.base import Transport
@@ -85,9 +85,8 @@ class Exchange:
         for reply in self.transport.ask(question, messages):
             try:
                 self.server.accept(reply, kind, self.number)
-                n_bytes = reply.nbytes
             except Exception as error:  # a foreign object may raise anything when looked at
-                _count(self.faults, getattr(error, "reason", BROKEN))
+                _count(self.faults, _reason(error))
                 self.server.blame(reply, error)
                 n_bad += 1
                 continue
@@ -95,6 +94,10 @@ class Exchange:
             good[reply.device] = reply
         _count(self.faults, "missing", len(messages) - len(good) - n_bad)
         return {device: good[device] for device in messages if device in good}
+
+
+def _reason(error: Exception) -> str:
+    return error.reason if isinstance(error, Rejected) else BROKEN
 
 
 def _count(faults: dict, reason: str, n: int = 1) -> None:
@@ -122,7 +125,7 @@ def take_client_statistics(
                 raise Rejected("duplicate", f"device {reply.device} has answered already")
             reply.validate(None)
         except Exception as error:  # as in `Exchange.ask`
-            _count(faults, getattr(error, "reason", BROKEN))
+            _count(faults, _reason(error))
             n_bad += 1
             continue
         ledger.add(START, reply.device, reply, UP)
@@ -231,6 +234,8 @@ def run_round(
 
     report = RoundReport(server.round, len(devices), n_used, loss, faults=exchange.faults)
     report.left_out = server.defence.left_out
+    if server.undone:
+        _count(report.faults, UNDONE)
     report.whole_sketches = sum(sketch.ids is None for sketch in sketches.values())
     if server.plan.body_exchange == "local":
         report.whole_bodies = sum(body is not None for body in bodies.values())

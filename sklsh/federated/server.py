@@ -16,6 +16,7 @@ from sklsh.federated.privacy import clipped, private_change
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
 from sklsh.federated.sketch_broadcast import SketchBroadcast
 from sklsh.federated.start import bounded_counts
+from sklsh.federated.undo import Undo
 from sklsh.hashing._random import child_seed
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
@@ -151,7 +152,9 @@ class Server:
     start_faults: dict = field(default_factory=dict)
     noise_of_rounds: list = field(default_factory=list)
     defence: Defence = field(default_factory=Defence)
+    undone: bool = False
     _sent: dict = field(default_factory=dict)
+    _undo: Undo | None = None
 
     def __post_init__(self):
         plan = self.plan
@@ -269,10 +272,10 @@ class Server:
 
     def blame(self, reply, error: Exception) -> None:
         """Hold a rejected reply against its device; being late or repeated is no offence."""
-        device = getattr(reply, "device", None)
-        if getattr(error, "reason", BROKEN) in OFFENSIVE and type(device) is int:
-            if device in self._sent:
-                self.defence.blame(device)
+        reason = error.reason if isinstance(error, Rejected) else BROKEN
+        known = issubclass(type(reply), Reply) and type(reply.device) is int
+        if reason in OFFENSIVE and known and reply.device in self._sent:
+            self.defence.blame(reply.device)
 
     def sent(self, device: int, model: SubModel, body: BodyPart | None) -> None:
         """Remember what a device was sent: it may change nothing else."""
@@ -298,11 +301,13 @@ class Server:
         Returns
         -------
         n_used : int
-            Updates that had a say.
+            Updates that had a say; 0 too if the model was not finite after them, and is as it
+            was before.
         loss : float
             Mean of theirs, weighted by it, none for more than the median counted twice; NaN
             without updates.
         """
+        self.undone = False
         if not updates and not self.plan.private:
             return 0, float("nan")
         updates = sorted(updates, key=lambda update: update.device)
@@ -315,7 +320,11 @@ class Server:
         updates, weights = _heard(updates, weights)
         if not updates:
             return 0, float("nan")
+        self._undo = Undo()
         self._merge(updates, weights)
+        self.undone = self._undo.undo_unless_finite()
+        if self.undone:
+            return 0, float("nan")
         return len(updates), _loss(updates, weights)
 
     def _merge(self, updates: list[Update], weights: list[float]) -> None:
@@ -367,6 +376,9 @@ class Server:
     def _step(self, name: str, rows, change, factor) -> None:
         """Plain averaging scales the change; Adam, which is blind to scale, its rate."""
         rate = self.invite().learning_rate
+        if self._undo is not None:
+            for array in (self._array(name), *self.server_optimizer.state(name, self._array(name))):
+                self._undo.save(array, rows)
         if self.server_optimizer.uses_holders:
             change = change * factor
         else:
@@ -394,6 +406,7 @@ class Server:
         """
         equal = [1.0] * len(ids)
         union, change, _ = aggregate_rows(ids, changes, equal, LOWER_MEDIAN)
+        self._undo.save(array, union)
         array[union] += np.maximum(change, 0)
 
 

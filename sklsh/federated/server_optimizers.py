@@ -29,6 +29,9 @@ class ServerOptimizer(Protocol):
         `learning_rate` is the devices' own of this round.
         """
 
+    def state(self, name: str, array) -> tuple:
+        """Arrays beside `array` that `move` changes at the same rows."""
+
 
 class FedAvg:
     """The averaged change itself."""
@@ -37,6 +40,9 @@ class FedAvg:
 
     def move(self, name, array, rows, change, learning_rate):
         array[rows] += change
+
+    def state(self, name, array):
+        return ()
 
 
 class FedAdam:
@@ -55,13 +61,16 @@ class FedAdam:
     def __init__(self):
         self.moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def move(self, name, array, rows, change, learning_rate):
+    def state(self, name, array):
         if name not in self.moments:
             n = array.shape[0]
             self.moments[name] = (
                 np.zeros_like(array), np.zeros(n, np.float32), np.zeros(n, np.int32),
             )  # fmt: skip
-        first, second, count = self.moments[name]
+        return self.moments[name]
+
+    def move(self, name, array, rows, change, learning_rate):
+        first, second, count = self.state(name, array)
         count[rows] += 1
         squares = np.square(change)
         second[rows] *= np.float32(BETA_2)

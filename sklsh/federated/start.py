@@ -41,9 +41,7 @@ def common_centre(means: Sequence[HiddenMean]) -> np.ndarray:
     return np.median([mean.mean for mean in means], axis=0).astype(np.float32)
 
 
-def summed_prototypes(
-    replies: Sequence[Prototypes], n_labels: int, n_hidden: int
-) -> np.ndarray:
+def summed_prototypes(replies: Sequence[Prototypes], n_labels: int, n_hidden: int) -> np.ndarray:
     """Sum of the devices' sums by label, (n_labels, n_hidden) float32.
 
     A device's sums are scaled down if they are, together, longer than `LARGEST` medians; a

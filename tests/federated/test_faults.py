@@ -226,7 +226,7 @@ def test_who_drops_out_of_the_start_is_counted(question):
     assert server.start_faults == {"missing": 1}
 
 
-def test_a_census_is_checked_and_what_is_wrong_with_it_counted():
+def test_client_statistics_are_checked_and_what_is_wrong_with_it_counted():
     _, transport = federation()
 
     def change(question, replies):
