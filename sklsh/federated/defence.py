@@ -71,7 +71,7 @@ def states_of(update: Update) -> dict[str, np.ndarray]:
 
 def row_lengths(array: np.ndarray) -> np.ndarray:
     """Euclidean length of each row, float64."""
-    rows = array.reshape(array.shape[0], -1)
+    rows = array if array.ndim == 2 else array[:, None]
     return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe"))
 
 

@@ -137,6 +137,12 @@ def test_where_the_others_do_not_agree_nothing_is_concluded():
     assert defence.left_out == []
 
 
+def test_updates_of_no_rows():
+    nothing = [update(i, np.empty((0, 6))) for i in range(5)]
+    cut, weights = Defence().judge(nothing, rate=0.1)
+    assert cut == nothing and weights == [10.0] * 5
+
+
 def test_trust_comes_back():
     defence, rng = Defence(trust={0: 0.0}), np.random.default_rng(3)
     shares = [defence.judge(like(rng, 6), rate=0.1)[1][0] / 10 for _ in range(3)]
