@@ -14,6 +14,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import LSHRecommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
+from sklsh.network import autoencoder
+from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import hide_entries
 from sklsh.network.rows import SparseRows
 from sklsh.network.trainer import Trainer
@@ -564,3 +566,26 @@ def test_other_refusals(board, fitted):
 @parametrize_with_checks([LSHRecommender(hidden_layer_sizes=(8,), max_iter=2)])
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_user_with_nearly_all_items_costs_a_bounded_number_of_pairs(streamed, monkeypatch):
+    """Of a long row `MAX_ROW` items are learnt from; all are counted, and none comes back."""
+    monkeypatch.setattr(autoencoder, "MAX_ROW", 20)
+    pairs = []
+
+    def update(memory, R, n_threads=1):
+        pairs.append(int((R.counts() ** 2).sum()))
+        return original(memory, R, n_threads)
+
+    original = ItemMemory.update
+    monkeypatch.setattr(ItemMemory, "update", update)
+    rows = np.zeros((30, 300), dtype=np.float32)
+    rows[np.arange(29), np.arange(29)] = rows[np.arange(29), np.arange(29) + 1] = 1
+    rows[29, :295] = 1
+    model = LSHRecommender((4,), max_iter=1, random_state=0, n_jobs=1)
+    (model.partial_fit if streamed else model.fit)(rows)
+    assert pairs and max(pairs) <= 29 * 4 + 20**2
+    np.testing.assert_array_equal(model.item_counts_, rows.sum(axis=0))
+    assert set(model.recommend(0, rows[29], N=8)[0].tolist()) == {-1}
+    assert (model.recommend(0, rows[0], N=8)[0] >= 0).all()

@@ -12,6 +12,7 @@ from numbers import Integral
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.containers import plain
 from sklsh.kernels.sparse import BAD_INDEX, BAD_INDPTR, UNSORTED, inspect_csr
 
 INT32_MAX = np.iinfo(np.int32).max
@@ -216,6 +217,7 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
 
     if sample_weight is None:
         return None
+    sample_weight = plain(sample_weight, "sample_weight")
     if not np.any(np.asarray(sample_weight)):
         raise ValueError("sample_weight must have a positive entry, got zeros only")
     return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)

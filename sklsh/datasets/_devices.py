@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
+from sklsh._utils.containers import plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import INT32_MAX, check_choice, check_int, check_sparse, unique_inverse
@@ -59,6 +60,7 @@ def split_devices(y, n_devices, how="iid", *, alpha=0.3, random_state=None) -> n
     n_devices = check_int(n_devices, "n_devices", 1, INT32_MAX)
     check_choice(how, "how", ("iid", "contiguous", "dirichlet"))
     alpha = check_number(alpha, "alpha", 0, closed="neither")
+    y = plain(y, "y")
     y = check_sparse(y, "y") if sp.issparse(y) else np.asarray(y)
     if y.ndim not in (1, 2):
         raise ValueError(f"y must be 1-d or 2-d, got shape {y.shape}")

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
+from sklsh._utils.containers import plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.validation import check_int, check_sparse
 
@@ -107,6 +108,7 @@ def _interactions(user_items):
 
 
 def _canonical(X, name):
+    X = plain(X, name)
     if not sp.issparse(X):
         X = np.asarray(X)
         if X.ndim != 2:
@@ -117,6 +119,7 @@ def _canonical(X, name):
 
 def _times_of(rows, times) -> np.ndarray:
     """The time of each entry of `rows`, in their order."""
+    times = plain(times, "times")
     if not sp.issparse(times):
         times = np.asarray(times)
     if times.shape != rows.shape:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.containers import plain
 from sklsh._utils.files import replacing
 from sklsh._utils.matrices import read_matrix
 from sklsh._utils.threads import blocks
@@ -231,6 +232,7 @@ def _packed(file, path: Path):
 
 
 def _as_csr(matrix, name: str):
+    matrix = plain(matrix, name)
     matrix = check_sparse(matrix, name) if sp.issparse(matrix) else np.asarray(matrix)
     if matrix.ndim != 2 or matrix.dtype.kind not in "biuf":
         raise ValueError(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import expit, softmax
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.containers import plain
 from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
@@ -130,6 +132,26 @@ class ClassifierPrediction:
             positive = expit(scores)
             return np.column_stack([1 - positive, positive])
         return softmax(scores, axis=1)
+
+    @answers
+    def score(self, X, y, sample_weight=None):
+        """Accuracy of `predict`; multilabel: the share of rows of which every label is right.
+
+        For wide heads the metrics of `sklsh.metrics` on `predict_topk` say more.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        y : array-like (n_samples,) or indicator (n_samples, n_labels)
+            True labels, in any container that `fit` takes.
+        sample_weight : array-like (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        weights = plain(sample_weight, "sample_weight")
+        return accuracy_score(plain(y, "y"), self.predict(X), sample_weight=weights)
 
     # Fitted state -------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
+from sklsh._utils.containers import plain
 from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
@@ -80,7 +81,7 @@ def check_groups(groups, n_samples):
     """Sorted device ids, and the position of each row's."""
     if groups is None:
         return np.zeros(1, dtype=np.int64), np.zeros(n_samples, dtype=np.int64)
-    groups = np.asarray(groups)
+    groups = np.asarray(plain(groups, "groups"))
     if groups.shape != (n_samples,):
         raise ValueError(
             f"groups must have one device id for each of the {n_samples} rows, got shape "

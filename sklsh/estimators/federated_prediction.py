@@ -168,10 +168,10 @@ class FederatedPrediction(ClassifierMixin):
         -------
         float
         """
-        if isinstance(self._wrapped(), LSHRecommender):
-            check_is_fitted(self)
+        check_is_fitted(self)
+        if isinstance(self.estimator_, LSHRecommender):
             return self.estimator_.score(X)
-        return super().score(X, y, sample_weight)
+        return self.estimator_.score(X, y, sample_weight)
 
     @answers
     def device_estimator(self, device_id):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
+
+from sklsh._utils.containers import plain_ids
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,9 @@ class ItemIds:
         """
         if item_ids is None:
             return cls(np.arange(n_items), False)
-        names = _as_ids(item_ids, "item_ids")
+        if isinstance(item_ids, Set):
+            raise TypeError("item_ids must be in the order of the columns, got a set")
+        names = plain_ids(item_ids, "item_ids")
         if names.shape != (n_items,):
             raise ValueError(
                 f"item_ids must be 1-d, one for each of the {n_items} items, "
@@ -70,7 +75,7 @@ class ItemIds:
         ValueError, TypeError
             An id that no item has; ids of another kind; more dimensions.
         """
-        ids = _as_ids(ids, argument)
+        ids = plain_ids(ids, argument)
         if ids.ndim > 1:
             raise ValueError(f"{argument} must be a scalar or 1-d, got shape {ids.shape}")
         if not ids.size:
@@ -94,22 +99,3 @@ class ItemIds:
             return columns
         padding = self.names.dtype.type("" if self.names.dtype.kind == "U" else -1)
         return np.where(columns >= 0, self.names[columns], padding)
-
-
-def _as_ids(ids, argument: str) -> np.ndarray:
-    """An array of ids: text that came as objects (a column of a frame) as text, integers signed.
-
-    Raises
-    ------
-    ValueError
-        Unsigned integers that int64 does not hold.
-    """
-    ids = np.asarray(ids)
-    if ids.dtype.kind == "O" and all(isinstance(name, str) for name in ids.ravel()):
-        return ids.astype(str)
-    if ids.dtype.kind == "u":
-        largest = np.iinfo(np.int64).max
-        if ids.max(initial=0) > largest:
-            raise ValueError(f"{argument} must be at most {largest}, got {ids.max()}")
-        return ids.astype(np.int64)
-    return ids

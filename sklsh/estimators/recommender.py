@@ -221,7 +221,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
         Notes
         -----
-        O(epochs * nnz * n_hidden + sum of squared row lengths).
+        O(epochs * nnz * n_hidden + sum of squared row lengths). Of a user with more than 2,000
+        items (a crawler, say) so many are learnt from, drawn at random: nobody costs more
+        than 2,000 squared. All items are counted, and the draw follows from `random_state`.
         """
         rows, n_items = self._rows(user_items, reset=True)
         check_some_interaction(rows)
@@ -262,7 +264,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
         Notes
         -----
-        Costs what the new rows cost, O(nnz * n_hidden + sum of squared row lengths), and
+        Costs what the new rows cost, O(nnz * n_hidden + sum of squared row lengths), with 2,000
+        items a user at most as in `fit`, and
         O(n_items * n_hidden) for some of them, which are asked for hidden items before they
         are learnt: how much popularity is discounted follows from their answers. The weight
         of the votes stays as `fit` left it, or is 4.

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, check_non_negative
 
+from sklsh._utils.containers import one_row, plain_ids
 from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
@@ -48,14 +49,15 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Names the rows of `user_items`, no more: users are not stored, so that any
             integer will do, and a new user is served as a known one.
         user_items : array-like or sparse matrix (n_users, n_items)
-            The users' items, one row for each `userid`.
+            The users' items, one row for each `userid`. For a scalar one a row in one
+            dimension will do, such as ``user_items[userid]``.
         N : int, default=10
             At most the number of items, or 1,000 if that is more.
         filter_already_liked_items : bool, default=True
             Leave out a row's own items.
-        filter_items : array-like of item ids, default=None
+        filter_items : array-like or set of item ids, default=None
             Items to leave out for everybody.
-        items : array-like of item ids, default=None
+        items : array-like or set of item ids, default=None
             The only items that may be named. Not together with `filter_items`.
 
         Returns
@@ -79,7 +81,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         O(n_users * n_candidates * n_hidden): never an n_users x n_items array.
         """
         check_is_fitted(self)
-        users = np.asarray(userid)
+        users = plain_ids(userid, "userid")
         if users.dtype.kind not in "iu":
             raise TypeError(f"userid must be an integer or integers, got dtype {users.dtype}")
         if users.ndim > 1:
@@ -87,7 +89,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if filter_items is not None and items is not None:
             raise ValueError("only one of filter_items and items may be given, got both")
         N = check_depth(N, "N", self.n_features_in_)
-        rows, n_items = self._rows(user_items, reset=False)
+        rows, n_items = self._rows(user_items if users.ndim else one_row(user_items), reset=False)
         if rows.n_rows != users.size:
             raise ValueError(
                 f"user_items must have one row for each of the {users.size} userid, "
@@ -136,6 +138,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Parameters
         ----------
         itemid : item id, or array-like (n_ids,) of them
+            A set is asked in ascending order.
         N : int, default=10
             As in `recommend`.
 

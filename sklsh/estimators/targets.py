@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
+from sklsh._utils.containers import plain
 from sklsh._utils.validation import check_sparse
 from sklsh.network.rows import SparseRows
 
@@ -43,6 +45,7 @@ class Targets:
             NaN, continuous or ragged y; an indicator with other values than 0 and 1 or
             with fewer than two columns; no positive entry; fewer than two classes.
         """
+        y = plain(y, "y")
         if is_indicator(y):
             rows, n_labels, container, dtype = _encode_indicator(y)
             if not rows.indices.size:
@@ -60,7 +63,7 @@ class Targets:
             return cls(np.arange(n_labels), True, container, dtype.name), rows
         y = _check_classes(y)
         seen = np.unique(y)
-        known = seen if classes is None else np.unique(_check_classes(classes, "classes"))
+        known = seen if classes is None else _unique_classes(classes)
         if known.shape[0] < 2:
             raise ValueError(f"y must have at least 2 classes, got 1 class: {known.tolist()}")
         targets = cls(known, False)
@@ -70,7 +73,7 @@ class Targets:
         """Whether `classes` names what this has; of a multilabel y, as many columns."""
         if self.multilabel:
             return len(classes) == self.classes.shape[0]
-        return np.array_equal(np.unique(classes), self.classes)
+        return np.array_equal(_unique_classes(classes), self.classes)
 
     def encode(self, y) -> SparseRows:
         """Rows of another y of the same kind; an indicator may be all 0 here.
@@ -80,6 +83,7 @@ class Targets:
         ValueError
             The other kind; another number of columns; a class that is not in `classes`.
         """
+        y = plain(y, "y")
         if self.multilabel != is_indicator(y):
             kinds = ("1-d classes", "a multilabel indicator")
             raise ValueError(
@@ -147,6 +151,12 @@ def is_indicator(y) -> bool:
     if len(shape) > 2:
         raise ValueError(f"y must be 1-d classes or a 2-d indicator, got shape {shape}")
     return len(shape) == 2 and shape[1] > 1
+
+
+def _unique_classes(classes) -> np.ndarray:
+    if isinstance(classes, Set | range):
+        classes = list(classes)
+    return np.unique(_check_classes(plain(classes, "classes"), "classes"))
 
 
 def _check_classes(y, name: str = "y") -> np.ndarray:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.containers import plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.validation import check_int
 from sklsh.metrics._hits import mean_of_rows, ranked_hits, relevant_labels, row_weights
@@ -230,6 +231,7 @@ def psp_at_k(
         )
     one_d = False
     if y_train is not None:
+        y_train = plain(y_train, "y_train")
         y_train = y_train if sp.issparse(y_train) else np.asarray(y_train)
         one_d = y_train.ndim == 1
         inverse_propensities = inverse_propensity(y_train, A, B)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.containers import plain
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_sparse
 
@@ -35,6 +36,7 @@ def relevant_labels(y_true, name: str = "y_true", n_labels: int | None = None) -
         Not 1-d or 2-d, a negative label, a negative or NaN entry, classes that are no
         integers.
     """
+    y_true = plain(y_true, name)
     if sp.issparse(y_true):
         Y = sp.csr_array(check_sparse(y_true, name))
     else:
@@ -95,6 +97,7 @@ def rank_labels(y_score, k: int) -> tuple[np.ndarray, int | None]:
         Not 2-d, NaN scores, neither integers nor floats; ranked labels below -1, or twice
         in a row.
     """
+    y_score = plain(y_score, "y_score")
     if sp.issparse(y_score):
         scores = sp.csr_array(check_sparse(y_score, "y_score"))
         values = scores.data
@@ -195,6 +198,7 @@ def ranked_hits(
     -----
     O(nnz log nnz) at most; no n_samples x n_labels array is made.
     """
+    y_true, y_score = plain(y_true, "y_true"), plain(y_score, "y_score")
     ranked, n_columns = rank_labels(y_score, k)
     if n_columns is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
         y_true, n_columns = np.asarray(y_true), n_labels
@@ -234,7 +238,7 @@ def row_weights(sample_weight, n_samples: int) -> np.ndarray:
         raise ValueError("y_true must have at least one row, got none")
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = np.asarray(plain(sample_weight, "sample_weight"), dtype=np.float64)
     if weights.shape != (n_samples,):
         raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
     if not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():

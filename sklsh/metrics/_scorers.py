@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 
+from sklsh._utils.containers import plain
 from sklsh._utils.validation import check_int
 
 
@@ -23,6 +24,7 @@ class TopKScorer:
         params = dict(self.params)
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
+        y = plain(y, "y")
         multilabel = sp.issparse(y) or np.ndim(y) == 2
         ranking = ranked_or_scored(estimator, X, self.k, multilabel)
         if not multilabel:

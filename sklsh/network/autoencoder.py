@@ -26,6 +26,7 @@ from sklsh.network.interactions import (
     keep_entries,
     leave_some_out,
     network_rows,
+    shortened,
 )
 from sklsh.network.learner import Learner
 from sklsh.network.lsh import LSHCandidates
@@ -55,6 +56,10 @@ MANY = 4
 N_VALIDATION_USERS, DECAY = 256, 0.9
 """Users of a stream's part that judge the powers before they are learnt, and how fast their
 verdict fades from part to part."""
+
+MAX_ROW = 2_000
+"""Items of one user that are learnt from: the time that co-occurrences take grows with the
+square. A user with more is most often a machine, and says little of each pair."""
 
 DEPTH = 20
 """The weight is the one with the best nDCG at so many items."""
@@ -136,6 +141,7 @@ class Autoencoder:
         if saved is not None:
             learner.seed, learner.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
         self._count(R)
+        R = shortened(R, MAX_ROW, learner.seed)
         rng = np.random.default_rng([learner.seed, learner.n_steps])
         validation_rows = rng.permutation(R.n_rows)[: settings.n_validation]
         seen, visible, hidden = hide_entries(R, validation_rows, HIDDEN_SHARE, learner.seed)
@@ -227,6 +233,7 @@ class Autoencoder:
                 likely = self._likely(visible, n_threads)
                 self._fit_powers(visible, hidden, likely, n_threads)
         self._count(R)
+        R = shortened(R, MAX_ROW, learner.seed)
         if self.memory is not None:
             self.memory.update(R, n_threads)
             fresh = np.flatnonzero(first_seen & (self.counts > 0)).astype(np.int32)

@@ -22,6 +22,23 @@ def keep_entries(R: SparseRows, kept: np.ndarray) -> SparseRows:
     return SparseRows(before[R.indptr], R.indices[kept], R.data[kept])
 
 
+def shortened(R: SparseRows, limit: int, seed: int) -> SparseRows:
+    """Rows of at most `limit` entries: of longer ones so many, drawn at random; `R` itself if
+    there is none. Which ones follows from the seed, the row's number and its length."""
+    counts = R.counts()
+    long = np.flatnonzero(counts > limit)
+    if not long.size:
+        return R
+    kept = np.ones(R.indices.shape[0], dtype=bool)
+    for row in long:
+        n_entries = int(counts[row])
+        rng = np.random.default_rng([seed, int(row), n_entries])
+        own = kept[R.indptr[row] : R.indptr[row + 1]]
+        own[:] = False
+        own[rng.choice(n_entries, limit, replace=False)] = True
+    return keep_entries(R, kept)
+
+
 def unit_rows(R: SparseRows) -> SparseRows:
     """Rows scaled to unit norm; empty ones stay empty."""
     scales = np.empty(R.n_rows, dtype=np.float32)

@@ -16,6 +16,7 @@ from sklsh.network.interactions import (
     keep_entries,
     leave_some_out,
     network_rows,
+    shortened,
 )
 from sklsh.network.learner import Learner
 from sklsh.network.optimizers import RowwiseAdagrad
@@ -221,3 +222,28 @@ def test_growth_keeps_what_was_learnt():
     assert network.body_weights[0][6:].std() == pytest.approx(before[0].std(), rel=0.5)
     assert not network.head_weights[6:].any()
     assert network.seen_ids.max() < 6
+
+
+@given(st.integers(0, 2**20), st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_shortened(seed, limit):
+    """Short rows stay, of long ones `limit` entries are left, with their values, in order."""
+    rng = np.random.default_rng(seed)
+    matrix = sp.random_array((8, 12), density=0.4, format="csr", rng=rng, dtype=np.float32)
+    R = SparseRows.from_matrix(matrix)
+    found = shortened(R, limit, seed)
+    assert (found.counts() == np.minimum(R.counts(), limit)).all()
+    for row in range(8):
+        had = dict(zip(*(a[R.indptr[row] : R.indptr[row + 1]] for a in R[1:]), strict=True))
+        left = found.indices[found.indptr[row] : found.indptr[row + 1]]
+        assert (np.diff(left) > 0).all() and all(item in had for item in left)
+        values = found.data[found.indptr[row] : found.indptr[row + 1]]
+        assert values.tolist() == [had[item] for item in left]
+    if (R.counts() <= limit).all():
+        assert found is R
+
+
+def test_shortened_draws_every_entry_alike():
+    R = SparseRows.from_matrix(np.ones((400, 30), dtype=np.float32))
+    drawn = np.bincount(shortened(R, 6, 1).indices, minlength=30) / 400
+    assert abs(drawn - 0.2).max() < 5 * np.sqrt(0.2 * 0.8 / 400)

@@ -1,0 +1,111 @@
+"""What users hold their data in, as numpy arrays and scipy matrices of plain types.
+
+Nothing here imports pandas: its objects are told by what they can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+from numbers import Integral, Real
+
+import numpy as np
+import scipy.sparse as sp
+
+
+def plain(values, name: str):
+    """`values` as an array of numpy's own types, or a sparse matrix; lists stay lists.
+
+    Parameters
+    ----------
+    values : array-like, Series, DataFrame or sparse matrix
+        A frame of sparse columns becomes a CSR matrix; pandas' nullable types, Arrow's, and
+        objects that are all integers (booleans, numbers) become these.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        Missing values in a Series or frame, or `pandas.NA` elsewhere.
+    """
+    if values is None or sp.issparse(values) or isinstance(values, list | tuple | str):
+        return values
+    shape = getattr(values, "shape", ())
+    if len(shape) == 2 and shape[1] > 1 and hasattr(values, "sparse"):
+        try:  # pandas has the attribute if all columns are sparse
+            return values.sparse.to_coo().tocsr()
+        except ValueError:  # of something else than zeros
+            pass
+    array = np.asarray(values)
+    if array.dtype.kind in "fO" and hasattr(values, "isna") and np.any(np.asarray(values.isna())):
+        raise ValueError(f"{name} must have no missing values, got NaN or NA")
+    return _unboxed(array, name) if array.dtype.kind == "O" else array
+
+
+def _unboxed(array: np.ndarray, name: str) -> np.ndarray:
+    """An array of objects as one of what they all are, or as it is."""
+    kinds = set(map(type, array.ravel()))
+    if any(kind.__name__ == "NAType" for kind in kinds):
+        raise ValueError(f"{name} must have no missing values, got NA")
+    if not kinds:
+        return array
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return array.astype(bool)
+    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return array
+    try:
+        if all(issubclass(kind, Integral) for kind in kinds):
+            return array.astype(np.int64)
+        if all(issubclass(kind, Real) for kind in kinds):
+            return array.astype(np.float64)
+    except OverflowError:  # integers that none of numpy's types has
+        pass
+    return array
+
+
+def plain_ids(ids, name: str) -> np.ndarray:
+    """Ids in any container as an array of text or signed integers, where they are such.
+
+    Sets come in ascending order; floats that are all whole numbers, as rows of mixed frames
+    have them, are integers.
+
+    Raises
+    ------
+    ValueError
+        A missing value; unsigned integers that int64 does not hold.
+    TypeError
+        A set of what cannot be sorted.
+    """
+    if isinstance(ids, Set):
+        try:
+            ids = sorted(ids)
+        except TypeError as error:
+            raise TypeError(f"{name} must be ids of one kind, got a set of several") from error
+    elif isinstance(ids, Iterator) or type(ids).__name__ == "dict_values":
+        ids = list(ids)
+    ids = np.asarray(plain(ids, name))
+    if ids.dtype.kind == "O":
+        ids = _unboxed(ids, name)
+    kind = ids.dtype.kind
+    if kind == "T" or (kind == "O" and all(isinstance(part, str) for part in ids.ravel())):
+        return ids.astype(str)
+    if kind == "u":
+        largest = np.iinfo(np.int64).max
+        if ids.max(initial=0) > largest:
+            raise ValueError(f"{name} must be at most {largest}, got {ids.max()}")
+        return ids.astype(np.int64)
+    if kind == "f" and ids.size and (np.abs(ids) < 2.0**53).all() and (ids == np.rint(ids)).all():
+        return ids.astype(np.int64)
+    return ids
+
+
+def one_row(row):
+    """A row in one dimension - of an array, a frame or a sparse array - in two."""
+    if np.ndim(row) != 1:
+        return row
+    if sp.issparse(row):
+        return row.reshape((1, -1))
+    values = np.asarray(row)[None]
+    if hasattr(row, "to_frame"):  # the names are those of the columns
+        return type(row.to_frame())(values, columns=row.index)
+    return values
