@@ -30,7 +30,7 @@ def plain(values, name: str):
     """
     if values is None or sp.issparse(values) or isinstance(values, list | tuple | str):
         return values
-    shape = getattr(values, "shape", ())
+    shape: tuple[int, ...] = getattr(values, "shape", ())
     if len(shape) == 2 and shape[1] > 1 and hasattr(values, "sparse"):
         try:  # pandas has the attribute if all columns are sparse
             return values.sparse.to_coo().tocsr()
