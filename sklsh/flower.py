@@ -106,7 +106,7 @@ def run_federation(
     transport.wait_for(n_devices)
     fitted = clone(federation).set_params(transport=transport)
     fitted.fit_devices(n_features, labels)
-    save_model(fitted.estimator_, output)
+    save_model(fitted._published().estimator_, output)
     report = {
         "history": fitted.history_,
         "bytes_by_message": fitted.ledger_.by("kind"),

@@ -295,9 +295,9 @@ def test_label_counts_that_are_damaged(folder):
 # What else passes -------------------------------------------------------------------------
 
 
-def through_a_folder(model, folder, **options):
-    save_model(model, folder)
-    return load_model(folder, **options)
+def through_a_folder(model, folder, *, mmap_mode="c", **options):
+    save_model(model, folder, **options)
+    return load_model(folder, mmap_mode)
 
 
 @pytest.mark.parametrize("mmap_mode", ["c", None])
@@ -325,20 +325,66 @@ def test_recommender(tmp_path, problem, names):
     assert read_metadata(tmp_path / "r")["table_stats"]["n_present"] == 50
 
 
-def test_federation(tmp_path, problem):
+WARDS = np.array(["Ward A", "Ward B", "Ward C"])[np.arange(300) % 3]
+
+
+def federation(problem, **params):
     estimator = SparseLSHMLPClassifier((8,))
-    model = FederatedLSHClassifier(estimator, n_rounds=2, random_state=0)
-    model.fit(*problem, groups=np.arange(300) % 3)
-    again = through_a_folder(model, tmp_path / "f")
+    model = FederatedLSHClassifier(estimator, n_rounds=2, random_state=0, **params)
+    return model.fit(*problem, groups=WARDS)
+
+
+def test_federation(tmp_path, problem):
+    model = federation(problem)
+    again = through_a_folder(model, tmp_path / "f", federation_state=True)
     assert again.history_ == model.history_
     assert again.ledger_.traffic == model.ledger_.traffic
     for one in (model, again):
-        one.partial_fit(*problem, groups=np.arange(300) % 3)
+        one.partial_fit(*problem, groups=WARDS)
     np.testing.assert_array_equal(
         again.predict_topk(problem[0])[1], model.predict_topk(problem[0])[1]
     )
     # What was one array is one again.
     assert again.server_.network.head_weights is again.estimator_.network_.head_weights
+
+
+@pytest.mark.parametrize("params", [
+    {"body_exchange": "local", "local_optimizer": "kept", "callback": lambda network, entry: None},
+    {"device_params": {"Ward B": {"n_decoys": 1.5}}, "sketch_rounds": 2},
+])  # fmt: skip
+def test_a_published_federation_tells_nothing_of_its_devices(tmp_path, problem, params):
+    model = federation(problem, cache_dir=tmp_path / "kept by Ward", **params)
+    before = vars(model).copy()
+    save_model(model, tmp_path / "f")
+    again = load_model(tmp_path / "f")
+    assert vars(model) == before  # the federation itself goes on
+    model.partial_fit(*problem, groups=WARDS)
+    text = (tmp_path / "f" / "metadata.json").read_text()
+    assert not any(
+        word in text for word in ("Ward", "caches_", "ledger_", 'server_"', 'n_decoys": 1')
+    )
+    state = again.estimator_.learner_.optimizer.head_weights
+    assert len(np.unique(state)) <= 2
+    with pytest.raises(ValueError, match="the federation's state must be there"):
+        again.partial_fit(*problem)
+    with pytest.raises(ValueError, match="the federation's state must be there"):
+        again.device_estimator("Ward A")
+    assert again.fit(*problem).n_rounds_ == 2  # from scratch, it is a federation as any
+
+
+def test_a_published_federation_predicts_as_it_did(tmp_path, problem):
+    model = federation(problem)
+    save_model(model, tmp_path / "f")
+    again = load_model(tmp_path / "f")
+    for one, two in zip(*(m.predict_topk(problem[0]) for m in (again, model))):
+        np.testing.assert_array_equal(one, two)
+    assert again.history_ == model.history_
+    # Its estimator may be trained on, where it stands: no neuron is taken for a new one.
+    head = again.estimator_.coefs_[1].copy()
+    untouched = again.estimator_.learner_.optimizer.untouched_neurons()
+    np.testing.assert_array_equal(untouched, model.server_.optimizer.untouched_neurons())
+    again.estimator_.partial_fit(problem[0][:1], problem[1][:1])
+    assert np.abs(again.estimator_.coefs_[1] - head).max() < 1
 
 
 @pytest.mark.parametrize("classes", [

@@ -326,7 +326,14 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            As `fit`; the model comes from a folder that was saved without the federation's
+            state.
         """
+        self._check_state()
         first = not hasattr(self, "server_")
         task = new_task(self.estimator) if first else task_of(copy(self.estimator_))
         return self._train(task, *task.read(X, y, classes, first=first), groups, first=first)

@@ -14,6 +14,11 @@ from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.recommender import LSHRecommender
 from sklsh.federated.device_state import DeviceStateStore
 
+OF_THE_FEDERATION = ("server_", "caches_", "ledger_", "device_ids_")
+"""Attributes that further rounds need, and who is given the model does not."""
+OF_THE_DEVICES = ("device_params", "cache_dir", "checkpoint_dir", "callback")
+"""Parameters that say who they are, where things are, or run code."""
+
 
 def _has(name):
     def check(self):
@@ -194,6 +199,7 @@ class FederatedPrediction(ClassifierMixin):
             cache has lost the body, or it runs elsewhere and its cache with it.
         """
         check_is_fitted(self)
+        self._check_state()
         if self.body_exchange != "local":
             raise ValueError(
                 'device_estimator needs body_exchange="local": with '
@@ -221,7 +227,35 @@ class FederatedPrediction(ClassifierMixin):
         setattr(estimator, engine, deepcopy(getattr(estimator, engine), memo))
         return estimator
 
+    def _check_state(self) -> None:
+        if hasattr(self, "estimator_") and not hasattr(self, "server_"):
+            raise ValueError(
+                "the federation's state must be there, and only the model is: it was saved "
+                "without, by save_model(..., federation_state=False)"
+            )
+
     @property
     def network_(self):
         """The server's model."""
-        return self.server_.network
+        return self.estimator_.network_
+
+    def _published(self):
+        """A copy that holds the model alone, and nothing of the devices or of their rounds.
+
+        What `history_` says is of all devices together, and stays.
+        """
+        out = copy(self)
+        for name in OF_THE_FEDERATION:
+            out.__dict__.pop(name, None)
+        out.set_params(transport="joblib", **dict.fromkeys(OF_THE_DEVICES))
+        if self.noise_multiplier > 0:
+            out.set_params(random_state=None)  # who knows the seed knows the noise
+        estimator = out.estimator_ = copy(self.estimator_)
+        name = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
+        engine = copy(getattr(estimator, name))
+        setattr(estimator, name, engine)
+        if name == "engine_":
+            engine.learner = copy(engine.learner)
+        learner = engine.learner if name == "engine_" else engine
+        learner.optimizer = learner.optimizer.averaged()
+        return out

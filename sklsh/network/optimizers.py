@@ -55,3 +55,18 @@ class RowwiseAdagrad:
     def untouched_neurons(self) -> np.ndarray:
         """Neurons that no batch has had yet: bool (n_labels,)."""
         return self.head_weights == np.float32(INITIAL_ACCUMULATOR)
+
+    def averaged(self) -> RowwiseAdagrad:
+        """One mean for all rows of an array that were touched: how much each was stays untold."""
+
+        def mean(state):
+            touched = state != np.float32(INITIAL_ACCUMULATOR)
+            out = state.copy()
+            out[touched] = state[touched].mean(dtype=np.float64) if touched.any() else 0
+            return out
+
+        def means(states):
+            return [mean(state) for state in states]
+
+        head = means([self.head_weights, self.head_bias])
+        return RowwiseAdagrad(means(self.body_weights), means(self.body_biases), *head)

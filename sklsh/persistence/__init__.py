@@ -3,8 +3,8 @@
 A folder holds `metadata.json` - what the model is, as text - and `arrays.bin`, its arrays one
 after the other, which can be mapped into memory. **Nothing in a folder is run when it is read**:
 it can make no objects but those of this package's own classes. Checksums tell damage of either
-file. They are no signature: who can write the folder can also make a model that answers
-nonsense, or whose arrays crash the process that asks it.
+file, and indices are held against what they point into. They are no signature: who can write the
+folder can also make a model that answers nonsense.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ALIGNMENT = 64
 """Each array begins at a multiple of this: kernels and BLAS read whole cache lines."""
 
 
-def save_model(model, folder, *, y_train=None) -> None:
+def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
     """Write a fitted estimator to a folder.
 
     The folder appears whole or not at all: it is written beside its place and then put there,
@@ -72,6 +72,12 @@ def save_model(model, folder, *, y_train=None) -> None:
     y_train : indicator (n_samples, n_labels) or label columns (n_samples,), default=None
         Labels of the training rows. Their counts are kept, so that propensity-scored
         precision can be computed later without the training data.
+    federation_state : bool, default=False
+        Of a `FederatedLSHClassifier`, keep what further rounds need too: the server with its
+        accumulators, what each device holds in its cache (bodies that never left it among
+        it), device ids and settings, and the ledger. Without, the folder has the model and
+        may be given away: it predicts, and `partial_fit` on devices is refused. Of other
+        models everything is kept.
 
     Raises
     ------
@@ -102,8 +108,12 @@ def save_model(model, folder, *, y_train=None) -> None:
     """
     if not isinstance(model, BaseEstimator):
         raise TypeError(f"model must be an estimator, got {type(model).__name__}")
+    from sklsh.estimators.federated import FederatedLSHClassifier  # not to read metadata
+
     check_is_fitted(model)
     with lock_of(model).read():  # another thread may be training it
+        if isinstance(model, FederatedLSHClassifier) and not federation_state:
+            model = model._published()
         _save_model(model, Path(folder), y_train)
 
 
@@ -158,7 +168,8 @@ def load_model(folder, mmap_mode="c", *, verify=True):
         kernels are compiled once more for read-only arrays, some seconds at first use.
         None: arrays are read into memory, as it takes to go on training.
     verify : bool, default=True
-        Compare the checksums of the arrays, which reads each of them once.
+        Compare the checksums of the arrays, which reads each of them once. Without, only those
+        that hold indices are read, whose ranges are always checked.
 
     Returns
     -------
@@ -169,8 +180,8 @@ def load_model(folder, mmap_mode="c", *, verify=True):
     FileNotFoundError
         No such folder, or a file of it is missing.
     ValueError
-        No model folder, one of an earlier or later format, or damaged; files that lie
-        elsewhere; another `mmap_mode`.
+        No model folder, one of an earlier or later format, or damaged; indices out of range;
+        files that lie elsewhere; another `mmap_mode`.
     """
     if mmap_mode not in (None, "r", "c"):
         raise ValueError(f"mmap_mode must be None, 'r' or 'c', got {mmap_mode!r}")
@@ -181,9 +192,11 @@ def load_model(folder, mmap_mode="c", *, verify=True):
         every = range(len(metadata["arrays"]))
         return metadata, _read_arrays(folder, metadata, mmap_mode, every, verify)
 
+    from sklsh.persistence._ranges import check_ranges  # brings every estimator along
+
     metadata, arrays = unchanged(folder, read)
     try:
-        _, model = unflatten(metadata["state"], arrays)
+        _, model = unflatten(metadata["state"], arrays, check_ranges)
     except ValueError as error:
         raise ValueError(
             f"{folder} was made by versions that do not fit ({metadata['versions']}): {error}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,24 @@ def flatten(*values) -> tuple[list[Any], list[np.ndarray]]:
     return [writer.node(value, "") for value in values], writer.arrays
 
 
-def unflatten(trees: list[Any], arrays: list[np.ndarray]) -> list[Any]:
+def unflatten(
+    trees: list[Any], arrays: list[np.ndarray], check: Callable[[Any], None] = lambda made: None
+) -> list[Any]:
     """The values of the trees that `flatten` has made.
+
+    Parameters
+    ----------
+    trees, arrays
+    check : callable
+        Is given each object that was made, after those within it.
 
     Raises
     ------
     ValueError
-        It is no such tree.
+        It is no such tree; or by `check`.
     """
     try:
-        reader = _Reader(arrays)
+        reader = _Reader(arrays, check)
         return [reader.value(tree) for tree in trees]
     except ValueError:
         raise
@@ -137,8 +146,9 @@ class _Writer:
 
 
 class _Reader:
-    def __init__(self, arrays):
+    def __init__(self, arrays, check):
         self._arrays = arrays
+        self._check = check
         self._objects: list = []
         self._readers = {
             "array": lambda number: self._arrays[number],
@@ -187,6 +197,7 @@ class _Reader:
             made.__setstate__(state)
         else:
             vars(made).update(state)
+        self._check(made)
         return made
 
 

@@ -1,0 +1,228 @@
+"""Do the arrays of what was read from a folder point into each other? Kernels take it as given.
+
+Checksums tell damage; this tells a folder that was made wrong, or by somebody who means harm:
+an index beyond its array would be read by a kernel, from memory that is anybody's.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+
+from sklsh.estimators.classifier import SparseLSHMLPClassifier
+from sklsh.estimators.federated import FederatedLSHClassifier
+from sklsh.estimators.hasher import CompressedLSHHasher
+from sklsh.estimators.recommender import LSHRecommender
+from sklsh.hashing.base import MAX_CODE_BITS
+from sklsh.hashing.families import SignFunctions, WinnerFunctions
+from sklsh.hashing.projection import Projection
+from sklsh.hashing.tables import HashTables
+from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.learner import Learner
+from sklsh.network.lsh import LSHCandidates
+from sklsh.network.model import WideNetwork
+from sklsh.network.nearest import DenseRows, InvertedRows
+from sklsh.network.neighbors import NeighborMemory
+
+
+@singledispatch
+def check_ranges(thing) -> None:
+    """Raise a ValueError if an index of an object that was read points out of range."""
+
+
+def require(right, what: str) -> None:
+    if not right:
+        raise ValueError(f"damaged: {what}")
+
+
+def within(array: np.ndarray, low: int, end: int, what: str) -> None:
+    require(array.dtype.kind in "iu", f"{what} must be integers, got {array.dtype}")
+    right = not array.size or (array.min() >= low and array.max() < end)
+    require(right, f"{what} must be in [{low}, {end})")
+
+
+def shaped(array: np.ndarray, shape: tuple, what: str) -> None:
+    """Whether an array has the shape, or, where that has None, any length."""
+    right = array.ndim == len(shape) and all(
+        wanted in (None, got) for got, wanted in zip(array.shape, shape, strict=True)
+    )
+    require(right, f"{what} must have shape {shape}, got {array.shape}")
+
+
+def rows_within(rows, n_rows: int, n_columns: int, what: str) -> None:
+    """CSR arrays: row pointers that ascend to the number of entries, columns in range."""
+    indptr, indices, data = rows
+    shaped(indptr, (n_rows + 1,), f"{what}.indptr")
+    within(indptr, 0, indices.shape[0] + 1, f"{what}.indptr")
+    right = indptr[0] == 0 and indptr[-1] == indices.shape[0] and (np.diff(indptr) >= 0).all()
+    require(right, f"{what}.indptr must ascend from 0 to {indices.shape[0]}")
+    shaped(data, indices.shape, f"{what}.data")
+    shaped(indices, (None,), f"{what}.indices")
+    within(indices, 0, n_columns, f"{what}.indices")
+
+
+# Hashing ----------------------------------------------------------------------------------
+
+
+@check_ranges.register
+def _(projection: Projection) -> None:
+    shaped(projection.weights, projection.bins.shape, "weights of a projection")
+    within(projection.bins, -1, projection.sketch_dim, "bins of a projection")
+
+
+@check_ranges.register
+def _(functions: WinnerFunctions) -> None:
+    shaped(functions.coordinates, (functions.n_tables, None, None), "coordinates")
+    within(functions.coordinates, 0, functions.projection.sketch_dim, "coordinates")
+    n_bins, width = functions.coordinates.shape[1:]
+    right = n_bins * functions.digit_bits == functions.code_bits
+    require(right and width <= 2**functions.digit_bits, "bits of codes must be those of bins")
+
+
+@check_ranges.register
+def _(functions: SignFunctions) -> None:
+    width = -(-functions.projection.sketch_dim // 8) * 8
+    shaped(functions.planes, (functions.n_tables, functions.code_bits, width), "planes")
+
+
+@check_ranges.register
+def _(tables: HashTables) -> None:
+    bits, prefix = tables.code_bits, tables.prefix_bits
+    require(0 < prefix <= bits <= MAX_CODE_BITS, "bits of prefix and code must fit")
+    n_tables, n_ids = tables.codes.shape
+    shaped(tables.present, (n_ids,), "present")
+    require(tables.present.dtype == bool, "present must be bool")
+    n_present = int(tables.present.sum())
+    shaped(tables.buckets, (n_tables, n_present), "buckets")
+    shaped(tables.starts, (n_tables, 2**prefix + 1), "starts")
+    within(tables.codes, 0, 2**bits, "codes")
+    within(tables.buckets, 0, n_ids, "buckets")
+    starts = tables.starts
+    within(starts, 0, n_present + 1, "starts")
+    right = (starts[:, 0] == 0).all() and (starts[:, -1] == n_present).all()
+    require(right and (np.diff(starts, axis=1) >= 0).all(), "starts must ascend over all buckets")
+
+
+# Networks ---------------------------------------------------------------------------------
+
+
+@check_ranges.register
+def _(network: WideNetwork) -> None:
+    n_in = network.body_weights[0].shape[0] if network.body_weights else None
+    require(len(network.body_weights) == len(network.body_biases), "a bias for each layer")
+    for weights, bias in zip(network.body_weights, network.body_biases, strict=True):
+        shaped(weights, (n_in, None), "weights of a layer")
+        n_in = weights.shape[1]
+        shaped(bias, (n_in,), "bias of a layer")
+    shaped(network.head_weights, (None, n_in), "weights of the head")
+    shaped(network.head_bias, network.head_weights.shape[:1], "bias of the head")
+    if network.seen_ids is not None:
+        shaped(network.seen_ids, (None,), "seen_ids")
+        within(network.seen_ids, 0, network.n_labels, "seen_ids")
+
+
+@check_ranges.register
+def _(index: InvertedRows) -> None:
+    n_features = index.postings.indptr.shape[0] - 1
+    rows_within(index.postings, n_features, index.n_rows, "postings")
+
+
+@check_ranges.register
+def _(memory: ItemMemory) -> None:
+    shaped(memory.counts, (memory.ids.shape[0],), "counts of items")
+    shaped(memory.ids, (memory.counts.shape[0], None), "neighbours of items")
+    shaped(memory.values, memory.ids.shape, "values of neighbours")
+    within(memory.ids, -1, memory.ids.shape[0], "neighbours of items")
+
+
+@check_ranges.register
+def _(learner: Learner) -> None:
+    network, optimizer = learner.network, learner.optimizer
+    for name in ("body_weights", "body_biases"):
+        states, arrays = getattr(optimizer, name), getattr(network, name)
+        require(len(states) == len(arrays), f"accumulators of {name}")
+        for state, array in zip(states, arrays, strict=True):
+            shaped(state, array.shape[:1], f"accumulators of {name}")
+    for state in (optimizer.head_weights, optimizer.head_bias):
+        shaped(state, (network.n_labels,), "accumulators of the head")
+    if learner.memory is not None:
+        _check_votes(learner.memory, network)
+    for candidates in (learner.index, getattr(learner.sampler, "candidates", None)):
+        _check_candidates(candidates, network)
+
+
+def _check_votes(memory: NeighborMemory, network: WideNetwork) -> None:
+    index = memory.index
+    if isinstance(index, InvertedRows):
+        n_rows, n_features = index.n_rows, index.postings.indptr.shape[0] - 1
+    elif isinstance(index, DenseRows):
+        shaped(index.rows, (None, None), "training rows")
+        n_rows, n_features = index.rows.shape
+    else:
+        raise ValueError(f"damaged: training rows must not be a {type(index).__name__}")
+    require(n_features == network.n_features, f"features of training rows must be {n_features}")
+    rows_within(memory.labels, n_rows, network.n_labels, "labels of training rows")
+
+
+def _check_candidates(candidates, network: WideNetwork) -> None:
+    if not isinstance(candidates, LSHCandidates) or candidates.tables is None:
+        return
+    n_ids = candidates.tables.n_ids
+    if candidates._ids is None:
+        require(n_ids <= network.n_labels, "tables must be of the network's labels")
+        return
+    shaped(candidates._ids, (None,), "ids in tables")
+    require(n_ids <= candidates._ids.shape[0], "tables must be of the ids in play")
+    within(candidates._ids, 0, network.n_labels, "ids in tables")
+
+
+@check_ranges.register
+def _(engine: Autoencoder) -> None:
+    network, n_items = engine.learner.network, engine.n_items
+    shaped(engine.counts, (network.n_labels,), "counts of users")
+    require(network.n_features == n_items, f"features of items must be {n_items}")
+    if engine.memory is not None:
+        shaped(engine.memory.ids, (n_items, None), "neighbours of items")
+    if engine.item_bonus is not None:
+        shaped(engine.item_bonus, (n_items,), "bonus of items")
+    _check_candidates(engine.index, network)
+
+
+# Estimators -------------------------------------------------------------------------------
+
+
+@check_ranges.register
+def _(model: SparseLSHMLPClassifier) -> None:
+    if "learner_" not in vars(model):  # the setting of a federation, not fitted
+        return
+    network = model.learner_.network
+    shaped(np.asarray(model.classes_), (network.n_labels,), "classes_")
+    require(model.n_features_in_ == network.n_features, "n_features_in_ must be the network's")
+
+
+@check_ranges.register
+def _(model: LSHRecommender) -> None:
+    if "engine_" not in vars(model):
+        return
+    shaped(model.ids_.names, (model.engine_.n_items,), "names of items")
+    require(model.n_features_in_ == model.engine_.n_items, "n_features_in_ must be the items")
+
+
+@check_ranges.register
+def _(model: FederatedLSHClassifier) -> None:
+    require(model.n_features_in_ == model.estimator_.n_features_in_, "n_features_in_ must agree")
+
+
+@check_ranges.register
+def _(model: CompressedLSHHasher) -> None:
+    functions, tables = model.functions_, model.tables_
+    right = functions.projection.n_features == model.n_features_in_
+    require(right, "features of the hash functions must be n_features_in_")
+    fits = (functions.n_tables, functions.code_bits) == (tables.n_tables, tables.code_bits)
+    require(fits, "tables must be of the hash functions")
+    n_buckets = model.bucket_codes_.shape[0]
+    shaped(model.bucket_starts_, (tables.n_tables + 1,), "bucket_starts_")
+    within(model.bucket_starts_, 0, n_buckets + 1, "bucket_starts_")
+    require((np.diff(model.bucket_starts_) >= 0).all(), "bucket_starts_ must ascend")
