@@ -138,6 +138,18 @@ def test_predict_leaves_padding_out(run, data, model_dir):
     assert {len(line.split()) for line in out.splitlines()[1:]} == {60}
 
 
+def test_compress(run, data, model_dir, tmp_path):
+    code, out, _ = run("compress", model_dir, tmp_path / "small", "--bytes-per-label", 12)
+    assert code == 0 and "MB to" in out
+    expected = load_model(model_dir).compress(12).predict_topk(load_xc(data)[0], 2)
+    found = load_model(tmp_path / "small").predict_topk(load_xc(data)[0], 2)
+    np.testing.assert_array_equal(found[0], expected[0])
+    code, out, _ = run("evaluate", tmp_path / "small", data)
+    assert code == 0 and "precision" in out
+    code, _, err = run("compress", tmp_path / "small", tmp_path / "smaller")
+    assert code == 1 and "must hold a SparseLSHMLPClassifier, got a CompressedClassifier" in err
+
+
 def test_info(run, data, model_dir):
     code, out, _ = run("info", model_dir)
     assert code == 0

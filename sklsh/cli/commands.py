@@ -346,6 +346,27 @@ def score_lines(labels: np.ndarray, scores: np.ndarray, n_labels: int):
 
 
 @app.command()
+def compress(
+    model_dir: ModelFolder,
+    output: Annotated[Path, typer.Argument(help="Folder of the small model", show_default=False)],
+    bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 64,
+    body: Annotated[str, typer.Option(help="First layer: codes, int8 or float16")] = "codes",
+    neighbors: Annotated[bool, typer.Option(help="Keep the training rows that vote")] = True,
+) -> None:
+    """Write a model an eighth of the size that predicts nearly the same as MODEL_DIR."""
+    model = load_model(model_dir, mmap_mode="c")
+    if not isinstance(model, sklsh.SparseLSHMLPClassifier):
+        raise ValueError(
+            f"{model_dir} must hold a SparseLSHMLPClassifier, got a {type(model).__name__}"
+        )
+    save_model(model.compress(bytes_per_label, body=body, neighbors=neighbors), output)
+    before, after = (read_metadata(folder)["model_bytes"] for folder in (model_dir, output))
+    console().print(
+        f"{before / 1e6:.1f} MB to {after / 1e6:.1f} MB ({after / before:.1%}) in {output}"
+    )
+
+
+@app.command()
 def info(
     path: Annotated[Path, typer.Argument(help="Model folder or data", show_default=False)],
 ) -> None:

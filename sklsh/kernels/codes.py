@@ -3,7 +3,6 @@
 import numba as nb
 import numpy as np
 
-
 LANES = 128
 """Rows coded side by side: 4 kB of float32 for each 8 coordinates."""
 

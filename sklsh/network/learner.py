@@ -86,6 +86,8 @@ class Learner:
         Of the index: its tables, and how well it finds what exact prediction finds.
     n_steps : int
     history : History
+    hidden_mean : ndarray (n_hidden,) or None
+        Of the validation rows: what codes of the head are centred by.
     sampler : Sampler or None
         Of a stream, made by the settings `sampled_by`; its tables last from part to part.
     """
@@ -100,6 +102,7 @@ class Learner:
     history: History = field(default_factory=History)
     sampler: Sampler | None = None
     sampled_by: tuple = ()
+    hidden_mean: np.ndarray | None = None
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -193,6 +196,7 @@ class Learner:
             if settings.n_neighbors and held_out.size:
                 self._fit_memory(validation_rows, settings)
             self._fit_index(validation_rows, settings)
+            self.hidden_mean = validation_rows.hidden.mean(axis=0)
         return validation_rows
 
     def _fit_memory(self, validation_rows: ValidationRows, settings: Settings) -> None:

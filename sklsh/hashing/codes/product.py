@@ -27,7 +27,7 @@ class ProductCoder(TableCoder):
     Attributes
     ----------
     to_code, to_query : ndarray (n_features, n_features), float32
-        ``(w @ to_code) @ (h @ to_query) = w @ h``.
+        ``(w @ to_code) @ (h @ to_query) = w @ h``; of shape (0, 0) where they are identities.
     centroids : ndarray (n_blocks, n_centroids, width), float32
         Of blocks of coordinates of ``w @ to_code``; a narrower block ends in zeros.
     edges : ndarray (n_blocks + 1,), int64
@@ -38,6 +38,7 @@ class ProductCoder(TableCoder):
     to_query: np.ndarray
     centroids: np.ndarray
     edges: np.ndarray
+    scaled: bool
 
     @property
     def _columns(self) -> list[tuple[int, int]]:
@@ -49,19 +50,27 @@ class ProductCoder(TableCoder):
 
     def _pack(self, rows):
         parts = [self.centroids[s, :, : b - a] for s, (a, b) in enumerate(self._columns)]
-        codes = nearest(rows @ self.to_code, self._columns, parts)
+        seen = _turned(rows, self.to_code)
+        codes = nearest(seen, self._columns, parts)
+        scale = np.empty(0, np.float32)
+        if self.scaled:
+            coded = np.concatenate([part[codes[:, s]] for s, part in enumerate(parts)], axis=1)
+            along = np.einsum("ij,ij->i", coded, seen)
+            squares = np.einsum("ij,ij->i", seen, seen)
+            # A code at right angles to its row, or beyond, is left as it is.
+            scale = np.divide(squares, along, out=np.ones_like(along), where=along > squares / 4)
         if self._four_bits:
             codes = codes[:, ::2] << np.uint8(4) | codes[:, 1::2]
-        return np.ascontiguousarray(codes), np.empty(0, np.float32)
+        return np.ascontiguousarray(codes), scale
 
     def _unpack(self, packed):
         if self._four_bits:
             packed = np.stack([packed >> 4, packed & 15], axis=2).reshape(packed.shape[0], -1)
         seen = [self.centroids[s, packed[:, s], : b - a] for s, (a, b) in enumerate(self._columns)]
-        return np.concatenate(seen, axis=1) @ self.to_query.T
+        return _turned(np.concatenate(seen, axis=1), self.to_query.T)
 
     def prepare(self, hidden):
-        seen = hidden @ self.to_query
+        seen = _turned(hidden, self.to_query)
         n_blocks, n_centroids, _ = self.centroids.shape
         parts = np.zeros((hidden.shape[0], n_blocks, 256), dtype=np.float32)
         for s, (a, b) in enumerate(self._columns):
@@ -71,6 +80,10 @@ class ProductCoder(TableCoder):
         # A byte is two codes of four bits: its table has the sums of both.
         high, low = parts[:, ::2, :16], parts[:, 1::2, :16]
         return (high[:, :, :, None] + low[:, :, None, :]).reshape(hidden.shape[0], -1, 256)
+
+
+def _turned(rows, matrix) -> np.ndarray:
+    return rows @ matrix if matrix.size else rows
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,9 @@ class ProductCodes(CodeFamily):
     rotation : {"learnt", "random", "none"}
     n_iter : int
         Steps of Lloyd's algorithm, each with one of the rotation.
+    scaled : bool
+        A factor of two bytes with each code, that makes estimates exact for hidden vectors along
+        the row, as those of `SignCodes` are: means of rows are shorter than the rows.
 
     Notes
     -----
@@ -107,6 +123,7 @@ class ProductCodes(CodeFamily):
     code_bits: int = 8
     rotation: str = "learnt"
     n_iter: int = 10
+    scaled: bool = False
 
     def _fit(self, rows, row_mean, hidden_mean, hidden_moment, seed, n_jobs):
         check_choice(self.rotation, "rotation", ("learnt", "random", "none"))
@@ -128,7 +145,10 @@ class ProductCodes(CodeFamily):
             rotation = random_rotation(width, child_seed(seed, 2))
         edges = np.arange(n_blocks + 1) * width // n_blocks
         books, rotation = self._learn(sample, rotation, edges, seed, n_jobs)
-        return ProductCoder(row_mean, hidden_mean, forth @ rotation, back @ rotation, books, edges)
+        to_code, to_query = forth @ rotation, back @ rotation
+        if self.rotation == "none" and hidden_moment is None:
+            to_code = to_query = np.empty((0, 0), dtype=np.float32)
+        return ProductCoder(row_mean, hidden_mean, to_code, to_query, books, edges, self.scaled)
 
     def _learn(self, sample, rotation, edges, seed, n_jobs):
         """Centroids, and the rotation that goes with them."""

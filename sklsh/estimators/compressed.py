@@ -1,0 +1,73 @@
+"""`CompressedClassifier`: a trained classifier to carry, a tenth of its size."""
+
+from __future__ import annotations
+
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklsh._utils.threads import effective_n_threads
+from sklsh.estimators.classifier_prediction import ClassifierPrediction
+from sklsh.network.compressed import CompressedLearner, CompressedNetwork
+
+COPIED = ("targets_", "threshold_", "n_features_in_", "feature_names_in_")
+
+
+class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator):
+    """What `SparseLSHMLPClassifier.compress` returns: predicts, and is not to be trained.
+
+    The head is there as codes that are scored (`sklsh.hashing.codes`), the body as codes or
+    narrow numbers; scores are estimates of the float model's.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+        Threads, as of `SparseLSHMLPClassifier`.
+
+    Attributes
+    ----------
+    classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_
+        As of the float model.
+    network_ : sklsh.network.compressed.CompressedNetwork
+    """
+
+    def __init__(self, *, n_jobs=None):
+        self.n_jobs = n_jobs
+
+    @classmethod
+    def of(cls, model, bytes_per_label=64, body="codes", neighbors=True) -> CompressedClassifier:
+        """See `SparseLSHMLPClassifier.compress`."""
+        check_is_fitted(model)
+        if not isinstance(neighbors, bool):
+            raise ValueError(f"neighbors must be True or False, got {neighbors!r}")
+        compressed = cls(n_jobs=model.n_jobs)
+        n_threads = effective_n_threads(model.n_jobs)
+        # A stream, or a model of an earlier version, knows no mean.
+        mean = getattr(model.learner_, "hidden_mean", None)
+        network = CompressedNetwork.of(model.network_, bytes_per_label, body, mean, n_threads)
+        memory = model.memory_ if neighbors else None
+        compressed.learner_ = CompressedLearner(network, memory)  # type: ignore[assignment]
+        for name in COPIED:
+            if hasattr(model, name):
+                setattr(compressed, name, getattr(model, name))
+        return compressed
+
+    @property
+    def classes_(self):  # type: ignore[override]
+        """Class labels."""
+        return self.targets_.classes
+
+    def fit(self, X, y):
+        """Not to be called.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError("a compressed model cannot be trained: fit the float model and compress it")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,290 @@
+"""A trained network to carry: its body in few bits, its head as codes, no float of either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
+from sklsh._utils.validation import check_choice, check_int
+from sklsh.hashing.codes import Coder, Codes, ProductCodes, estimates, topk_codes
+from sklsh.kernels.topk import select_topk_rows
+from sklsh.network.model import WideNetwork
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.predictor import UNSEEN
+from sklsh.network.rows import SparseRows
+
+BODIES = ("codes", "int8", "float16")
+
+ROWS = 512
+"""Rows predicted at a time: of the body, only what so many read is there as float32."""
+
+MANY, QUERIES, LABELS = 64, 256, 2048
+"""From so many rows on, blocks of the head are decoded for a matrix product: looking up a byte's
+part of the score for each row takes longer. Rows and labels of a block."""
+
+BODY_BLOCK = 4
+"""Coordinates of a byte of the body's codes."""
+
+EXTRA_BYTES = 4
+"""Of a neuron's bias and factor, in float16."""
+
+
+@dataclass
+class NarrowRows:
+    """Rows in float16, or in int8 with a factor each.
+
+    Attributes
+    ----------
+    values : ndarray (n, width), float16 or int8
+    scale : ndarray (n,), float32; of shape (0,) for float16
+    """
+
+    values: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, dtype: str) -> NarrowRows:
+        if dtype == "float16":
+            largest = np.finfo(np.float16).max
+            return cls(rows.clip(-largest, largest).astype(dtype), np.empty(0, np.float32))
+        scale = np.abs(rows).max(axis=1, initial=0.0) / np.float32(127)
+        scale[scale == 0] = 1
+        return cls(np.rint(rows / scale[:, None]).astype(np.int8), scale)
+
+    def take(self, ids) -> np.ndarray:
+        """Rows `ids`, float32."""
+        rows = self.values[ids].astype(np.float32)
+        return rows * self.scale[ids, None] if self.scale.size else rows
+
+
+@dataclass
+class CodedRows:
+    """Rows as codes, biases too.
+
+    Attributes
+    ----------
+    coder : Coder
+    codes : Codes
+    """
+
+    coder: Coder
+    codes: Codes
+
+    @classmethod
+    def of(cls, rows, n_bytes: int, bias=None, hidden_mean=None, n_jobs=1) -> CodedRows:
+        # Blocks of the coordinates as they are: rotations gain next to nothing at these sizes,
+        # and take as many bytes as thousands of rows.
+        family = ProductCodes(min(n_bytes, rows.shape[1]), rotation="none", scaled=True)
+        coder = family.fit(rows, hidden_mean=hidden_mean, n_jobs=n_jobs)
+        return cls(coder, coder.encode(rows, bias, n_jobs))
+
+    def take(self, ids) -> np.ndarray:
+        """Rows `ids`, float32."""
+        return self.coder.decode(self.codes.take(ids))[0]
+
+
+@dataclass
+class CompressedNetwork:
+    """What `compress` leaves of a `WideNetwork`.
+
+    Attributes
+    ----------
+    first : NarrowRows or CodedRows
+        First layer, a row a feature.
+    dense : list of ndarray, float16
+        Weights of further hidden layers.
+    biases : list of ndarray, float32
+    head : CodedRows
+        Of the neurons in play.
+    n_features, n_labels : int
+    activation, input_scale, seen_ids
+        As of `WideNetwork`.
+    """
+
+    first: NarrowRows | CodedRows
+    dense: list[np.ndarray]
+    biases: list[np.ndarray]
+    head: CodedRows
+    n_features: int
+    n_labels: int
+    activation: str
+    input_scale: float
+    seen_ids: np.ndarray | None
+
+    @classmethod
+    def of(
+        cls, network: WideNetwork, bytes_per_label: int = 64, body: str = "codes",
+        hidden_mean=None, n_threads=1,
+    ) -> CompressedNetwork:  # fmt: skip
+        """Code a network; it stays as it is.
+
+        Parameters
+        ----------
+        network : WideNetwork
+        bytes_per_label : int
+            Of a neuron's code, bias and factor, at least 5.
+        body : {"codes", "int8", "float16"}
+            First layer: product codes of a byte for four numbers; int8 with a factor a
+            row; float16.
+        hidden_mean : ndarray (n_hidden,), optional
+            Scores of the mean hidden vector are kept as they are: half of the error at 32 bytes.
+        """
+        bytes_per_label = check_int(bytes_per_label, "bytes_per_label", 1 + EXTRA_BYTES)
+        check_choice(body, "body", BODIES)
+        weights, seen = network.body_weights[0], network.seen_ids
+        if body == "codes":
+            n_bytes = max(1, weights.shape[1] // BODY_BLOCK)
+            first: NarrowRows | CodedRows = CodedRows.of(weights, n_bytes, n_jobs=n_threads)
+        else:
+            first = NarrowRows.of(weights, body)
+        head, bias = network.head_weights, network.head_bias
+        if seen is not None:
+            head, bias = head[seen], bias[seen]
+        return cls(
+            first,
+            [layer.astype(np.float16) for layer in network.body_weights[1:]],
+            [layer.copy() for layer in network.body_biases],
+            CodedRows.of(head, bytes_per_label - EXTRA_BYTES, bias, hidden_mean, n_threads),
+            network.n_features, network.n_labels, network.activation, network.input_scale,
+            None if seen is None else seen.copy(),
+        )  # fmt: skip
+
+    def hidden(self, X: SparseRows, rows: np.ndarray, n_threads: int = 1) -> np.ndarray:
+        """Last hidden layer, ``(n_rows, n_hidden)`` float32, of some rows of `X`."""
+        X = X.take(rows)
+        features, numbers = np.unique(X.indices, return_inverse=True)
+        X = X._replace(indices=numbers.astype(np.int32))
+        body = [self.first.take(features), *(layer.astype(np.float32) for layer in self.dense)]
+        none = np.empty((0, body[-1].shape[1]), dtype=np.float32)
+        network = WideNetwork(
+            body, self.biases, none, none[:, 0], self.activation, self.input_scale
+        )
+        return network.hidden(X, n_threads=n_threads)
+
+    def topk(self, hidden: np.ndarray, k: int, n_threads: int = 1):
+        """Labels and estimated logits of the `k` best codes, as `sklsh.network.topk.exact_topk`."""
+        coder, codes = self.head.coder, self.head.codes
+        if hidden.shape[0] < MANY:
+            return topk_codes(coder, codes, hidden, k, self.seen_ids, n_threads)
+        seen = self.seen_ids
+        if seen is None:
+            seen = np.arange(self.n_labels, dtype=np.int32)
+        labels = np.full((hidden.shape[0], k), -1, dtype=np.int64)
+        scores = np.full((hidden.shape[0], k), -np.inf, dtype=np.float32)
+
+        def task(start, stop):
+            for first, last in blocks(codes.n, LABELS):
+                weights, bias = coder.decode(codes.take(slice(first, last)))
+                products = hidden[start:stop] @ weights.T
+                select_topk_rows(
+                    products, bias, seen[first:last], scores[start:stop], labels[start:stop],
+                    0, stop - start,
+                )  # fmt: skip
+
+        run_blocks(task, blocks(hidden.shape[0], QUERIES), n_threads)
+        return labels, scores
+
+    def rows_of(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded rows and biases of ascending labels; zeros of those not in play."""
+        places, known = labels, np.ones(labels.shape[0], dtype=bool)
+        if self.seen_ids is not None:
+            places = np.searchsorted(self.seen_ids, labels)
+            places = np.minimum(places, self.seen_ids.shape[0] - 1)
+            known = self.seen_ids[places] == labels
+        weights, bias = self.head.coder.decode(self.head.codes.take(places))
+        return weights * known[:, None], bias * known
+
+
+@dataclass
+class CompressedPredictor:
+    """Top k and logits, as `Predictor`'s, of a compressed network.
+
+    Attributes
+    ----------
+    network : CompressedNetwork
+    memory : NeighborMemory or None
+    n_threads : int
+    """
+
+    network: CompressedNetwork
+    memory: NeighborMemory | None = None
+    n_threads: int = 1
+
+    @property
+    def _votes(self) -> bool:
+        return self.memory is not None and self.memory.weight > 0
+
+    @one_blas_thread()
+    def topk(self, X: SparseRows, k: int):
+        """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
+
+        O(n_rows * n_labels * bytes_per_label) in blocks.
+        """
+        labels = np.empty((X.n_rows, k), dtype=np.int64)
+        scores = np.empty((X.n_rows, k), dtype=np.float32)
+        for start, stop in blocks(X.n_rows, ROWS):
+            rows = np.arange(start, stop, dtype=np.int32)
+            hidden = self.network.hidden(X, rows, self.n_threads)
+            found = self.network.topk(hidden, k, self.n_threads)
+            if self._votes:
+                found = self._merged(X, rows, hidden, found, k)
+            labels[start:stop], scores[start:stop] = found
+        return labels, scores
+
+    def _merged(self, X, rows, hidden, found, k):
+        """With the votes of neighbours. Only rows that are voted for are decoded."""
+        memory = self.memory
+        ids, similarities = memory.nearest(X, rows, self.n_threads)
+        voters, places = np.unique(ids, return_inverse=True)
+        shift = int(voters[0] < 0)  # -1 pads
+        places = (places.reshape(ids.shape) - shift).astype(np.int32)
+        theirs = memory.labels.take(voters[shift:])
+        names = np.unique(np.concatenate([theirs.indices, found[0].ravel()]))
+        names = names[names >= 0]
+        theirs = theirs._replace(indices=np.searchsorted(names, theirs.indices).astype(np.int32))
+        local = np.where(found[0] >= 0, np.searchsorted(names, found[0]), -1)
+        weights, bias = self.network.rows_of(names)
+        small = WideNetwork([], [], np.ascontiguousarray(weights), bias)
+        few = NeighborMemory(memory.index, theirs, memory.n_neighbors, memory.power, memory.weight)
+        labels, scores = few.merge_topk(
+            small, hidden, (places, similarities), (local, found[1]), k, self.n_threads
+        )
+        return np.where(labels >= 0, names[labels], -1), scores
+
+    @one_blas_thread()
+    def logits(self, X: SparseRows) -> np.ndarray:
+        """Scores of every label, dense (n_rows, n_labels) float32: for small heads."""
+        network = self.network
+        out = np.full((X.n_rows, network.n_labels), UNSEEN, dtype=np.float32)
+        seen = slice(None) if network.seen_ids is None else network.seen_ids
+        for start, stop in blocks(X.n_rows, ROWS):
+            rows = np.arange(start, stop, dtype=np.int32)
+            hidden = network.hidden(X, rows, self.n_threads)
+            part = np.zeros((stop - start, network.n_labels), dtype=np.float32)
+            part[:, seen] = estimates(network.head.coder, network.head.codes, hidden)
+            if self._votes:
+                self.memory.add_to(part, self.memory.nearest(X, rows, self.n_threads))
+            # As of the float model: a label that only voting rows have scores their votes.
+            known = np.zeros(network.n_labels, dtype=bool)
+            known[seen] = True
+            out[start:stop] = np.where(known | (part > 0), part, UNSEEN)
+        return out
+
+
+@dataclass
+class CompressedLearner:
+    """What a compressed estimator answers from: nothing that could be trained.
+
+    Attributes
+    ----------
+    network : CompressedNetwork
+    memory : NeighborMemory or None
+    """
+
+    network: CompressedNetwork
+    memory: NeighborMemory | None = None
+
+    def predictor(self, n_threads: int = 1) -> CompressedPredictor:
+        return CompressedPredictor(self.network, self.memory, n_threads)
