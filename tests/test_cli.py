@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import sklsh
 from sklsh import CompressedLSHHasher, LSHRecommender, SparseLSHMLPClassifier, cli
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
@@ -237,6 +238,10 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
     code, _, err = run("train")
     assert code == 2
     assert "Missing argument" in err
+
+
+def test_version(run):
+    assert run("--version") == (0, f"sklsh {sklsh.__version__}\n", "")
 
 
 def test_nothing_asked_for_is_help(run):

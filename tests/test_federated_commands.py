@@ -8,10 +8,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier, cli
 from sklsh.cli import flower
+from sklsh.datasets import save_xc
 
 
 @pytest.fixture
@@ -35,6 +37,7 @@ def run(monkeypatch, capsys):
 def folder(tmp_path):
     for name in (flower.CA, flower.CERTIFICATE, flower.KEY, "device", "device.pub"):
         (tmp_path / name).write_text("")
+    save_xc(tmp_path / "data", np.eye(3, 5), np.eye(3, 7))
     return tmp_path
 
 
@@ -86,6 +89,38 @@ def test_join(run, folder):
     assert json.loads(config["device-params"]) == {"n_tables": 4, "local_sampler": "all"}
     (command, _), _ = run("join", folder, "--insecure")
     assert "--insecure" in command and "--root-certificates" not in command
+
+
+def test_join_says_what_it_holds(run, folder, capsys):
+    _, code = run("join", folder / "data", "--insecure")
+    assert not code
+    assert capsys.readouterr().out == (
+        f"held: 3 rows of 5 features and 7 labels in {folder / 'data'}\n"
+    )
+    (folder / "mine.csv").write_text("a,b\n1,2\n")
+    (command, _), code = run("join", folder / "mine.csv", "--insecure")
+    assert command and not code  # a run may bring its own way to read
+    assert "only the run's --load-data can read" in capsys.readouterr().err
+
+
+def test_what_is_mistyped_is_refused_at_once(run, folder, monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *a, **b: pytest.fail("something was started"))
+    run_options = ("run", folder / "m", "--n-features", 5, "--n-labels", 7, "--insecure")
+    for arguments, message in (
+        (("join", folder / "dta", "--insecure"), "dta does not exist"),
+        (("join", "--insecure", "--set", "n_table=4"), "got 'n_table': did you mean n_tables?"),
+        (("join", "--insecure", "--set", "n_tables=none"), "n_tables"),
+        (("join", "--insecure", "--set", "fold=sample"), "'fold' is the server's to decide"),
+        ((*run_options, "--set", "n_round=1"), "got 'n_round': did you mean n_rounds?"),
+        ((*run_options, "--set", "zzz=1"), "got 'zzz', one of "),
+        ((*run_options, "--set", "n_rounds=0"), "n_rounds"),
+        ((*run_options, "--set", "estimator__n_active=-1"), "n_active"),
+        ((*run_options, "--set", "estimator__hidden=3"), "did you mean estimator__"),
+        ((*run_options, "--load-data", folder / "no.py"), "no.py does not exist"),
+    ):
+        (command, _), code = run(*arguments)
+        assert command is None
+        assert message in str(code), arguments
 
 
 def test_a_file_that_is_not_there(run, tmp_path):

@@ -42,6 +42,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(federated_app)
+
+
+def say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"sklsh {sklsh.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version", callback=say_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Large-output learning on small machines."""
+
+
 Data = Annotated[
     Path,
     typer.Argument(

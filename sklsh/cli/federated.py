@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import json
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -80,12 +82,15 @@ def join(
     --set gives it settings of its own, which never leave it: n_tables=4, n_active=128 ...
     """
     _either(ca, insecure, "--ca")
+    own = values_of(settings)
+    _check_device_settings(own)
     config: dict = {}
     if data is not None:
+        _say_what_is_held(data)
         config["data"] = str(data.absolute())
     if cache_dir is not None:
         config["cache-dir"] = str(cache_dir.absolute())
-    if own := values_of(settings):
+    if own:
         config["device-params"] = json.dumps(own)
     _become(flower.supernode(server, config, ca, key))
 
@@ -120,6 +125,9 @@ def run(
     """
     _either(ca, insecure, "--ca")
     params = values_of(settings)
+    _check_params(params)
+    if load_data is not None and not load_data.is_file():
+        raise FileNotFoundError(f"--load-data must be a Python file, {load_data} does not exist")
     if checkpoint_dir is not None:
         params["checkpoint_dir"] = str(checkpoint_dir.absolute())
     options = {
@@ -150,12 +158,62 @@ def values_of(settings: list[str] | None) -> dict:
     return out
 
 
+def _check_params(params: dict) -> None:
+    """Before anything is sent: are there such parameters, and may they be so."""
+    from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+
+    federation = FederatedLSHClassifier(SparseLSHMLPClassifier())
+    _check_names(params, federation.get_params())
+    federation.set_params(**params)
+    federation._validate_params()
+    federation.estimator._validate_params()
+
+
+def _check_device_settings(own: dict) -> None:
+    from sklsh import SparseLSHMLPClassifier
+    from sklsh.estimators.device_params import check_own
+    from sklsh.federated.settings import DEVICE_OPTIONS, SHARED
+
+    params = SparseLSHMLPClassifier().get_params()
+    _check_names(own, [*params, *DEVICE_OPTIONS])
+    if shared := sorted(set(own) & set(SHARED)):
+        raise ValueError(
+            f"--set must name a device's own parameter, {shared[0]!r} is the server's to decide"
+        )
+    check_own(own, SparseLSHMLPClassifier._parameter_constraints)
+
+
+def _check_names(given, known) -> None:
+    for name in given:
+        if name not in known:
+            like = difflib.get_close_matches(name, known, 1)
+            hint = f": did you mean {like[0]}?" if like else f", one of {', '.join(sorted(known))}"
+            raise ValueError(f"--set must name a parameter, got {name!r}{hint}")
+
+
+def _say_what_is_held(data: Path) -> None:
+    """The device's rows in a line, so that a mistyped path is seen before it joins."""
+    from sklsh.datasets import load_xc
+
+    if not data.exists():
+        raise FileNotFoundError(f"{data} does not exist")
+    try:
+        X, Y = load_xc(data)
+    except (ValueError, OSError) as error:
+        typer.echo(f"held: what only the run's --load-data can read ({error})", err=True)
+        return
+    typer.echo(
+        f"held: {X.shape[0]:,} rows of {X.shape[1]:,} features and {Y.shape[1]:,} labels in {data}"
+    )
+
+
 def _either(secured, insecure: bool, option: str) -> None:
     if insecure == (secured is not None):
         raise ValueError(f"one of {option} and --insecure must be given")
 
 
 def _become(command: list[str]) -> None:
+    sys.stdout.flush()
     # The process is Flower's from here on: whoever started it stops it by its own id.
     os.execve(command[0], command, flower.environment())
 
