@@ -62,7 +62,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     device_params : dict, list of dict or dict of dicts, default=None
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
-        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`,
+        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`,
         `local_sampler`, `cache_bytes` (see `sklsh.federated.DeviceSettings`). They never leave
         the device.
     aggregation : {"mean", "trimmed_mean", "median"}, default="mean"

@@ -23,6 +23,7 @@ from sklsh.federated.messages import (
     Update,
 )
 from sklsh.federated.parts import BodyPart
+from sklsh.federated.scoring import best_in_turn
 from sklsh.federated.selection import best_by_collisions, fixed_decoys, random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
@@ -157,7 +158,8 @@ class Device:
         return Request(self.id, invite.round, features, ids, has_body, sketch_round)
 
     def select(self, invite: Invite, body: BodyPart | None, sketch: Sketch) -> Select:
-        """Labels, then the neurons that collide most with some of the round's rows.
+        """Labels, then the neurons that collide most with some of the round's rows, or score
+        highest with each.
 
         Raises
         ------
@@ -170,15 +172,16 @@ class Device:
         rows = np.unique(self.order(invite))
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
         probes = rows[: self.settings.n_probes]
-        family = make_family(
-            settings.family, n_tables=settings.n_tables, hash_length=settings.hash_length,
-            fold=settings.fold, sketch_dim=sketch.sketch_dim,
-        )  # fmt: skip
-        seed = int(self._rng(TABLES, invite.round).integers(2**62))
-        hidden = self._hidden(body, probes)
-        found = best_by_collisions(
-            family, seed, sketch, hidden, self.settings.n_active, taken=labels
-        )
+        hidden, n_active = self._hidden(body, probes), self.settings.n_active
+        if self.settings.selection == "scores":
+            found = best_in_turn(sketch, hidden, n_active, taken=labels)
+        else:
+            family = make_family(
+                settings.family, n_tables=settings.n_tables, hash_length=settings.hash_length,
+                fold=settings.fold, sketch_dim=sketch.sketch_dim,
+            )  # fmt: skip
+            seed = int(self._rng(TABLES, invite.round).integers(2**62))
+            found = best_by_collisions(family, seed, sketch, hidden, n_active, taken=labels)
         ids = np.union1d(labels, found).astype(np.int32)
         return Select(self.id, invite.round, self._with_decoys(ids, self.n_labels))
 

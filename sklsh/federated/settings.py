@@ -23,8 +23,10 @@ SHARED = (
 """Estimator parameters that the server decides: a device may not have its own."""
 
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
+SELECTIONS = ("collisions", "scores")
 DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
+    "selection",
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
@@ -55,6 +57,10 @@ class DeviceSettings:
         Ask for the labels of the round's rows; False: the paper's, only what collides.
     n_probes : int
         Rows that look up their neurons, most.
+    selection : {"collisions", "scores"}
+        What a device does with the sketch. "collisions": tables of its own hash functions name
+        the neurons that collide most with all rows, the paper's. "scores": rows of the sketch
+        are scored as they are, and each row's best asked for in turn.
     local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
         Which neurons of the sub-model a batch computes beside its labels. "auto": as
         `sampler` says, but for "lsh" and "random", which picked the sub-model: of these few,
@@ -74,6 +80,7 @@ class DeviceSettings:
     include_labels: bool = True
     n_probes: int = 256
     local_sampler: str = "exact"
+    selection: str = "collisions"
     input_dropout: float = 0.0
     cache_bytes: int = MAX_BYTES
 
@@ -137,6 +144,8 @@ def _check_options(options: Mapping) -> None:
             check_int(options[name], of + name, least)
     if "local_sampler" in options:
         check_choice(options["local_sampler"], f"{of}local_sampler", LOCAL_SAMPLERS)
+    if "selection" in options:
+        check_choice(options["selection"], f"{of}selection", SELECTIONS)
     if not isinstance(flag := options.get("include_labels", True), bool | np.bool_):
         raise ValueError(f"{of}include_labels must be True or False, got {flag!r}")
     decoys = options.get("n_decoys", 0.0)
