@@ -365,3 +365,58 @@ def signed_sum(values, code):
 def code_score(code, tables, scale, bias):
     """What a code's bytes look up, added, times the scale, and the bias."""
     return bias + scale * sum(table[byte] for byte, table in zip(code, tables, strict=True))
+
+
+# ---- label trees ---------------------------------------------------------------------------
+
+
+def rows_of_node(labels, node_labels, children):
+    """(row, children where it has a label) of each row with a label in a node."""
+    found = []
+    for row, of_row in enumerate(labels):
+        if set(of_row) & set(node_labels):
+            found.append((row, [bool(set(of_row) & set(child)) for child in children]))
+    return found
+
+
+def squared_hinge(w, X, signs, costs):
+    """The objective of a node's child: half the squared length and the squared hinges."""
+    losses = [max(0.0, 1 - sign * (row @ w)) ** 2 for row, sign in zip(X, signs, strict=True)]
+    return 0.5 * w @ w + sum(cost * loss for cost, loss in zip(costs, losses, strict=True))
+
+
+def squared_hinge_gradient(w, X, signs, costs):
+    gradient = w.copy()
+    for row, sign, cost in zip(X, signs, costs, strict=True):
+        gradient -= 2 * cost * max(0.0, 1 - sign * (row @ w)) * sign * row
+    return gradient
+
+
+def beam_search(row, levels, beam, k):
+    """Places and log shares of the best leaves; a level: for each node its dense (W, b)."""
+    found = [(0.0, 0)]
+    for depth, nodes in enumerate(levels):
+        first = np.cumsum([0] + [len(b) for _, b in nodes])
+        children = [
+            (share - max(0.0, 1 - (W[c] @ row + b[c])) ** 2, int(first[node]) + c)
+            for share, node in found
+            for W, b in [nodes[node]]
+            for c in range(len(b))
+        ]
+        width = k if depth == len(levels) - 1 else beam
+        found = sorted(children, key=lambda child: (-child[0], child[1]))[:width]
+    return found
+
+
+def halved(points, members, pick, rounds):
+    """A span in its new order: two picks, then balanced spherical 2-means."""
+    one, other = pick
+    direction = points[members[other]] - points[members[one]]
+    for turn in range(rounds):
+        if turn:
+            half = len(members) // 2
+            means = [points[part].sum(axis=0) for part in (members[:half], members[half:])]
+            left, right = (mean / (np.linalg.norm(mean) or 1.0) for mean in means)
+            direction = right - left
+        members = sorted(members, key=lambda member: points[member] @ direction)
+    return members

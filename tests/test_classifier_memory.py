@@ -7,6 +7,8 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh import SparseLSHMLPClassifier
+from sklsh.network.linear import LinearView
+from sklsh.network.rows import SparseRows
 
 N_ROWS, N_FEATURES, N_LABELS, N_HIDDEN = 600, 2_000, 60_000, 128
 
@@ -38,6 +40,7 @@ def test_fit_and_predict(problem):
     """Bounds that a second head, or a tenth of rows x labels, would break."""
     X, Y = problem
     params = {"sampler": "lsh", "n_tables": 4, "max_iter": 1, "batch_size": 10, "n_jobs": 1}
+    params["linear"] = False
     model = SparseLSHMLPClassifier((N_HIDDEN,), random_state=0, **params)
     model, peak = peak_of(lambda: model.fit(X, Y))
     assert model.network_.n_seen > 0.8 * N_LABELS
@@ -45,3 +48,17 @@ def test_fit_and_predict(problem):
     assert peak < 1.2 * model.network_.nbytes + 16e6 < 2 * model.network_.nbytes
     for call in (lambda: model.predict_topk(X, 5), lambda: model.predict(X)):
         assert peak_of(call)[1] < 0.1 * N_ROWS * N_LABELS * 4
+
+
+def test_label_trees(problem):
+    """What is kept, twice while levels are put together, and no second head."""
+    X, Y = problem
+    rows, labels = SparseRows.from_matrix(X), SparseRows.from_matrix(Y)
+    points = np.random.default_rng(0).standard_normal((N_LABELS, N_HIDDEN)).astype(np.float32)
+    every = np.arange(N_ROWS, dtype=np.int32)
+    linear, peak = peak_of(lambda: LinearView.build(rows, labels, every, N_FEATURES, points))
+    assert peak < 2 * linear.nbytes + 8e6 + points.nbytes
+    # Three trees of four levels: 64 weights a label on each, at most.
+    weights = sum(level.values.size for tree in linear.trees for level in tree.levels)
+    assert 1e6 < weights < len(linear.trees) * len(linear.trees[0].levels) * 64 * N_LABELS
+    assert peak_of(lambda: linear.shares(rows, every))[1] < 0.1 * N_ROWS * N_LABELS * 4

@@ -8,6 +8,7 @@ from sklsh.datasets import make_extreme_classification
 from tests.test_classifier import assert_same_model
 
 LSH = {"sampler": "lsh", "n_active": 16, "n_tables": 3, "hash_length": 4, "rehash_interval": 5}
+ALONE = {"n_neighbors": 0, "linear": False}
 STOP = {"early_stopping": True, "max_iter": 12}
 
 
@@ -39,7 +40,8 @@ CHANGES = {
     "sketch_dim": ([4, 8], LSH),
     "rehash_interval": ([5, 1000], LSH),
     "n_neighbors": ([0, 3, 30], {}),
-    "prediction": (["exact", "lsh"], {"n_tables": 6, "hash_length": 6, "n_neighbors": 0}),
+    "linear": ([True, False], {}),
+    "prediction": (["exact", "lsh"], {"n_tables": 6, "hash_length": 6, **ALONE}),
     "dropout": ([0.0, 0.2, 0.6], {}),
     "alpha": ([0.0, 0.01], {}),
     "batch_size": ([50, 70], {}),

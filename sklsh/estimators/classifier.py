@@ -43,7 +43,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     Trains only the output neurons that are worth computing: a batch's own labels and the
     negatives that `sampler` proposes; updates only rows that a batch touched. Neurons start
     as the mean hidden vector of their label's rows. At prediction the labels of the nearest
-    training rows add their votes, with a weight fitted on held-out rows.
+    training rows add their votes, and linear classifiers of the raw features what they find, with
+    weights fitted on held-out rows.
 
     Parameters
     ----------
@@ -71,6 +72,12 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Training rows that vote at prediction; 0 keeps none (and no copy of the training
         rows in the model). "auto": 30, 60, 100 or 200, whichever is best on the held-out
         rows. How a vote falls with the distance and what votes weigh is always fitted there.
+    linear : bool or "auto", default="auto"
+        Whether linear classifiers of the raw features, in label trees, have a say: labels with
+        characteristic features are found that the hidden layer forgets. Their weight is fitted
+        on the validation rows, and they are dropped where it is 0. "auto": on sparse X, if rows
+        are held out. True: also on dense X, and with a fixed weight where none are. Not in
+        `partial_fit`: the solver needs all rows at once.
     prediction : {"auto", "exact", "lsh"}, default="auto"
         Where the best labels are looked for after `fit`. "exact": in the whole head. "lsh":
         among the neurons that hash tables over the trained head name, and the neighbours'
@@ -138,6 +145,10 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         The rows that vote.
     neighbor_weight_ : float
         Weight of the votes, as fitted.
+    linear_ : LinearView or None
+        The label trees, if they have a say.
+    linear_weight_ : float
+        Weight of the linear view, as fitted.
     table_stats_ : dict
         Of the tables that prediction uses or has been offered: recall of the exact best 1
         and 5, P@1 and P@5 of both on held-out rows, occupancy. Empty for "exact".
@@ -197,6 +208,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         "sketch_dim": [None, Interval(Integral, 1, None, closed="left")],
         "rehash_interval": [AUTO, Interval(Integral, 1, None, closed="left")],
         "n_neighbors": [AUTO, Interval(Integral, 0, None, closed="left")],
+        "linear": [AUTO, "boolean"],
         "prediction": [StrOptions({"auto", "exact", "lsh"})],
         "dropout": [AUTO, Interval(Real, 0, 1, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -234,6 +246,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         sketch_dim=None,
         rehash_interval="auto",
         n_neighbors="auto",
+        linear="auto",
         prediction="auto",
         dropout="auto",
         alpha=0.0,
@@ -263,6 +276,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         self.sketch_dim = sketch_dim
         self.rehash_interval = rehash_interval
         self.n_neighbors = n_neighbors
+        self.linear = linear
         self.prediction = prediction
         self.dropout = dropout
         self.alpha = alpha

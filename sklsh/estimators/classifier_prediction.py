@@ -42,7 +42,7 @@ class ClassifierPrediction:
             Best first, padded with -1 if there are fewer than `k` labels. Integer classes
             as they are; of other classes their positions in `classes_`.
         scores : ndarray (n_samples, k), float32
-            Logit plus neighbours' votes, padded with -inf.
+            Logit, neighbours' votes and gains of the linear view, added; padded with -inf.
 
         Notes
         -----
@@ -220,3 +220,13 @@ class ClassifierPrediction:
     def neighbor_weight_(self):
         """Weight of the neighbours' votes, 0 if there are none."""
         return self.memory_.weight if self.memory_ else 0.0
+
+    @property
+    def linear_(self):
+        """The label trees over the raw features, None if they have no say."""
+        return self.learner_.linear
+
+    @property
+    def linear_weight_(self):
+        """Weight of the linear view, 0 if it has no say."""
+        return self.linear_.weight if self.linear_ else 0.0

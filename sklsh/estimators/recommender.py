@@ -125,7 +125,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         **{
             name: constraint
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
-            if name not in ("warm_start", "prediction")
+            if name not in ("warm_start", "prediction", "linear")
         },
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "item_weight": [None, StrOptions({"propensity"}), "array-like"],

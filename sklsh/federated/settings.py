@@ -115,8 +115,10 @@ def resolve_device(
         merged["dropout"] = DROPOUT
     if options.get("local_sampler", "auto") == "auto":
         options["local_sampler"] = _local_sampler(merged["sampler"], "input_dropout" in merged)
-    # No rows vote in a federation: batches of rows that hash alike pay.
-    training = Settings.resolve({**merged, "n_neighbors": 0}, n_samples, n_labels)
+    # No rows vote in a federation: batches of rows that hash alike pay. Nor is there a linear
+    # view: its weights say by which features a device's rows have which label.
+    alone = {"n_neighbors": 0, "linear": False}
+    training = Settings.resolve({**merged, **alone}, n_samples, n_labels)
     n_active = merged["n_active"]
     if isinstance(n_active, str):
         n_active = automatic_budget(n_labels)

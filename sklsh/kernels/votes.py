@@ -46,15 +46,27 @@ def logit(hidden, weights, bias):
 @nb.njit(nogil=True, cache=True)
 def merge_votes_topk(
     hidden, weights, bias, ids, similarities, label_indptr, label_indices, weight, sharpness,
-    votes, voted, net_labels, net_scores, labels, scores, start, stop,
+    votes, voted, extra_labels, extra_gains, gains, net_labels, net_scores, labels, scores,
+    start, stop,
 ):  # fmt: skip
-    """Top k of logit + bonus, from the network's own top k and the labels voted for.
+    """Top k of logit + bonus + gain, from the network's own top k and the labels with more.
 
-    A bonus is never negative, so the best k of the sum lie in the union of the two: the
-    result is exact when ``net_labels`` is. ``scores`` must hold -inf and ``labels`` -1.
+    ``extra_labels[i]``, padded with -1, have the gains ``extra_gains[i]``; others none. Bonus and
+    gain are never negative, so the best k of the sum lie in the union: the result is exact when
+    ``net_labels`` is. ``scores`` must hold -inf and ``labels`` -1; `gains` (n_labels,) must be 0
+    and is so again.
     """
     for i in range(start, stop):
         n_voted = vote(ids[i], similarities[i], label_indptr, label_indices, votes, voted, 0)
+        for j in range(extra_labels.shape[1]):
+            label = extra_labels[i, j]
+            if label < 0:
+                break
+            gains[label] = extra_gains[i, j]
+            if votes[label] == np.float32(0.0):
+                votes[label] = np.float32(1e-30)
+                voted[n_voted] = label
+                n_voted += 1
         last = labels.shape[1] - 1
         for j in range(net_labels.shape[1]):
             label = net_labels[i, j]
@@ -67,10 +79,11 @@ def merge_votes_topk(
         for v in range(n_voted):
             label = voted[v]
             total = logit(hidden[i], weights[label], bias[label])
-            total += bonus(votes[label], weight, sharpness)
+            total += bonus(votes[label], weight, sharpness) + gains[label]
             if beats(total, label, scores[i, last], labels[i, last]):
                 push_topk(total, label, scores[i], labels[i])
             votes[label] = np.float32(0.0)
+            gains[label] = np.float32(0.0)
 
 
 @nb.njit(nogil=True, cache=True)

@@ -10,7 +10,7 @@ from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
-from sklsh.network.calibration import NEIGHBORS, fit_votes, hits
+from sklsh.network.calibration import NEIGHBORS, fit_linear, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import (
     STREAM_HISTORY,
@@ -19,6 +19,7 @@ from sklsh.network.fitting import (
     epoch_order,
     fit_epochs,
 )
+from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
@@ -45,6 +46,9 @@ SAMPLING = (
     "rehash_interval",
 )  # fmt: skip
 """Settings that a sampler is made by; it is kept between the parts of a stream."""
+
+UNFITTED_WEIGHT = 4.0
+"""Of the linear view, if it is wanted where no rows are held out to fit it on."""
 
 MAX_VALIDATION_ROWS = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
@@ -80,6 +84,8 @@ class Learner:
     seed : int
         Source of all randomness, with the number of steps taken.
     memory : NeighborMemory or None
+    linear : LinearView or None
+        Label trees over the raw features, if they help.
     index : LSHCandidates or None
         Hash tables over the trained head, for prediction.
     table_stats : dict
@@ -103,6 +109,7 @@ class Learner:
     sampler: Sampler | None = None
     sampled_by: tuple = ()
     hidden_mean: np.ndarray | None = None
+    linear: LinearView | None = None
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -123,7 +130,7 @@ class Learner:
             own_arrays(self.sampler)
 
     def predictor(self, n_threads: int = 1) -> Predictor:
-        return Predictor(self.network, self.memory, n_threads, self.index)
+        return Predictor(self.network, self.memory, n_threads, self.index, self.linear)
 
     def _candidates(self, settings: Settings) -> LSHCandidates:
         return LSHCandidates(family_of(settings), N_CANDIDATES, settings.rehash_interval, self.seed)
@@ -152,7 +159,7 @@ class Learner:
         on_epoch=lambda epoch, history: None,
         checkpoint: FitCheckpoint | None = None,
     ) -> ValidationRows:
-        """Train for ``settings.max_iter`` epochs and fit the neighbours' votes.
+        """Train for ``settings.max_iter`` epochs; fit the neighbours' votes and the linear view.
 
         What `checkpoint` has of this fit is not done again.
 
@@ -191,10 +198,12 @@ class Learner:
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
-            self.memory = None
+            self.memory = self.linear = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if settings.n_neighbors and held_out.size:
                 self._fit_memory(validation_rows, settings)
+            if settings.linear:
+                self._fit_linear(validation_rows, train, bool(held_out.size), sample_weight)
             self._fit_index(validation_rows, settings)
             self.hidden_mean = validation_rows.hidden.mean(axis=0)
         return validation_rows
@@ -208,6 +217,23 @@ class Learner:
         choices = NEIGHBORS if given == "auto" else (int(given),)
         if fit_votes(validation_rows, memory, choices) > 0:
             self.memory = validation_rows.memory = memory
+
+    def _fit_linear(
+        self, validation_rows: ValidationRows, train, held_out: bool, sample_weight
+    ) -> None:
+        """Train the linear view on what the network was trained on, and weigh it."""
+        X, rows, n_threads = validation_rows.X, validation_rows.rows, validation_rows.n_threads
+        linear = LinearView.build(
+            X, validation_rows.Y, train, self.network.n_features, self.network.head_weights,
+            sample_weight=sample_weight, seed=self.seed, n_threads=n_threads,
+        )  # fmt: skip
+        if not held_out:
+            # Its own training rows would find it better than it is.
+            linear.weight = UNFITTED_WEIGHT
+            validation_rows.gains = linear.gains(X, rows, n_threads)
+            self.linear = linear
+        elif fit_linear(validation_rows, linear) > 0:
+            self.linear = linear
 
     def _fit_index(self, validation_rows: ValidationRows, settings: Settings) -> None:
         """Hash the trained head, if prediction is to look there, and say how much it finds.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.votes import add_votes, merge_votes_topk, try_votes
+from sklsh.kernels.votes import add_votes, try_votes
 from sklsh.network.model import WideNetwork
 from sklsh.network.nearest import RowIndex, index_rows
 from sklsh.network.rows import SparseRows
@@ -72,29 +72,11 @@ class NeighborMemory:
         ids, cosines = self.index.nearest(X, rows, excluded, self.n_neighbors, n_threads)
         return ids, cosines**self.power
 
-    def merge_topk(self, network: WideNetwork, hidden, neighbors, net_topk, k, n_threads=1):
-        """Top `k` of logit plus votes, given the network's own top k (labels, scores)."""
-        n_samples = hidden.shape[0]
-        labels = np.full((n_samples, k), -1, dtype=np.int64)
-        scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
-
-        def task(start, stop):
-            votes = np.zeros(network.n_labels, dtype=np.float32)
-            voted = np.empty(network.n_labels, dtype=np.int32)
-            merge_votes_topk(
-                hidden, network.head_weights, network.head_bias, *neighbors,
-                self.labels.indptr, self.labels.indices, np.float32(self.weight), SHARPNESS,
-                votes, voted, *net_topk, labels, scores, start, stop,
-            )  # fmt: skip
-
-        run_blocks(task, blocks(n_samples, QUERIES), n_threads)
-        return labels, scores
-
     def try_topk(
         self, network: WideNetwork, hidden, neighbors, net_topk, Y: SparseRows, rows,
         n_neighbors, weights, n_threads=1,
     ) -> np.ndarray:  # fmt: skip
-        """Whether the labels of `merge_topk` are those of ``Y[rows]``, for each trial.
+        """Whether labels by `merge_topk`, without gains, are of ``Y[rows]``, for each trial.
 
         A bool array (n, len(n_neighbors), len(weights), k). All numbers of neighbours are tried
         on one search, and a label's logit is computed once.

@@ -1,4 +1,4 @@
-"""Prediction with a trained network: logits of the head plus the votes of nearest rows."""
+"""Prediction: logits of the head, votes of nearest rows and gains of the linear view, added."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._utils.threads import blocks, one_blas_thread
+from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
+from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
@@ -31,12 +33,14 @@ class Predictor:
     n_threads : int
     index : LSHCandidates or None
         Hash tables over the head: where to look for the best neurons. None: at all of them.
+    linear : LinearView or None
     """
 
     network: WideNetwork
     memory: NeighborMemory | None = None
     n_threads: int = 1
     index: LSHCandidates | None = None
+    linear: LinearView | None = None
 
     @property
     def _votes(self) -> bool:
@@ -60,10 +64,11 @@ class Predictor:
                 found = exact_topk(self.network, hidden, k, self.n_threads)
             else:
                 found = lsh_topk(self.network, self.index, hidden, k, self.n_threads)
-            if self._votes:
-                neighbors = self.memory.nearest(X, part, self.n_threads)
-                found = self.memory.merge_topk(
-                    self.network, hidden, neighbors, found, k, self.n_threads
+            if self._votes or self.linear is not None:
+                votes = self._votes and (self.memory, self.memory.nearest(X, part, self.n_threads))
+                gains = self.linear and self.linear.gains(X, part, self.n_threads)
+                found = merge_topk(
+                    self.network, hidden, found, k, *(votes or (None, None)), gains, self.n_threads
                 )
             labels[start:stop], scores[start:stop] = found
         return labels, scores
@@ -84,6 +89,8 @@ class Predictor:
             if self._votes:
                 neighbors = self.memory.nearest(X, part, self.n_threads)
                 self.memory.add_to(out[start:stop], neighbors)
+            if self.linear is not None:
+                self.linear.add_to(out[start:stop], X, part, self.n_threads)
             if self.network.seen_ids is not None:
                 unseen = np.ones(self.network.n_labels, dtype=bool)
                 unseen[self.network.seen_ids] = False

@@ -62,6 +62,7 @@ class Settings:
     sketch_dim: int | None
     rehash_interval: int
     n_neighbors: int | str
+    linear: bool
     prediction: str
     dropout: float
     alpha: float
@@ -112,6 +113,8 @@ class Settings:
             "learning_rate_init": given(
                 "learning_rate_init", factor * LEARNING_RATE * math.sqrt(batch_size / 128)
             ),
+            # Others than the classifier have no such parameter, and no linear view.
+            "linear": "linear" in params and given("linear", n_validation > 0 and not dense),
             "max_iter": given("max_iter", factor * max(3, math.ceil(min_steps / n_steps))),
             "n_validation": n_validation,
         }

@@ -9,6 +9,7 @@ import numpy as np
 
 from sklsh._utils.threads import one_blas_thread
 from sklsh.network.lsh import LSHCandidates
+from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
@@ -32,6 +33,8 @@ class ValidationRows:
     n_threads : int
     memory : NeighborMemory or None
         Of all rows of `X`, if it votes: a row does not vote for itself.
+    gains : tuple of labels and gains, or None
+        What the linear view adds to their scores, see `LinearView.gains`, if it has a say.
     """
 
     network: WideNetwork
@@ -40,6 +43,7 @@ class ValidationRows:
     rows: np.ndarray
     n_threads: int = 1
     memory: NeighborMemory | None = None
+    gains: tuple[np.ndarray, np.ndarray] | None = None
 
     @cached_property
     def hidden(self) -> np.ndarray:
@@ -63,16 +67,22 @@ class ValidationRows:
 
     @one_blas_thread()
     def topk(self, k: int, index: LSHCandidates | None = None):
-        """Their best `k` labels and scores, votes counted; among those that `index` names."""
+        """Their best `k` labels and scores, all counted; among those that `index` names."""
         if index is None:
             found = self.alone(k)
         else:
             found = lsh_topk(self.network, index, self.hidden, k, self.n_threads)
-        if self.memory is None:
+        return self.merged(found, self.gains)
+
+    def merged(self, found, gains=None):
+        """Labels and scores `found`, ranked again with their votes and `gains`."""
+        if self.memory is None and gains is None:
             return found
-        return self.memory.merge_topk(
-            self.network, self.hidden, self._voters, found, found[0].shape[1], self.n_threads
-        )
+        voters = None if self.memory is None else self._voters
+        return merge_topk(
+            self.network, self.hidden, found, found[0].shape[1], self.memory, voters, gains,
+            self.n_threads,
+        )  # fmt: skip
 
     @cached_property
     def _voters(self):

@@ -16,6 +16,7 @@ from sklsh.network.calibration import (
     hits,
     log_shares,
 )
+from sklsh.network.merging import merge_topk
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
@@ -95,7 +96,7 @@ def test_votes_are_the_best_of_the_grid(seed):
     def gain(n, power, weight):
         memory.n_neighbors, memory.power, memory.weight = n, power, weight
         neighbors = memory.nearest(X, held_out, excluded=held_out)
-        labels, _ = memory.merge_topk(network, hidden, neighbors, found, 12)
+        labels, _ = merge_topk(network, hidden, found, 12, memory, neighbors)
         return (hits(labels, Y, held_out) @ discounts).mean()
 
     best = max(gain(*trial) for trial in product(n_neighbors, POWERS, WEIGHTS))

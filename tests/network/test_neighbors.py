@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.kernels.neighbors import nearest_rows_csr
+from sklsh.network.merging import merge_topk
 from sklsh.network.nearest import DenseRows, InvertedRows
 from sklsh.network.neighbors import QUERIES, SHARPNESS, NeighborMemory
 from sklsh.network.predictor import UNSEEN, Predictor
@@ -157,8 +158,8 @@ def with_votes(memory, network, hidden, neighbors):
     ]
 
 
-@given(seeds, st.sampled_from([0.0, 0.1, 2.0]), st.integers(1, 20))
-def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k):
+@given(seeds, st.sampled_from([0.0, 0.1, 2.0]), st.integers(1, 20), st.integers(0, 6))
+def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k, n_extra):
     _, _, queries, memory, rng = problem(seed)
     memory.weight = weight
     network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
@@ -172,7 +173,13 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k):
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
     found = exact_topk(network, hidden, k)
-    labels, scores = memory.merge_topk(network, hidden, neighbors, found, k)
+    # The linear view's labels, fewer in some rows, and what they gain.
+    extra = np.array([rng.permutation(N_LABELS)[:n_extra] for _ in rows], np.int32)
+    gains = rng.random(extra.shape).astype(np.float32)
+    for i, n_known in enumerate(rng.integers(0, n_extra + 1, len(rows))):
+        extra[i, n_known:] = -1
+        expected[i][extra[i, :n_known]] += gains[i, :n_known]
+    labels, scores = merge_topk(network, hidden, found, k, memory, neighbors, (extra, gains))
     for i in range(len(rows)):
         best_labels, best = reference.top_k(expected[i].tolist(), k)
         np.testing.assert_allclose(scores[i], best, rtol=1e-4, atol=1e-4)
@@ -182,6 +189,18 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k):
         np.testing.assert_allclose(
             expected[i][labels[i, :n_real]], scores[i, :n_real], rtol=1e-4, atol=1e-4
         )
+
+
+def test_gains_count_where_nobody_votes():
+    rng = np.random.default_rng(0)
+    network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
+    hidden = network.hidden(random_rows(rng, 4, N_FEATURES))
+    found = exact_topk(network, hidden, 3)
+    last = np.argsort(hidden @ network.head_weights.T + network.head_bias, axis=1)[:, :1]
+    gains = np.full((4, 1), 100, np.float32)
+    labels, scores = merge_topk(network, hidden, found, 3, gains=(last.astype(np.int32), gains))
+    np.testing.assert_array_equal(labels, np.hstack([last, found[0][:, :2]]))
+    np.testing.assert_array_equal(scores[:, 1:], found[1][:, :2])
 
 
 @given(seeds, st.integers(1, 20), st.lists(st.integers(0, 12), min_size=1, unique=True))
@@ -223,7 +242,7 @@ def test_votes_that_underflow_are_counted_once():
     assert (neighbors[0] >= 0).all() and not neighbors[1].any()
     hidden = network.hidden(query, everything(query))
     exact = exact_topk(network, hidden, 3)
-    merged = memory.merge_topk(network, hidden, neighbors, exact, 3)
+    merged = merge_topk(network, hidden, exact, 3, memory, neighbors)
     np.testing.assert_array_equal(merged[0], exact[0])
     np.testing.assert_allclose(merged[1], exact[1], rtol=1e-5)
     right = memory.try_topk(
@@ -253,8 +272,8 @@ def test_merged_ties_go_to_the_smaller_label():
         network.head_bias[voted] = 0
         hidden = network.hidden(X)
         neighbors = memory.nearest(X, everything(X))
-        labels, scores = memory.merge_topk(
-            network, hidden, neighbors, exact_topk(network, hidden, 2), 2
+        labels, scores = merge_topk(
+            network, hidden, exact_topk(network, hidden, 2), 2, memory, neighbors
         )
         assert labels.tolist() == [[0, 1]] * 2
         np.testing.assert_array_equal(scores, bonus)

@@ -1,0 +1,59 @@
+"""The final ranking: logits, neighbours' votes and the linear view's gains, added."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sklsh._utils.threads import blocks, run_blocks
+from sklsh.kernels.votes import merge_votes_topk
+from sklsh.network.model import WideNetwork
+from sklsh.network.neighbors import SHARPNESS, NeighborMemory
+
+QUERIES = 256
+"""Queries of one task; each task has its own scratch of three numbers a label."""
+
+
+def merge_topk(
+    network: WideNetwork, hidden, found, k: int, memory: NeighborMemory | None = None,
+    neighbors=None, gains=None, n_threads: int = 1,
+):  # fmt: skip
+    """Top `k` of logit plus votes plus gains.
+
+    Parameters
+    ----------
+    network : WideNetwork
+    hidden : ndarray (n_samples, n_hidden), float32
+    found : tuple of labels and scores
+        The network's own top k.
+    k : int
+    memory, neighbors
+        The rows that vote, and what its `nearest` has found; None: nobody votes.
+    gains : tuple of labels (n_samples, depth) int32 and gains, float32
+        Labels that score higher, padded with -1, and by how much (never negative). None: none.
+
+    Returns
+    -------
+    labels : ndarray (n_samples, k), int64
+    scores : ndarray (n_samples, k), float32
+    """
+    n_samples = hidden.shape[0]
+    labels = np.full((n_samples, k), -1, dtype=np.int64)
+    scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
+    nobody = np.empty((n_samples, 0), dtype=np.int32), np.empty((n_samples, 0), dtype=np.float32)
+    if memory is None:
+        voters = (*nobody, np.zeros(1, dtype=np.int64), nobody[0][0], np.float32(0.0))
+    else:
+        of_rows = memory.labels
+        voters = (*neighbors, of_rows.indptr, of_rows.indices, np.float32(memory.weight))
+    extra = nobody if gains is None else gains
+
+    def task(start, stop):
+        votes, added = np.zeros((2, network.n_labels), dtype=np.float32)
+        voted = np.empty(network.n_labels, dtype=np.int32)
+        merge_votes_topk(
+            hidden, network.head_weights, network.head_bias, *voters, SHARPNESS, votes, voted,
+            *extra, added, *found, labels, scores, start, stop,
+        )  # fmt: skip
+
+    run_blocks(task, blocks(n_samples, QUERIES), n_threads)
+    return labels, scores
