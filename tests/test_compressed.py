@@ -23,7 +23,7 @@ def words():
 def test_answers_are_nearly_the_float_models(words, body, neighbors):
     model, X, Y = words
     # 36 bytes for rows of 64: as fine as 132 for rows of 256.
-    small = model.compress(36, body=body, neighbors=neighbors)
+    small = model.compress(36, body=body, neighbors=neighbors, linear=True)
     if not neighbors:
         votes, model.learner_.memory = model.learner_.memory, None
     try:
@@ -39,10 +39,12 @@ def test_answers_are_nearly_the_float_models(words, body, neighbors):
     assert found[0] > 0.2
 
 
+@pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("neighbors", [True, False])
-def test_topk_predict_and_dense_scores_agree(words, neighbors):
+def test_topk_predict_and_dense_scores_agree(words, neighbors, linear):
     model, X, _ = words
-    small = model.compress(20, neighbors=neighbors)
+    small = model.compress(20, neighbors=neighbors, linear=linear)
+    assert (small.linear_weight_ > 0) == linear
     X = X[:70]
     labels, scores = small.predict_topk(X, 4)
     logits = small.learner_.predictor(1).logits(X_rows(X))
@@ -72,6 +74,7 @@ def test_no_float_head_and_an_eighth_of_the_size(words, tmp_path):
         np.testing.assert_array_equal(found, expected)
     sizes = [(tmp_path / name / "arrays.bin").stat().st_size for name in ("small", "whole")]
     without = [size - model.memory_.nbytes for size in sizes]
+    without[1] -= model.linear_.nbytes
     assert without[0] < 0.15 * without[1]
     of_head = model.network_.head_weights.shape
 

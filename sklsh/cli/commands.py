@@ -370,6 +370,9 @@ def compress(
     bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 64,
     body: Annotated[str, typer.Option(help="First layer: codes, int8 or float16")] = "codes",
     neighbors: Annotated[bool, typer.Option(help="Keep the training rows that vote")] = True,
+    linear: Annotated[
+        bool, typer.Option(help="Keep the linear view, larger than the rest")
+    ] = False,
 ) -> None:
     """Write a model an eighth of the size that predicts nearly the same as MODEL_DIR."""
     model = load_model(model_dir, mmap_mode="c")
@@ -377,7 +380,8 @@ def compress(
         raise ValueError(
             f"{model_dir} must hold a SparseLSHMLPClassifier, got a {type(model).__name__}"
         )
-    save_model(model.compress(bytes_per_label, body=body, neighbors=neighbors), output)
+    small = model.compress(bytes_per_label, body=body, neighbors=neighbors, linear=linear)
+    save_model(small, output)
     before, after = (read_metadata(folder)["model_bytes"] for folder in (model_dir, output))
     console().print(
         f"{before / 1e6:.1f} MB to {after / 1e6:.1f} MB ({after / before:.1%}) in {output}"

@@ -156,7 +156,7 @@ class ClassifierPrediction:
     # A model to carry ---------------------------------------------------------------------
 
     @answers
-    def compress(self, bytes_per_label=64, *, body="codes", neighbors=True):
+    def compress(self, bytes_per_label=64, *, body="codes", neighbors=True, linear=False):
         """A model of an eighth of the size that predicts nearly the same; this one stays.
 
         Parameters
@@ -168,6 +168,9 @@ class ClassifierPrediction:
             First layer: a byte for four numbers, one, or two bytes a number.
         neighbors : bool, default=True
             Keep the training rows that vote, if there are any.
+        linear : bool, default=False
+            Keep the linear view, if there is one: it is larger than all the rest, and worth
+            some points of P@1.
 
         Returns
         -------
@@ -185,7 +188,7 @@ class ClassifierPrediction:
         """
         from sklsh.estimators.compressed import CompressedClassifier
 
-        return CompressedClassifier.of(self, bytes_per_label, body, neighbors)
+        return CompressedClassifier.of(self, bytes_per_label, body, neighbors, linear)
 
     # Fitted state -------------------------------------------------------------------------
 

@@ -25,7 +25,8 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
 
     Attributes
     ----------
-    classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_
+    classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_, linear_,
+    linear_weight_
         As of the float model.
     network_ : sklsh.network.compressed.CompressedNetwork
     """
@@ -34,18 +35,22 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         self.n_jobs = n_jobs
 
     @classmethod
-    def of(cls, model, bytes_per_label=64, body="codes", neighbors=True) -> CompressedClassifier:
+    def of(
+        cls, model, bytes_per_label=64, body="codes", neighbors=True, linear=False
+    ) -> CompressedClassifier:
         """See `SparseLSHMLPClassifier.compress`."""
         check_is_fitted(model)
-        if not isinstance(neighbors, bool):
-            raise ValueError(f"neighbors must be True or False, got {neighbors!r}")
+        for name, value in ("neighbors", neighbors), ("linear", linear):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name} must be True or False, got {value!r}")
         compressed = cls(n_jobs=model.n_jobs)
         n_threads = effective_n_threads(model.n_jobs)
         # A stream, or a model of an earlier version, knows no mean.
         mean = getattr(model.learner_, "hidden_mean", None)
         network = CompressedNetwork.of(model.network_, bytes_per_label, body, mean, n_threads)
         memory = model.memory_ if neighbors else None
-        compressed.learner_ = CompressedLearner(network, memory)  # type: ignore[assignment]
+        view = model.linear_ if linear else None
+        compressed.learner_ = CompressedLearner(network, memory, view)  # type: ignore[assignment]
         for name in COPIED:
             if hasattr(model, name):
                 setattr(compressed, name, getattr(model, name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh._utils.validation import check_choice, check_int
 from sklsh.hashing.codes import Coder, Codes, ProductCodes, estimates, topk_codes
 from sklsh.kernels.topk import select_topk_rows
+from sklsh.network.linear import LinearView
+from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import UNSEEN
@@ -206,11 +208,13 @@ class CompressedPredictor:
     network : CompressedNetwork
     memory : NeighborMemory or None
     n_threads : int
+    linear : LinearView or None
     """
 
     network: CompressedNetwork
     memory: NeighborMemory | None = None
     n_threads: int = 1
+    linear: LinearView | None = None
 
     @property
     def _votes(self) -> bool:
@@ -228,29 +232,40 @@ class CompressedPredictor:
             rows = np.arange(start, stop, dtype=np.int32)
             hidden = self.network.hidden(X, rows, self.n_threads)
             found = self.network.topk(hidden, k, self.n_threads)
-            if self._votes:
+            if self._votes or self.linear is not None:
                 found = self._merged(X, rows, hidden, found, k)
             labels[start:stop], scores[start:stop] = found
         return labels, scores
 
     def _merged(self, X, rows, hidden, found, k):
-        """With the votes of neighbours. Only rows that are voted for are decoded."""
-        memory = self.memory
-        ids, similarities = memory.nearest(X, rows, self.n_threads)
-        voters, places = np.unique(ids, return_inverse=True)
-        shift = int(voters[0] < 0)  # -1 pads
-        places = (places.reshape(ids.shape) - shift).astype(np.int32)
-        theirs = memory.labels.take(voters[shift:])
-        names = np.unique(np.concatenate([theirs.indices, found[0].ravel()]))
+        """With votes of neighbours and gains. Only neurons that these name are decoded."""
+        named = [found[0].ravel()]
+        memory, few, neighbors, gains = self.memory, None, None, None
+        if memory is not None and self._votes:
+            ids, similarities = memory.nearest(X, rows, self.n_threads)
+            voters, places = np.unique(ids, return_inverse=True)
+            shift = int(voters[0] < 0)  # -1 pads
+            neighbors = (places.reshape(ids.shape) - shift).astype(np.int32), similarities
+            theirs = memory.labels.take(voters[shift:])
+            named.append(theirs.indices)
+        if self.linear is not None:
+            gains = self.linear.gains(X, rows, self.n_threads)
+            named.append(gains[0].ravel())
+        names = np.unique(np.concatenate(named))
         names = names[names >= 0]
-        theirs = theirs._replace(indices=np.searchsorted(names, theirs.indices).astype(np.int32))
-        local = np.where(found[0] >= 0, np.searchsorted(names, found[0]), -1)
+
+        def places_of(labels):
+            return np.where(labels >= 0, np.searchsorted(names, labels), -1)
+
+        if neighbors is not None:
+            theirs = theirs._replace(indices=places_of(theirs.indices).astype(np.int32))
+            few = replace(memory, labels=theirs)
+        if gains is not None:
+            gains = places_of(gains[0]).astype(np.int32), gains[1]
         weights, bias = self.network.rows_of(names)
         small = WideNetwork([], [], np.ascontiguousarray(weights), bias)
-        few = NeighborMemory(memory.index, theirs, memory.n_neighbors, memory.power, memory.weight)
-        labels, scores = few.merge_topk(
-            small, hidden, (places, similarities), (local, found[1]), k, self.n_threads
-        )
+        local = places_of(found[0]), found[1]
+        labels, scores = merge_topk(small, hidden, local, k, few, neighbors, gains, self.n_threads)
         return np.where(labels >= 0, names[labels], -1), scores
 
     @one_blas_thread()
@@ -266,6 +281,8 @@ class CompressedPredictor:
             part[:, seen] = estimates(network.head.coder, network.head.codes, hidden)
             if self._votes:
                 self.memory.add_to(part, self.memory.nearest(X, rows, self.n_threads))
+            if self.linear is not None:
+                self.linear.add_to(part, X, rows, self.n_threads)
             # As of the float model: a label that only voting rows have scores their votes.
             known = np.zeros(network.n_labels, dtype=bool)
             known[seen] = True
@@ -281,10 +298,12 @@ class CompressedLearner:
     ----------
     network : CompressedNetwork
     memory : NeighborMemory or None
+    linear : LinearView or None
     """
 
     network: CompressedNetwork
     memory: NeighborMemory | None = None
+    linear: LinearView | None = None
 
     def predictor(self, n_threads: int = 1) -> CompressedPredictor:
-        return CompressedPredictor(self.network, self.memory, n_threads)
+        return CompressedPredictor(self.network, self.memory, n_threads, self.linear)
