@@ -1,11 +1,12 @@
 """What a device answers, against formulas: before the first round, and what it asks for."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from sklsh.federated.messages import Centre, Invite
+from sklsh.federated.messages import Centre, Invite, SubModel
 from tests.federated.problems import N_FEATURES, N_LABELS, federation
 
 
@@ -93,6 +94,25 @@ def test_features_of_other_exchanges(body_exchange):
         of_all = np.flatnonzero(dense_rows(device)[0].any(axis=0))
         np.testing.assert_array_equal(request.features, of_all)
     assert not request.has_body
+
+
+@pytest.mark.parametrize("local_optimizer", ["kept", "fresh"])
+def test_accumulators_of_a_body_that_stays_on_the_device(local_optimizer):
+    """Kept, they grow from round to round; fresh, they are those of one round."""
+    server, device = parts({"sampler": "all"}, body_exchange="local",
+                           local_optimizer=local_optimizer, local_steps=1.0)  # fmt: skip
+    states, model = [], SubModel(0, server.head(np.arange(N_LABELS, dtype=np.int32)))
+    for number in range(3):
+        invite = Invite(number, 1.0, 0.05)
+        request = device.request(invite)
+        assert request.has_body == (number > 0)
+        if number:
+            assert request.features.size == 0
+        device.train(invite, model, server.body_for(request))
+        states.append(device._state_store(invite).body().state)
+    grown = [after >= before for before, after in itertools.pairwise(states)]
+    assert np.all(grown) == (local_optimizer == "kept")
+    assert np.any(states[2] > states[1])
 
 
 @pytest.mark.parametrize("include_labels", [True, False])

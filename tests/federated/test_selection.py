@@ -57,6 +57,7 @@ def test_own_local_steps_are_fewer_not_more():
     assert device.order(Invite(0, 9, 0.1)).shape == (10,)
     assert device.order(Invite(0, 1, 0.1)).shape == (5,)
     assert device.order(Invite(0, 1.0, 0.1)).shape == (10,)
+    assert device.order(Invite(0, 1e-9, 0.1)).shape == (1,)
 
 
 def test_a_share_of_the_rows_goes_on_where_the_last_round_ended():

@@ -107,3 +107,35 @@ def test_threads_do_not_matter(family):
     for other in results[1:]:
         for ours, theirs in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_bias_has_its_due_length_on_both_sides():
+    """Neither drowned by the other coordinates nor drowning them, whatever its unit."""
+    for unit in (0.01, 1.0, 100.0):
+        network, hidden = problem()
+        network.head_bias *= np.float32(unit)
+        mapped = InnerProductMap.of(network, hidden)
+        shares = [
+            np.linalg.norm(vectors[:, -1]) / np.linalg.norm(vectors[:, :-1])
+            for vectors in (mapped.neurons(network, slice(None)), mapped.queries(hidden))
+        ]
+        assert shares[0] == pytest.approx(shares[1], rel=1e-3)
+
+
+@pytest.mark.parametrize("partly_seen", [False, True])
+def test_a_snapshot_is_all_there_is(partly_seen):
+    network, hidden = problem()
+    if partly_seen:
+        network.see(np.arange(0, 500, 3), only=True)
+    lsh, other = candidates_of(rehash_interval=3), candidates_of(rehash_interval=3)
+    assert lsh.snapshot() == {}
+    lsh.find(network, hidden, 2, 4, 1)
+    saved = {name: np.asarray(value).copy() for name, value in lsh.snapshot().items()}
+    expected = [lsh.find(network, hidden, 5, step, 1) for step in (5, 6, 7)]
+    other.restore(network, saved)
+    for step, right in zip((5, 6, 7), expected, strict=True):
+        for ours, theirs in zip(other.find(network, hidden, 5, step, 1), right, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    # One of before biases were centred.
+    other.restore(network, {name: saved[name] for name in saved if name != "bias_mean"})
+    assert other.map.bias_mean == 0

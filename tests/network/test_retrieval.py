@@ -162,6 +162,34 @@ def test_users_with_too_few_candidates_are_answered_by_all_items():
     assert not (found[0][~few] == exact[0][~few]).all()
 
 
+def test_users_without_items_are_not_searched_for():
+    """They are answered by popularity, elsewhere."""
+    _, rows, network, _ = users_of(6, 40, density=0.0)
+    pool = np.arange(40, dtype=np.int32)
+
+    def name_items(begin, end, _hidden):
+        return np.arange(end - begin + 1), np.zeros(end - begin, dtype=np.int32)
+
+    items, _ = likely_items(
+        network, None, name_items, rows, rows, 3, pool, bias=network.head_bias, exclude=True
+    )
+    assert (items[:, 0] == 0).all() and (items[:, 1:] == -1).all()
+
+
+def test_an_answer_that_ends_with_item_0_is_a_whole_one():
+    _, rows, network, _ = users_of(4, 40, density=0.2)
+    network.head_bias[[0, 5]] = -500, -400
+    pool = np.arange(40, dtype=np.int32)
+
+    def name_items(begin, end, _hidden):
+        return 2 * np.arange(end - begin + 1), np.tile(np.array([0, 5], np.int32), end - begin)
+
+    items, _ = likely_items(
+        network, None, name_items, rows, rows, 2, pool, bias=network.head_bias, exclude=False
+    )
+    assert items.tolist() == [[5, 0]] * 4
+
+
 def test_popular_items_by_users_and_bonus():
     counts = np.array([5, 0, 9, 5, 1])
     pool = np.array([0, 1, 3, 4], dtype=np.int32)
@@ -176,6 +204,7 @@ def test_popular_items_by_users_and_bonus():
         scores[:3], np.log([0.05 * np.e**3, 0.25 * np.e**0.5, 0.25]), rtol=1e-5
     )
     assert np.isfinite(scores[3]) and scores[3] < -100 and np.isneginf(scores[4:]).all()
+    assert popular_items(np.array([1]), 1, np.array([0]))[1][0] == 0
     # Before anybody has had anything there is nothing to divide by.
     assert np.isfinite(popular_items(np.zeros(2), 2, np.arange(2))[1]).all()
 

@@ -75,6 +75,28 @@ def test_seeds_and_steps(name):
         assert sorted(proposed(first, network, hidden, slots, 4)) != sorted(at_3)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_nothing_is_added_to_logits(name):
+    """Negatives that were drawn are not corrected for: see `Uniform`."""
+    network, hidden, slots = problem()
+    found = sampler_of(name).propose(network, hidden, slots, 0, 1)
+    assert [offset for _, offset in found] == ([] if name == "labels" else [0.0])
+
+
+def test_every_place_of_a_pool_is_scored():
+    """The best neurons at the ends of the blocks that are scored at a time, and neuron 0."""
+    network, hidden, slots = problem()
+    slots[:] = -1
+    best = np.array([0, 255, 256, 399])
+    network.head_weights[best] = 10 * hidden[0]
+    assert sorted(proposed(BestOfPool(4, None, 0, n_probes=1), network, hidden, slots)) == [
+        *best.tolist()
+    ]
+    slots[[0, 256]] = 0, 1
+    left = proposed(BestOfPool(4, None, 0, n_probes=1), network, hidden, slots)
+    assert np.isin([255, 399], left).all() and not np.isin([0, 256], left).any()
+
+
 @pytest.mark.parametrize("n_probes", [1, 4])
 def test_exact_returns_the_true_top_neurons(n_probes):
     network, hidden, slots = problem()
@@ -105,6 +127,7 @@ class Given:
         self.ids = np.asarray(ids, dtype=np.int32)
 
     def find(self, network, hidden, n_probes, step, n_threads):
+        self.asked = n_probes
         size = self.ids.shape[0]
         return np.arange(n_probes + 1) * size, np.tile(self.ids, n_probes)
 
@@ -112,7 +135,9 @@ class Given:
 def test_each_row_keeps_the_best_of_its_candidates():
     network, hidden, slots = problem()
     candidates = np.arange(0, N_LABELS, 3)
-    ids = proposed(Probe(Given(candidates), 12, n_probes=3), network, hidden, slots)
+    source = Given(candidates)
+    ids = proposed(Probe(source, 12, n_probes=3), network, hidden, slots)
+    assert source.asked == 3
     allowed = candidates[slots[candidates] < 0]
     expected = []
     for i in range(3):
