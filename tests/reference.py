@@ -151,6 +151,12 @@ def csr_rows(rows, order=None):
     ]
 
 
+def scale_rows(rows, scale, longest):
+    """What each row is multiplied by: `scale`, or less where it were longer than `longest`."""
+    lengths = [float(np.linalg.norm(np.asarray(values, dtype=float))) for _, values in rows]
+    return [min(scale, longest / length) if length else scale for length in lengths]
+
+
 def dense(rows, n_columns):
     """A list of (indices, values) as a float64 matrix."""
     out = np.zeros((len(rows), n_columns))

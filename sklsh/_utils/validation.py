@@ -212,7 +212,7 @@ def check_same_length(X, Y) -> None:
 
 
 def check_weights(sample_weight, X) -> np.ndarray | None:
-    """Non-negative float32 weights of the rows, not all 0, or None."""
+    """Non-negative float64 weights of the rows, not all 0, or None."""
     from sklearn.utils.validation import _check_sample_weight
 
     if sample_weight is None:
@@ -220,7 +220,12 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
     sample_weight = plain(sample_weight, "sample_weight")
     if not np.any(np.asarray(sample_weight)):
         raise ValueError("sample_weight must have a positive entry, got zeros only")
-    return _check_sample_weight(sample_weight, X, dtype=np.float32, ensure_non_negative=True)
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not np.isfinite(weights.sum()):
+        raise ValueError(
+            f"sample_weight must have a sum within float64, got entries of {weights.max():.2g}"
+        )
+    return weights
 
 
 def unique_inverse(values, name: str) -> tuple[np.ndarray, np.ndarray]:

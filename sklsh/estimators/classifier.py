@@ -303,12 +303,14 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
-            In any unit: the network divides rows by the root of their mean squared length.
+            In any unit: the network divides rows by the median of their lengths, and shortens
+            those that are then longer than 8.
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
             Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
         sample_weight : array-like (n_samples,), default=None
-            Factor of each row's loss and of its share in prototypes. A row of weight 0 is
-            left out altogether.
+            Factor of each row's loss and of its share in prototypes, in units of their mean:
+            all of them times a constant changes nothing. A row of weight 0 is left out
+            altogether.
 
         Returns
         -------
@@ -349,13 +351,18 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     @_fit_context(prefer_skip_nested_validation=True)
     @changes(in_place=True)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """One pass over a mini-batch of a stream; costs a row what an epoch of `fit` does.
+        """One pass over a mini-batch of a stream.
+
+        Costs a row what an epoch of `fit` does, and a call O(n_labels + n_features) for
+        tables of numbers beside that, however many there were before.
 
         A label's neuron starts as the mean hidden vector of its first rows. The rows that
         vote are those of the last `fit`, if any: a stream adds none. The learning rate does
         not fall but by what row-wise Adagrad itself lets it. The multilabel threshold is
         half a row's even share, 1 / (2 x mean number of labels of the first batch's labelled
-        rows), unless `fit` has fitted one.
+        rows), unless `fit` has fitted one. The scale of rows follows the median of the last
+        64, by powers of two: where a stream's unit changes, what has been learnt holds in
+        the new one. Weights are in units of their mean, some 16,000 rows back.
 
         Parameters
         ----------

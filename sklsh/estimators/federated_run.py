@@ -28,9 +28,11 @@ from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
 from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
 from sklsh.federated.start import total_rows
-from sklsh.federated.training import run_rounds, start_server, summary
+from sklsh.federated.training import run_rounds, start_server, summary, typical_row_norm
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
+from sklsh.network.model import MAX_INPUT_SCALE
+from sklsh.network.units import moved_scale
 
 NOT_COMPARED = (
     "transport", "cache_dir", "checkpoint_dir", "checkpoint_interval", "callback", "n_jobs",
@@ -151,6 +153,10 @@ def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
     settings = task.settings(total_rows(list(client_statistics.values())))
     server = federation.server_.resume(_plan(federation, settings, client_statistics))
     server.start_faults = faults
+    norm = typical_row_norm(client_statistics)
+    if norm and task.row_norm is None:
+        scale = moved_scale(server.network.input_scale, 1 / norm)
+        server.network.input_scale = min(scale, MAX_INPUT_SCALE)
     if task.counts_items:
         # As the recommender's own `partial_fit`: rows that come again count again.
         count_labels(server, transport, ledger)

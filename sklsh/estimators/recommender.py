@@ -94,9 +94,10 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     Notes
     -----
-    Entries must be positive or 0: how much a user has had of an item. They weigh what the
-    network reads and the co-occurrences; every item of a row is an equal target. A row
-    without items is answered by popularity. The item axis may grow in `partial_fit`.
+    Entries must be positive or 0: how much a user has had of an item, in any unit, as each
+    user's are divided by their mean. They weigh what the network reads and the co-occurrences;
+    every item of a row is an equal target. A row without items is answered by popularity. The
+    item axis may grow in `partial_fit`.
 
     Threads: as of `SparseLSHMLPClassifier`. Any number may ask at once, also while another
     one trains: an answer is that of the model before the training call or after it.

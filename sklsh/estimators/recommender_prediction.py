@@ -18,6 +18,14 @@ from sklsh.network.rows import SparseRows
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
 
 
+def _relative_entries(X: sp.csr_array) -> sp.csr_array:
+    """Each user's entries in units of their mean: `X` itself where all are 1."""
+    counts = np.diff(X.indptr)
+    sums = np.asarray(X.sum(axis=1, dtype=np.float64)).ravel()
+    means = np.repeat(sums / np.maximum(counts, 1), counts)
+    return X if (means == 1).all() else sp.csr_array((X.data / means, X.indices, X.indptr), X.shape)
+
+
 class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     """Answers from the parts that fitting leaves: `engine_` and the items' names, `ids_`."""
 
@@ -29,7 +37,7 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if not X.data.all():
             X = X.copy()
             X.eliminate_zeros()
-        return SparseRows.from_matrix(X), X.shape[1]
+        return SparseRows.from_matrix(_relative_entries(X)), X.shape[1]
 
     @answers
     def recommend(

@@ -104,9 +104,11 @@ class Device:
 
     def client_statistics(self) -> ClientStatistics:
         """How many rows there are, how long they are, how many labels they have."""
-        norms = np.square(self.X.data, dtype=np.float64).sum() / self.X.n_rows
+        owners = np.repeat(np.arange(self.X.n_rows), self.X.counts())
+        norms = np.sqrt(np.bincount(owners, np.square(self.X.data, dtype=np.float64)))
+        norm = float(np.median(norms[norms > 0])) if norms.any() else 0.0
         labels = self.Y.indices.shape[0] / self.X.n_rows
-        return ClientStatistics(self.id, -1, self.X.n_rows, float(np.sqrt(norms)), float(labels))
+        return ClientStatistics(self.id, -1, self.X.n_rows, norm, float(labels))
 
     def counts(self) -> Counts:
         """In how many rows each of its labels is."""

@@ -125,7 +125,7 @@ class ClientStatistics(Reply):
     ----------
     n_samples : int
     row_norm : float
-        Root mean squared norm of its rows.
+        Median norm of its rows; rows of zeros are left out, 0 if all are.
     labels_per_row : float
     """
 

@@ -28,12 +28,18 @@ def start_server(
     None: for those that devices have.
     """
     if row_norm is None:
-        row_norm = float(np.median([c.row_norm for c in client_statistics.values()]))
+        row_norm = typical_row_norm(client_statistics)
     network = WideNetwork.initialise(
         n_features, hidden_layer_sizes, n_labels,
         activation=activation, row_norm=row_norm or 1.0, rng=np.random.default_rng(seed),
     )  # fmt: skip
     return Server(network, RowwiseAdagrad.for_network(network), plan, seed)
+
+
+def typical_row_norm(client_statistics: dict[int, ClientStatistics]) -> float:
+    """The median over the devices that have other rows than zeros; 0 if none has."""
+    norms = [c.row_norm for c in client_statistics.values() if c.row_norm > 0]
+    return float(np.median(norms)) if norms else 0.0
 
 
 def run_rounds(

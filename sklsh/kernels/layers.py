@@ -18,11 +18,24 @@ def activate(values, activation):
             values[i] = np.tanh(values[i])
 
 
+@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def scale_rows_csr(indptr, data, rows, scale, longest, out, start, stop):
+    """``out[i]``: `scale`, or what makes row ``rows[i]`` as long as `longest` if it were longer."""
+    for i in range(start, stop):
+        square = 0.0
+        for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
+            value = np.float64(scale) * np.float64(data[position])
+            square += value * value
+        out[i] = scale
+        if square > longest * longest:
+            out[i] = np.float32(np.float64(scale) * longest / np.sqrt(square))
+
+
 @nb.njit(nogil=True, cache=True, fastmath=True)
 def gather_accumulate_csr(
-    indptr, indices, data, rows, scale, weights, bias, activation, out, start, stop
+    indptr, indices, data, rows, scales, weights, bias, activation, out, start, stop
 ):
-    """``out[i] = activation(bias + scale * sum of data * weights[feature])``, row ``rows[i]``."""
+    """``out[i] = activation(bias + scales[i] * sum of data * weights[feature])`` of ``rows[i]``."""
     n_columns = weights.shape[1]
     for i in range(start, stop):
         target = out[i]
@@ -30,7 +43,7 @@ def gather_accumulate_csr(
             target[column] = bias[column]
         row = rows[i]
         for position in range(indptr[row], indptr[row + 1]):
-            value = scale * data[position]
+            value = scales[i] * data[position]
             source = weights[indices[position]]
             for column in range(n_columns):
                 target[column] += value * source[column]

@@ -24,15 +24,15 @@ def nearest_rows_csr(
     return, `touched` (n_train,) is scratch.
     """
     for i in range(start, stop):
-        square = np.float32(0.0)
+        square = 0.0
         query = rows[i]
         for position in range(indptr[query], indptr[query + 1]):
-            square += data[position] * data[position]
+            square += np.float64(data[position]) ** 2
         ids[i, :] = -1
         similarities[i, :] = np.float32(0.0)
-        if square == np.float32(0.0):
+        if square == 0.0:
             continue
-        scale = np.float32(1.0) / np.sqrt(square)
+        scale = np.float32(1.0 / np.sqrt(square))
         first = indptr[query]
         found_in = np.empty(indptr[query + 1] - first, dtype=np.int64)
         for j in range(found_in.shape[0]):

@@ -6,10 +6,12 @@ item, with the popularity of the items at both ends discounted and near items fa
     C_ij = sum over users v:  x_vi x_vj / s_v^p
     votes(u, j) = sum over items i of u:  x_ui (C_ij / (n_i^a n_j^b))^q
 
-with n_i the sum of item i's column and s_v that of user v's row (P. Cooper et al. "Random
-walks in recommender systems: exact computation and simulations", WWW 2014; RP3-beta of
-F. Christoffel et al., RecSys 2015, has p = a = q = 1; q is the locality of F. Aiolli,
-"Efficient top-n recommendation for very large scale binary rated datasets", RecSys 2013).
+with x_vi what v has had of i, in units of the mean of v's entries (so that no unit and no
+single user's large numbers outweigh the rest), n_i the sum of item i's column and s_v that of
+user v's row (P. Cooper et al. "Random walks in recommender systems: exact computation and
+simulations", WWW 2014; RP3-beta of F. Christoffel et al., RecSys 2015, has p = a = q = 1; q is
+the locality of F. Aiolli, "Efficient top-n recommendation for very large scale binary rated
+datasets", RecSys 2013).
 Only C is stored, the largest `n_neighbors` an item: it adds up over a stream of users, and n
 enters at prediction.
 """

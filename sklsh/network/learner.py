@@ -21,7 +21,7 @@ from sklsh.network.fitting import (
 )
 from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
-from sklsh.network.model import WideNetwork
+from sklsh.network.model import MAX_INPUT_SCALE, WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.predictor import Predictor
@@ -30,6 +30,13 @@ from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
+from sklsh.network.units import (
+    add_recent,
+    inverse_norms,
+    moved_scale,
+    relative_weights,
+    typical_norm,
+)
 from sklsh.network.validation_rows import ValidationRows
 
 PROTOTYPE_SCALE = 5.0
@@ -96,6 +103,10 @@ class Learner:
         Of the validation rows: what codes of the head are centred by.
     sampler : Sampler or None
         Of a stream, made by the settings `sampled_by`; its tables last from part to part.
+    row_scales : ndarray (at most 64,), float32, or None
+        What would scale each of the last rows to unit norm.
+    weight_sum, n_weighted : float
+        Of the rows that came with a weight: see `relative_weights`.
     """
 
     network: WideNetwork
@@ -110,18 +121,37 @@ class Learner:
     sampled_by: tuple = ()
     hidden_mean: np.ndarray | None = None
     linear: LinearView | None = None
+    row_scales: np.ndarray | None = None
+    weight_sum: float = 0.0
+    n_weighted: float = 0.0
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
         """A fresh network, its first layer scaled for rows like those of `X`."""
-        n_rows = max(1, np.count_nonzero(X.counts()))
-        row_norm = float(np.sqrt(np.square(X.data, dtype=np.float64).sum() / n_rows))
         network = WideNetwork.initialise(
             n_features, settings.hidden_layer_sizes, n_labels,
-            activation=settings.activation, row_norm=row_norm or 1.0,
+            activation=settings.activation, row_norm=typical_norm(X) or 1.0,
             rng=np.random.default_rng(seed),
         )  # fmt: skip
-        return cls(network, RowwiseAdagrad.for_network(network), seed)
+        learner = cls(network, RowwiseAdagrad.for_network(network), seed)
+        learner._scale_for(X, move=False)
+        return learner
+
+    def _scale_for(self, X: SparseRows, *, move: bool = True) -> None:
+        """Note how long rows are, and `move` the network's scale if they have changed."""
+        scales = inverse_norms(X)
+        if scales.size:
+            self.row_scales, typical = add_recent(self.row_scales, scales)
+            if move:
+                scale = moved_scale(self.network.input_scale, typical)
+                self.network.input_scale = min(scale, MAX_INPUT_SCALE)
+
+    def _relative(self, sample_weight):
+        """Weights in units of their mean; see `relative_weights`."""
+        relative, self.weight_sum, self.n_weighted = relative_weights(
+            sample_weight, self.weight_sum, self.n_weighted
+        )
+        return relative
 
     def own(self) -> None:
         """Arrays that training writes into become the learner's own, if they are read-only."""
@@ -171,6 +201,10 @@ class Learner:
         saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
             self.seed, self.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
+        if self.n_steps:
+            self._scale_for(X)
+        self.weight_sum = self.n_weighted = 0.0
+        sample_weight = self._relative(sample_weight)
         rng = np.random.default_rng([self.seed, self.n_steps])
         order = rng.permutation(X.n_rows).astype(np.int32)
         held_out, train = np.split(order, [settings.n_validation])
@@ -275,6 +309,9 @@ class Learner:
     ) -> None:
         """One pass over the rows; neurons of labels not seen before start as prototypes."""
         self.own()
+        if self.n_steps:
+            self._scale_for(X)
+        sample_weight = self._relative(sample_weight)
         rng = np.random.default_rng([self.seed, self.n_steps])
         rows = np.arange(X.n_rows, dtype=np.int32)
         with one_blas_thread():

@@ -61,11 +61,10 @@ def smooth_items(
 def _means(graph: SparseRows, weights: np.ndarray, n_threads: int) -> np.ndarray:
     out = np.empty((graph.n_rows, weights.shape[1]), dtype=np.float32)
     rows, nothing = np.arange(graph.n_rows, dtype=np.int32), np.zeros_like(weights[0])
+    ones = np.ones(graph.n_rows, dtype=np.float32)
 
     def task(start, stop):
-        gather_accumulate_csr(
-            *graph, rows, np.float32(1), weights, nothing, IDENTITY, out, start, stop
-        )
+        gather_accumulate_csr(*graph, rows, ones, weights, nothing, IDENTITY, out, start, stop)
 
     run_blocks(task, blocks(graph.n_rows, TASK), n_threads)
     return out

@@ -71,6 +71,7 @@ class Trainer:
         self._slots = np.full(network.n_labels, -1, dtype=np.int32)
         self._feature_slots = np.full(network.n_features, -1, dtype=np.int32)
         self._buffers: dict[str, np.ndarray] = {}
+        self._scales = np.empty(0, dtype=np.float32)
 
     def _buffer(self, name, shape, dtype=np.float32):
         """A view of at least `shape`, kept from step to step and grown when too small."""
@@ -182,7 +183,7 @@ class Trainer:
         for layer, weights in enumerate(self.network.body_weights):
             out = self._buffer(f"layer{layer}", (rows.shape[0], weights.shape[1]))
             if layer == 0:
-                self.network.first_layer(X, rows, out, self.n_threads)
+                self._scales = self.network.first_layer(X, rows, out, self.n_threads)
             else:
                 self.network.dense_layer(layer, layers[-1], out, self.n_threads)
             layers.append(out)
@@ -232,7 +233,7 @@ class Trainer:
         columns = self._buffer("columns", (n_entries,), np.int32)
         values = self._buffer("values", (n_entries,))
         n_found = transpose_batch(*X, rows, self._feature_slots, features, starts, columns, values)
-        values *= np.float32(network.input_scale)
+        values *= self._scales[columns]
         spans = blocks(n_found, FEATURES)
         scratch = self._buffer("scratch", (max(1, len(spans)), gradient.shape[1]))
 

@@ -11,6 +11,7 @@ from sklsh.kernels.layers import (
     exp_in_place,
     gather_accumulate_csr,
     gather_rows,
+    scale_rows_csr,
     softmax_residual,
 )
 from sklsh.network.model import ACTIVATIONS
@@ -30,10 +31,23 @@ def test_first_layer(seed, n_rows, n_features, n_hidden, activation):
     weights = rng.standard_normal((n_features, n_hidden)).astype(np.float32)
     bias = rng.standard_normal(n_hidden).astype(np.float32)
     out = np.full((n_rows, n_hidden), np.nan, dtype=np.float32)
-    scale = np.float32(rng.choice([1.0, 0.25, 3.0]))
-    gather_accumulate_csr(*X, rows, scale, weights, bias, ACTIVATIONS[activation], out, 0, n_rows)
-    z = scale * reference.dense(reference.csr_rows(X, rows), n_features) @ weights + bias
+    scales = rng.choice(np.float32([1.0, 0.25, 3.0]), n_rows)
+    gather_accumulate_csr(*X, rows, scales, weights, bias, ACTIVATIONS[activation], out, 0, n_rows)
+    z = reference.dense(reference.csr_rows(X, rows), n_features) * scales[:, None] @ weights + bias
     np.testing.assert_allclose(out, reference.ACTIVATION[activation](z), rtol=1e-5, atol=1e-5)
+
+
+@given(seeds, sizes, sizes, st.sampled_from([1e-30, 0.01, 1.0, 1e30]))
+def test_scale_rows(seed, n_rows, n_features, size):
+    rng = np.random.default_rng(seed)
+    X = random_rows(rng, n_rows + 3, n_features, positive=False)
+    X = X._replace(data=X.data * np.float32(size))
+    rows = rng.integers(0, n_rows + 3, n_rows).astype(np.int32)
+    out = np.full(n_rows, np.nan, dtype=np.float32)
+    scale = np.float32(rng.choice([0.1, 1.0, 1e6]))
+    scale_rows_csr(X.indptr, X.data, rows, scale, 3.0, out, 0, n_rows)
+    expected = reference.scale_rows(reference.csr_rows(X, rows), scale, 3.0)
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
 @given(seeds, sizes, sizes, activations)
