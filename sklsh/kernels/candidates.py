@@ -3,13 +3,14 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
 from sklsh.kernels.interactions import vote_items
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: interactions 5bedabd2, topk ceed05b2
+# Compiled in: flags 4844b746, interactions 18686b4c, topk 540ab1d4
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def item_score(hidden, weights, bias, votes, weight, sharpness):
     """``logit + weight * log1p(sharpness * votes)`` of one item for one user."""
     total = np.float32(0.0)

@@ -6,7 +6,7 @@ import numpy as np
 from sklsh.kernels.counter import mix
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: counter 46982fd1, topk ceed05b2
+# Compiled in: counter 46982fd1, topk 540ab1d4
 
 
 @nb.njit(nogil=True, cache=True)

@@ -3,11 +3,15 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
+
+# Compiled in: flags 4844b746
+
 RELU, IDENTITY, TANH = 0, 1, 2
 """Codes of the activations; the kernels switch on them."""
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def activate(values, activation):
     """Apply an activation in place to a 1-d array."""
     if activation == RELU:
@@ -18,7 +22,7 @@ def activate(values, activation):
             values[i] = np.tanh(values[i])
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def scale_rows_csr(indptr, data, rows, scale, longest, out, start, stop):
     """``out[i]``: `scale`, or what makes row ``rows[i]`` as long as `longest` if it were longer."""
     for i in range(start, stop):
@@ -31,7 +35,7 @@ def scale_rows_csr(indptr, data, rows, scale, longest, out, start, stop):
             out[i] = np.float32(np.float64(scale) * longest / np.sqrt(square))
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def gather_accumulate_csr(
     indptr, indices, data, rows, scales, weights, bias, activation, out, start, stop
 ):
@@ -50,7 +54,7 @@ def gather_accumulate_csr(
         activate(target, activation)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def activate_rows(values, bias, activation, start, stop):
     """``values[i] = activation(values[i] + bias)`` in place, for dense layers."""
     for i in range(start, stop):
@@ -60,7 +64,7 @@ def activate_rows(values, bias, activation, start, stop):
         activate(target, activation)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def activation_gradient(partials, output, scale, activation, out, start, stop):
     """``out[i] = (sum over p of partials[p, i]) * activation'(.)``, from the layer's output.
 
@@ -92,7 +96,7 @@ def gather_rows(source, ids, out, start, stop):
             out[i, column] = row[column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"nnan", "ninf", "nsz", "contract"})
+@nb.njit(nogil=True, cache=True)
 def exp_in_place(values, bits):
     """``exp`` of a 1-d float32 array in place, relative error below 5e-7 on [-87, 0].
 
@@ -122,7 +126,7 @@ def exp_in_place(values, bits):
         values[i] *= powers[i]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def softmax_residual(
     logits, offsets, n_active, indptr, indices, rows, slots, row_weights, bits, losses, start, stop
 ):

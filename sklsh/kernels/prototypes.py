@@ -3,6 +3,10 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
+
+# Compiled in: flags 4844b746
+
 
 @nb.njit(nogil=True, cache=True)
 def scatter_rows(indptr, indices, rows, hidden, fresh, sums, first, last):
@@ -16,7 +20,7 @@ def scatter_rows(indptr, indices, rows, hidden, fresh, sums, first, last):
                     target[column] += hidden[i, column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def normalise_prototypes(weights, bias, fresh, scale, centre, start, stop):
     """Scale each fresh, non-zero row to length `scale`; its bias to ``-weights[j] @ centre``."""
     for j in range(start, stop):

@@ -3,6 +3,10 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
+
+# Compiled in: flags 4844b746
+
 
 @nb.njit(nogil=True, cache=True)
 def beats(score, label, other_score, other_label):
@@ -27,12 +31,13 @@ GROUP = 32
 """Columns whose largest score is looked at before each of them."""
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
-def _largest(values, bias):
-    largest = np.float32(-np.inf)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
+def _any_above(values, bias, limit):
+    # Counted: sums of integers vectorise, maxima do not where there may be NaN.
+    count = np.int32(0)
     for column in range(values.shape[0]):
-        largest = max(largest, values[column] + bias[column])
-    return largest
+        count += np.int32(values[column] + bias[column] > limit)
+    return count > 0
 
 
 @nb.njit(nogil=True, cache=True)
@@ -41,14 +46,14 @@ def select_topk_rows(values, bias, ids, scores, labels, start, stop):
 
     For rows ``start:stop`` and columns ``c < len(ids)``. Called for blocks of ascending ids,
     so that the strict comparison keeps the smaller label on a tie. Most columns fall short
-    of the k-th best: a vectorised maximum passes over them group by group.
+    of the k-th best: a vectorised comparison passes over them group by group.
     """
     k, n_columns = scores.shape[1], ids.shape[0]
     for i in range(start, stop):
         worst = scores[i, k - 1]
         for first in range(0, n_columns, GROUP):
             last = min(first + GROUP, n_columns)
-            if _largest(values[i, first:last], bias[first:last]) <= worst:
+            if not _any_above(values[i, first:last], bias[first:last], worst):
                 continue
             for column in range(first, last):
                 score = values[i, column] + bias[column]
@@ -57,7 +62,7 @@ def select_topk_rows(values, bias, ids, scores, labels, start, stop):
                     worst = scores[i, k - 1]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True)
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def probe_topk_rows(hidden, weights, bias, indptr, candidates, slots, scores, ids, start, stop):
     """Best candidates that are not active yet, by exact logit, of hidden rows ``start:stop``.
 

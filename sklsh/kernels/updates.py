@@ -7,8 +7,12 @@ loss instead of an exception from a kernel.
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
 
-@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+# Compiled in: flags 4844b746
+
+
+@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, start, stop):
     """Row-wise Adagrad: one accumulator a row, of the mean squared gradient of its entries.
 
@@ -29,7 +33,7 @@ def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, st
             row[column] -= rate * gradient[column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def adagrad_vector(weights, accumulators, ids, gradients, learning_rate, start, stop):
     """Element-wise Adagrad on ``weights[ids]``: the biases."""
     for i in range(start, stop):
@@ -84,7 +88,7 @@ def transpose_batch(indptr, indices, data, rows, slots, features, starts, column
     return n_found
 
 
-@nb.njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def adagrad_features(
     weights,
     accumulators,

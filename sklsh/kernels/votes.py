@@ -3,9 +3,10 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FAST
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: topk ceed05b2
+# Compiled in: flags 4844b746, topk 540ab1d4
 
 
 @nb.njit(nogil=True, cache=True)
@@ -34,7 +35,7 @@ def bonus(vote_sum, weight, sharpness):
     return weight * np.log1p(sharpness * vote_sum)
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def logit(hidden, weights, bias):
     """A neuron's score before any bonus."""
     total = bias

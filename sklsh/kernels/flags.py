@@ -1,0 +1,7 @@
+"""The one set of fast-math flags: sums may be reordered, NaN and inf stay what they are.
+
+The flags nnan and ninf, which ``True`` for all would bring along, make every -inf that marks
+"none yet" undefined behaviour, and let the compiler drop what tells that training has diverged.
+"""
+
+FAST = {"contract", "reassoc", "nsz"}
