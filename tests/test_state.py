@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sklsh import (
     CompressedLSHHasher,
@@ -16,8 +17,10 @@ from sklsh.datasets import make_extreme_classification
 from sklsh.network.autoencoder import DEFAULT_WEIGHT
 from sklsh.network.fitting import STREAM_HISTORY, History
 from sklsh.network.settings import Settings
+from sklsh.network.trainer import Trainer
 
 X, Y = make_extreme_classification(120, 40, 8, random_state=0)
+Y = Y.toarray()
 USERS = (np.random.default_rng(0).random((60, 12)) < 0.4).astype(float)
 SMALL = {"hidden_layer_sizes": (8,), "random_state": 0}
 
@@ -136,3 +139,69 @@ class TestRefit:
         with pytest.raises(ValueError):
             model.set_params(**broken).fit(USERS[:, :5])
         assert np.array_equal(model.codes(USERS), codes)
+
+
+def arrays_of(model):
+    """Everything of a model that counts, as bytes: pickles, less the sampler and views."""
+    engine = getattr(model, "engine_", None)
+    learner = engine.learner if engine else model.learner_
+    parts = [learner.network, learner.optimizer, learner.history]
+    numbers = [learner.n_steps, learner.row_scales, learner.weight_sum, learner.n_weighted]
+    if engine:
+        parts += [engine.memory, engine.counts, engine.n_users, engine.power_scores]
+    return [pickle.dumps(part) for part in (*parts, *numbers)]
+
+
+LARGE = {
+    "classifier": (classifier(hidden_layer_sizes=(8, 6), batch_size=10), (X, Y)),
+    "sampling": (classifier(sampler="lsh", batch_size=10), (X, Y)),
+    "recommender": (recommender(batch_size=10), (USERS,)),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+class TestFailingPart:
+    """The second part names labels and items that the first has not."""
+
+    def fitted(self, kind):
+        model, data = LARGE[kind]
+        labels = data[-1].copy()
+        labels[:, -3:] = 0
+        first = (*data[:-1], labels) if len(data) > 1 else (labels,)
+        return clone(model).partial_fit(*first), data
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+    def test_an_interrupted_part_leaves_the_model_as_it_was(self, kind, error, monkeypatch):
+        model, data = self.fitted(kind)
+        other, _ = self.fitted(kind)
+        before, step, n_steps = arrays_of(model), Trainer.step, 0
+
+        def failing(self, *args):
+            nonlocal n_steps
+            n_steps += 1
+            if n_steps == 4:
+                raise error
+            return step(self, *args)
+
+        monkeypatch.setattr(Trainer, "step", failing)
+        with pytest.raises(error):
+            model.partial_fit(*data)
+        monkeypatch.undo()
+        assert n_steps == 4 and arrays_of(model) == before
+        assert arrays_of(model.partial_fit(*data)) == arrays_of(other.partial_fit(*data)) != before
+
+    def test_a_diverging_part_leaves_the_model_as_it_was(self, kind):
+        model, data = self.fitted(kind)
+        before = arrays_of(model)
+        model.set_params(learning_rate_init=3e38)
+        with pytest.raises(ValueError, match="diverged"):
+            model.partial_fit(*data)
+        assert arrays_of(model) == before
+
+    def test_the_last_update_is_looked_at_too(self, kind):
+        # One step: its loss is that before the update, and finite.
+        model, data = LARGE[kind]
+        model = clone(model).set_params(learning_rate_init=3e38, batch_size=data[0].shape[0])
+        with pytest.raises(ValueError, match="diverged"):
+            model.partial_fit(*data)
+        assert not hasattr(model, "n_features_in_")

@@ -378,7 +378,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Raises
         ------
         ValueError
-            As `fit`; no `classes` in the first call; other classes than then.
+            As `fit`; no `classes` in the first call; other classes than then. The model is then
+            as it was before the call, as after an interrupt.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "learner_")

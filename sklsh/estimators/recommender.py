@@ -261,7 +261,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         Raises
         ------
         ValueError
-            As `fit`; fewer columns than before; other names for old items.
+            As `fit`; fewer columns than before; other names for old items. The model is then as
+            it was before the call, as after an interrupt.
 
         Notes
         -----

@@ -7,6 +7,7 @@ autoencoders for collaborative filtering", WWW 2018).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -216,14 +217,42 @@ class Autoencoder:
     def partial_fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1
     ) -> None:
-        """One pass over new users. Costs what their rows cost, whatever came before."""
-        learner, first_seen = self.learner, self.counts == 0
+        """One pass over new users. Costs what their rows cost, whatever came before.
+
+        If it fails or is interrupted, learner and memory are as they were before.
+        """
+        learner = self.learner
         # The caller's weights are of the items before, and tables of a head that moves on.
         self.item_bonus = self.index = None
         learner.own()
         own_arrays(self)
         if self.memory is not None:
             own_arrays(self.memory)
+        undo = self._undo_of(R)
+        try:
+            self._learn(R, settings, input_dropout, n_threads)
+        except BaseException:
+            undo()
+            raise
+
+    def _undo_of(self, R: SparseRows) -> Callable[[], None]:
+        """What puts back what `_learn` changes in `memory`, and in the rows of new items."""
+        # The engine at hand has the same array.
+        self.power_scores = self.power_scores.copy()
+        items, memory = np.unique(R.indices), self.memory
+        fresh, weights = items[self.counts[items] == 0], self.learner.network.body_weights[0]
+        rows = weights[fresh]
+        restore_memory = (lambda: None) if memory is None else memory.undo_of(items)
+
+        def undo():
+            weights[fresh] = rows
+            restore_memory()
+
+        return undo
+
+    def _learn(self, R: SparseRows, settings: Settings, input_dropout: float, n_threads) -> None:
+        learner, first_seen = self.learner, self.counts == 0
+        if self.memory is not None:
             if not self.n_users:
                 self.memory.weight = DEFAULT_WEIGHT
             else:

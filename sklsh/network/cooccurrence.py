@@ -18,6 +18,7 @@ enters at prediction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,6 +91,17 @@ class ItemMemory:
         fresh.weight, fresh.powers = self.weight, self.powers
         fresh.update(R, n_threads)
         return fresh
+
+    def undo_of(self, items: np.ndarray) -> Callable[[], None]:
+        """What puts everything back, after an `update` with rows of these items."""
+        before = dict(vars(self), counts=self.counts.copy())
+        ids, values = self.ids[items], self.values[items]
+
+        def undo():
+            vars(self).update(before)
+            self.ids[items], self.values[items] = ids, values
+
+        return undo
 
     def update(self, R: SparseRows, n_threads: int = 1) -> None:
         """Add users. O(sum of squared row lengths), whatever came before."""

@@ -19,6 +19,7 @@ from sklsh.network.fitting import (
     epoch_order,
     fit_epochs,
 )
+from sklsh.network.journal import Journal
 from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import MAX_INPUT_SCALE, WideNetwork
@@ -307,8 +308,27 @@ class Learner:
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1
     ) -> None:
-        """One pass over the rows; neurons of labels not seen before start as prototypes."""
+        """One pass over the rows; neurons of labels not seen before start as prototypes.
+
+        If it fails, or is interrupted, or leaves a weight that is not finite, everything is as
+        it was before. O(rows touched * n_hidden) of memory for that.
+        """
         self.own()
+        before, journal = dict(vars(self)), Journal(self.network, self.optimizer)
+        try:
+            loss = self._learn(X, Y, settings, sample_weight, n_threads, journal)
+            check_finite(loss if journal.is_finite() else np.nan)
+        except BaseException:
+            journal.undo()
+            # Without the sampler, whose tables may be of what has been undone.
+            vars(self).update(before, sampler=None)
+            raise
+        # Tables over a head that has moved on would miss what it learns.
+        self.index, self.table_stats = None, {}
+        self.history.add(loss, STREAM_HISTORY)
+
+    def _learn(self, X, Y, settings, sample_weight, n_threads, journal: Journal) -> float:
+        """The pass itself; its mean loss."""
         if self.n_steps:
             self._scale_for(X)
         sample_weight = self._relative(sample_weight)
@@ -317,15 +337,16 @@ class Learner:
         with one_blas_thread():
             self.network.see(Y.indices, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
+            labels = np.unique(Y.indices)
+            journal.neurons(labels[fresh[labels]])
             set_prototypes(
                 self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
             )
             trainer = self._trainer(settings, n_threads)
+            trainer.journal = journal
             order = epoch_order(self.network, X, rows, settings, rng, n_threads)
             loss = trainer.epoch(
                 X, Y, order, settings.batch_size, settings.learning_rate_init, sample_weight
             )
         self.n_steps = trainer.step_count
-        # Tables over a head that has moved on would miss what it learns.
-        self.index, self.table_stats = None, {}
-        self.history.add(check_finite(loss), STREAM_HISTORY)
+        return loss

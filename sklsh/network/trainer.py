@@ -15,6 +15,7 @@ from sklsh.kernels.updates import (
     column_sums,
     transpose_batch,
 )
+from sklsh.network.journal import Journal
 from sklsh.network.model import ACTIVATIONS, WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.rows import SparseRows
@@ -40,6 +41,8 @@ class Trainer:
         Steps taken before: with `seed`, the source of randomness.
     n_threads : int
         Changes the time only.
+    journal : Journal or None
+        Told what is about to change.
 
     Notes
     -----
@@ -59,6 +62,7 @@ class Trainer:
         seed: int = 0,
         step_count: int = 0,
         n_threads: int = 1,
+        journal: Journal | None = None,
     ):
         self.network = network
         self.sampler = sampler
@@ -68,6 +72,7 @@ class Trainer:
         self.seed = seed
         self.n_threads = n_threads
         self.step_count = step_count
+        self.journal = journal
         self._slots = np.full(network.n_labels, -1, dtype=np.int32)
         self._feature_slots = np.full(network.n_features, -1, dtype=np.int32)
         self._buffers: dict[str, np.ndarray] = {}
@@ -115,6 +120,8 @@ class Trainer:
         ):
             n_active = stamp_ids(ids, np.float32(offset), self._slots, active, offsets, n_active)
         offsets[:n_active] += network.head_bias[active[:n_active]]
+        if self.journal is not None:
+            self.journal.neurons(active[:n_active])
         if self.dropout:
             seed, rate = self.seed + self.step_count, np.float32(self.dropout)
 
@@ -234,6 +241,8 @@ class Trainer:
         values = self._buffer("values", (n_entries,))
         n_found = transpose_batch(*X, rows, self._feature_slots, features, starts, columns, values)
         values *= self._scales[columns]
+        if self.journal is not None:
+            self.journal.features(features[:n_found])
         spans = blocks(n_found, FEATURES)
         scratch = self._buffer("scratch", (max(1, len(spans)), gradient.shape[1]))
 
