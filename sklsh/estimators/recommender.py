@@ -270,7 +270,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         items a user at most as in `fit`, and
         O(n_items * n_hidden) for some of them, which are asked for hidden items before they
         are learnt: how much popularity is discounted follows from their answers. The weight
-        of the votes stays as `fit` left it, or is 4.
+        of the votes stays as `fit` left it, or is 4 where there was no fit. How many parts came
+        before costs nothing.
         """
         first = not hasattr(self, "engine_")
         grows = (
