@@ -25,9 +25,10 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
 
     Attributes
     ----------
-    classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_, linear_,
-    linear_weight_
+    classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_
         As of the float model.
+    linear_, linear_weight_
+        The linear view, if it was asked for.
     network_ : sklsh.network.compressed.CompressedNetwork
     """
 

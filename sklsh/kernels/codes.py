@@ -3,11 +3,15 @@
 import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import FUSED
+
+# Compiled in: flags 3c39a1ed
+
 LANES = 128
 """Rows coded side by side: 4 kB of float32 for each 8 coordinates."""
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"contract"})
+@nb.njit(nogil=True, cache=True, fastmath=FUSED)
 def nearest_centroids(rows, first, last, centroids, half_squares, out, column, start, stop):
     """``out[i, column]`` is the centroid nearest to ``rows[i, first:last]``, the first on a tie.
 

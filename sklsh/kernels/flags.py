@@ -5,3 +5,6 @@ The flags nnan and ninf, which ``True`` for all would bring along, make every -i
 """
 
 FAST = {"contract", "reassoc", "nsz"}
+
+FUSED = {"contract"}
+"""Products and sums may be fused, and keep their order: ties must come out alike everywhere."""

@@ -6,7 +6,7 @@ import numpy as np
 from sklsh.kernels.counter import mix
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: counter 46982fd1, topk 540ab1d4
+# Compiled in: counter 46982fd1, topk 926a00ed
 
 
 @nb.njit(nogil=True, cache=True)

@@ -5,7 +5,7 @@ import numpy as np
 
 from sklsh.kernels.flags import FAST
 
-# Compiled in: flags 4844b746
+# Compiled in: flags 3c39a1ed
 
 RELU, IDENTITY, TANH = 0, 1, 2
 """Codes of the activations; the kernels switch on them."""

@@ -5,7 +5,7 @@ import numpy as np
 
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: topk 540ab1d4
+# Compiled in: topk 926a00ed
 
 
 @nb.njit(nogil=True, cache=True)

@@ -4,11 +4,12 @@ import numba as nb
 import numpy as np
 
 from sklsh.kernels.counter import draw_integers
+from sklsh.kernels.flags import FAST
 
-# Compiled in: counter 46982fd1
+# Compiled in: counter 46982fd1, flags 3c39a1ed
 
 
-@nb.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@nb.njit(nogil=True, cache=True, fastmath=FAST)
 def _project(points, scales, members, direction, out):
     for i in range(members.shape[0]):
         point = points[members[i]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from sklsh.kernels.flags import FAST
 
-# Compiled in: flags 4844b746
+# Compiled in: flags 3c39a1ed
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")

@@ -6,7 +6,7 @@ import numpy as np
 from sklsh.kernels.flags import FAST
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: flags 4844b746, topk 540ab1d4
+# Compiled in: flags 3c39a1ed, topk 926a00ed
 
 
 @nb.njit(nogil=True, cache=True)
