@@ -10,10 +10,13 @@ from __future__ import annotations
 import importlib
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 PACKAGE = __name__.partition(".")[0]
 KINDS = "biufUSMm"
@@ -31,6 +34,17 @@ MOVED = {
     }.items()
 }
 """Where classes of model folders up to format 3 have gone."""
+RENAMED = {
+    f"{PACKAGE}.federated.publishing:Publisher":
+        f"{PACKAGE}.federated.sketch_broadcast:SketchBroadcast",
+}  # fmt: skip
+"""What those are called now that have another name."""
+RENAMED_PARTS = {
+    f"{PACKAGE}.federated.server:Server": {
+        "mover": "server_optimizer", "publisher": "sketch_broadcast",
+    },
+}  # fmt: skip
+"""Attributes of theirs that have another name, by class."""
 
 
 def flatten(*values) -> tuple[list[Any], list[np.ndarray]]:
@@ -192,7 +206,10 @@ class _Reader:
         kind = own_class(name)
         made = kind.__new__(kind)
         self._objects.append(made)
-        state = {key: self.value(part) for key, part in parts.items()}
+        names = RENAMED_PARTS.get(_name_of(kind), {})
+        read = {names.get(key, key): self.value(part) for key, part in parts.items()}
+        # A class may have grown since: of that, it is as a new object.
+        state = {**_defaults(kind), **read}
         if hasattr(kind, "__setstate__"):
             made.__setstate__(state)
         else:
@@ -205,9 +222,23 @@ def _name_of(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
+def _defaults(kind: type) -> dict:
+    """What a dataclass or an estimator is made with where nothing is said."""
+    if is_dataclass(kind):
+        return {
+            f.name: f.default if f.default_factory is MISSING else f.default_factory()
+            for f in fields(kind)
+            if f.default is not MISSING or f.default_factory is not MISSING
+        }
+    if issubclass(kind, BaseEstimator):
+        parameters = signature(kind).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {}
+
+
 def own_class(name: str, base: type = object) -> Any:
     """The class of this package that ``module:name`` is; a ValueError if it is none."""
-    module, _, qualified = name.partition(":")
+    module, _, qualified = RENAMED.get(name, name).partition(":")
     module = MOVED.get(module, module)
     if module.partition(".")[0] == PACKAGE:
         try:
