@@ -106,6 +106,12 @@ class TestRows:
         model, other = train(X * 2.0**exponent), train(X)
         for array, wanted in zip(weights_of(model), weights_of(other), strict=True):
             assert np.array_equal(array, wanted)
+        answers = (
+            model.predict_topk(TEST * np.float32(2.0**exponent), 5),
+            other.predict_topk(TEST, 5),
+        )
+        for found, wanted in zip(*answers, strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
     @pytest.mark.parametrize("first", [0.0, 0.01, 100.0])
     def test_a_stream_follows_its_unit(self, first):
