@@ -344,7 +344,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             )  # fmt: skip
         threshold = None
         if targets.multilabel:
-            threshold = fit_threshold(validation_rows)
+            threshold = fit_threshold(validation_rows, learner.temperature)
         self._keep(learner, targets, threshold)
         return self
 

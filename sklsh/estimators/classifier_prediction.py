@@ -75,7 +75,7 @@ class ClassifierPrediction:
             labels, _ = self._topk(X, 1)
             return self.classes_[labels[:, 0]]
         labels, scores = self._topk(X, min(N_RIVALS, self.classes_.shape[0]))
-        chosen = log_shares(scores) > np.log(self.threshold_)
+        chosen = log_shares(scores / self._temperature) > np.log(self.threshold_)
         indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
         answer = self.targets_.indicator(indptr, labels[chosen])
         if self.targets_.container != "array":
@@ -102,6 +102,7 @@ class ClassifierPrediction:
         rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
         scores = self.learner_.predictor(effective_n_threads(self.n_jobs)).logits(rows)
         if self.targets_.multilabel:
+            scores /= self._temperature
             n_best = min(N_RIVALS, scores.shape[1])
             best = -np.partition(-scores, n_best - 1, axis=1)[:, :n_best]
             best = -np.sort(-best, axis=1)
@@ -122,16 +123,21 @@ class ClassifierPrediction:
         Returns
         -------
         ndarray (n_samples, n_labels)
-            Multiclass: softmax. Multilabel: logistic function of `decision_function`, one
-            half where `predict` begins to name a label; not calibrated otherwise.
+            Multiclass: softmax, at a temperature that makes it likeliest on held-out rows.
+            Multilabel: logistic function of `decision_function`, one half where `predict` begins
+            to name a label; not calibrated otherwise.
         """
         scores = self.decision_function(X)
         if self.targets_.multilabel:
             return expit(scores)
         if scores.ndim == 1:
-            positive = expit(scores)
+            positive = expit(scores / self._temperature)
             return np.column_stack([1 - positive, positive])
-        return softmax(scores, axis=1)
+        return softmax(scores / self._temperature, axis=1)
+
+    @property
+    def _temperature(self) -> np.float32:
+        return np.float32(self.learner_.temperature)
 
     @answers
     def score(self, X, y, sample_weight=None):

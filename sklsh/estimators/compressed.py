@@ -51,7 +51,9 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         network = CompressedNetwork.of(model.network_, bytes_per_label, body, mean, n_threads)
         memory = model.memory_ if neighbors else None
         view = model.linear_ if linear else None
-        compressed.learner_ = CompressedLearner(network, memory, view)  # type: ignore[assignment]
+        temperature = model.learner_.temperature
+        learner = CompressedLearner(network, memory, view, temperature)
+        compressed.learner_ = learner  # type: ignore[assignment]
         for name in COPIED:
             if hasattr(model, name):
                 setattr(compressed, name, getattr(model, name))

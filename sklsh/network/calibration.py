@@ -17,6 +17,7 @@ NEIGHBORS = (30, 60, 100, 200)
 POWERS = (1.0, 2.0, 4.0, 8.0)
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 LINEAR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
+TEMPERATURES = np.geomspace(0.25, 16, 25, dtype=np.float32)
 THRESHOLDS = np.geomspace(1e-3, 0.9, 60, dtype=np.float32)
 RANKED = 20
 """Depth of the ranking by which the votes are fitted. A thousand rows tell apart more settings by
@@ -91,11 +92,29 @@ def log_shares(scores: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 
 
-def fit_threshold(validation_rows: ValidationRows) -> float:
+def fit_temperature(validation_rows: ValidationRows) -> float:
+    """What scores are divided by so that their softmax is likeliest on the validation rows.
+
+    Guo et al., "On calibration of modern neural networks", ICML 2017. Of a row's labels, those
+    among its best count, all alike; 1 where there are none.
+    """
+    labels, scores = validation_rows.topk(N_RIVALS)
+    right = hits(labels, validation_rows.Y, validation_rows.rows)
+    share = right / np.maximum(right.sum(axis=1, keepdims=True), 1)
+    if not right.any():
+        return 1.0
+    likelihoods = [
+        float(np.sum(share * log_shares(scores / temperature), where=right))
+        for temperature in TEMPERATURES
+    ]
+    return float(TEMPERATURES[int(np.argmax(likelihoods))])
+
+
+def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> float:
     """The share above which to predict a label: best mean F1 of the validation rows."""
     Y, rows = validation_rows.Y, validation_rows.rows
     labels, scores = validation_rows.topk(N_RIVALS)
-    shares = np.exp(log_shares(scores))
+    shares = np.exp(log_shares(scores / np.float32(temperature)))
     right = np.cumsum(hits(labels, Y, rows), axis=1)
     n_true = Y.counts()[rows]
     best_f1, best = -1.0, 0.5

@@ -299,11 +299,14 @@ class CompressedLearner:
     network : CompressedNetwork
     memory : NeighborMemory or None
     linear : LinearView or None
+    temperature : float
+        As of the float model.
     """
 
     network: CompressedNetwork
     memory: NeighborMemory | None = None
     linear: LinearView | None = None
+    temperature: float = 1.0
 
     def predictor(self, n_threads: int = 1) -> CompressedPredictor:
         return CompressedPredictor(self.network, self.memory, n_threads, self.linear)

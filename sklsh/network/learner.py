@@ -10,7 +10,7 @@ from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
-from sklsh.network.calibration import NEIGHBORS, fit_linear, fit_votes, hits
+from sklsh.network.calibration import NEIGHBORS, fit_linear, fit_temperature, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import (
     STREAM_HISTORY,
@@ -102,6 +102,8 @@ class Learner:
     history : History
     hidden_mean : ndarray (n_hidden,) or None
         Of the validation rows: what codes of the head are centred by.
+    temperature : float
+        What scores are divided by in a softmax, fitted on held-out rows; 1 where there are none.
     sampler : Sampler or None
         Of a stream, made by the settings `sampled_by`; its tables last from part to part.
     row_scales : ndarray (at most 64,), float32, or None
@@ -125,6 +127,7 @@ class Learner:
     row_scales: np.ndarray | None = None
     weight_sum: float = 0.0
     n_weighted: float = 0.0
+    temperature: float = 1.0
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -239,6 +242,7 @@ class Learner:
                 self._fit_memory(validation_rows, settings)
             if settings.linear:
                 self._fit_linear(validation_rows, train, bool(held_out.size), sample_weight)
+            self.temperature = fit_temperature(validation_rows) if held_out.size else 1.0
             self._fit_index(validation_rows, settings)
             self.hidden_mean = validation_rows.hidden.mean(axis=0)
         return validation_rows

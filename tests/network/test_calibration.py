@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.network.calibration import (
+    LINEAR_WEIGHTS,
     POWERS,
+    TEMPERATURES,
     THRESHOLDS,
     WEIGHTS,
+    fit_linear,
+    fit_temperature,
     fit_threshold,
     fit_votes,
     hits,
@@ -124,3 +128,53 @@ def test_votes_that_are_noise_get_no_weight():
     wrong = Y._replace(indices=(Y.indices + 5) % 12)
     memory = NeighborMemory.build(X, wrong, 10, 5)
     assert fit_votes(ValidationRows(network, X, Y, rows), memory, (5, 10)) == 0.0
+
+
+@given(seeds, st.floats(0.3, 8))
+def test_temperature_is_the_likeliest_of_the_grid(seed, scale):
+    X, Y, network = problem(seed, least=1)
+    network.head_weights *= np.float32(scale)
+    rows = np.arange(40, dtype=np.int32)
+    found = fit_temperature(ValidationRows(network, X, Y, rows))
+    logits = Predictor(network).logits(X).astype(float)
+
+    def likelihood(temperature):
+        shares = logits / temperature
+        shares -= np.log(np.exp(shares).sum(axis=1, keepdims=True))
+        return sum(
+            shares[i, of_row].mean() for i, of_row in enumerate(labels_of(Y, rows)) if of_row
+        )
+
+    assert likelihood(found) >= max(likelihood(t) for t in TEMPERATURES) - 1e-3
+
+
+class OneLabelView:
+    """Says of every row that one label has the share 1."""
+
+    weight = 0.0
+
+    def __init__(self, labels):
+        self.labels = labels.astype(np.int32)
+
+    def shares(self, X, rows, n_threads):
+        return self.labels[rows, None], np.ones((len(rows), 1), np.float32)
+
+    def scaled(self, shares):
+        return np.float32(self.weight) * shares
+
+
+def test_a_linear_view_that_is_right_counts_and_one_that_is_wrong_does_not():
+    X, Y, network = problem(3, least=1)
+    rows = np.arange(40, dtype=np.int32)
+    right = np.array([of_row[0] for of_row in labels_of(Y, rows)])
+    validation_rows = ValidationRows(network, X, Y, rows)
+    before = hits(validation_rows.topk(1)[0], Y, rows).mean()
+    view = OneLabelView(right)
+    weight = fit_linear(validation_rows, view)
+    assert weight == view.weight in LINEAR_WEIGHTS and weight > 0
+    assert hits(validation_rows.topk(1)[0], Y, rows).mean() > max(before, 0.9)
+    worst = Predictor(network).topk(X, 12, rows)[0][:, -1]
+    wrong = ~hits(worst[:, None], Y, rows)[:, 0]
+    view = OneLabelView(worst)
+    validation_rows = ValidationRows(network, X, Y, rows[wrong])
+    assert fit_linear(validation_rows, view) == 0 and validation_rows.gains is None
