@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from numbers import Real
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
@@ -16,12 +16,13 @@ from sklsh._utils.progress import EpochProgress
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_hidden_layer_sizes
 from sklsh.estimators.checkpointing import checkpoint_of
-from sklsh.estimators.classifier import SparseLSHMLPClassifier
+from sklsh.estimators.classifier import AUTO, SparseLSHMLPClassifier
 from sklsh.estimators.item_ids import ItemIds
 from sklsh.estimators.item_weights import check_item_weight, item_weights
 from sklsh.estimators.recommender_prediction import RecommenderPrediction
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.learner import check_hashing
+from sklsh.network.lowpass import N_FACTORS
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
@@ -54,7 +55,11 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     input_dropout : float in [0, 1), default=0.3
         Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
-        Items kept as each item's neighbours, whose votes are added; 0: none. "auto": 128.
+        Items kept as each item's neighbours, whose votes are added, and on which it is
+        regressed; 0: neither. "auto": 128.
+    n_factors : int, default="auto"
+        Singular vectors of the interactions whose low-pass filter is added; 0: none. "auto":
+        256.
     item_weight : "propensity" or array-like (n_items,), default=None
         What naming each item is worth: its odds are multiplied by this, the logarithm added
         to its score. "propensity": the inverse propensities of `sklsh.metrics`, which bring
@@ -128,6 +133,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
             if name not in ("warm_start", "prediction", "linear")
         },
+        "n_factors": [AUTO, Interval(Integral, 0, None, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "item_weight": [None, StrOptions({"propensity"}), "array-like"],
         "prediction": [StrOptions({"exact", "lsh"})],
@@ -147,6 +153,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         sketch_dim=None,
         rehash_interval="auto",
         n_neighbors="auto",
+        n_factors="auto",
         item_weight=None,
         prediction="exact",
         input_dropout=0.3,
@@ -177,6 +184,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         self.sketch_dim = sketch_dim
         self.rehash_interval = rehash_interval
         self.n_neighbors = n_neighbors
+        self.n_factors = n_factors
         self.item_weight = item_weight
         self.prediction = prediction
         self.input_dropout = input_dropout
@@ -307,7 +315,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     def _start(self, n_items: int, settings: Settings) -> Autoencoder:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return Autoencoder.start(n_items, settings, seed)
+        n_factors = N_FACTORS if self.n_factors == "auto" else int(self.n_factors)
+        return Autoencoder.start(n_items, settings, seed, n_factors)
 
     def _keep(self, engine: Autoencoder, names: ItemIds):
         history = engine.learner.history

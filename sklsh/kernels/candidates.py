@@ -11,25 +11,30 @@ from sklsh.kernels.topk import beats, push_topk
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FAST)
-def item_score(hidden, weights, bias, votes, weight, sharpness):
-    """``logit + weight * log1p(sharpness * votes)`` of one item for one user."""
+def item_score(hidden, weights, user, factors, bias, votes, weight, sharpness):
+    """``logit + user @ factors + weight * log1p(sharpness * votes)`` of one item for one user."""
     total = np.float32(0.0)
     for column in range(weights.shape[0]):
         total += weights[column] * hidden[column]
+    for column in range(user.shape[0]):
+        total += factors[column] * user[column]
     return total + bias + weight * np.log1p(sharpness * votes)
 
 
 @nb.njit(nogil=True, cache=True)
 def rank_candidates(
     hidden, weights, bias, rows, indptr, indices, data, ids, values, source_scale, target_scale,
-    weight, sharpness, allowed, exclude, named_indptr, named, n_voters, votes, voted,
+    weight, sharpness, users, factors, to_indptr, to_items, coefficients, slope,
+    allowed, exclude, named_indptr, named, n_voters, votes, voted, linear,
     items, scores, start, stop,
 ):  # fmt: skip
     """Top k of rows ``start:stop`` among the `n_voters` items with the most votes and `named`.
 
     ``named[named_indptr[i]:named_indptr[i + 1]]`` are further candidates of row i; they may
     repeat. Items that are not `allowed` (bool) and, with `exclude`, a row's own are left out.
-    ``items`` must hold -1 and ``scores`` -inf; `votes` (n_items,) float32 must be 0 and is
+    ``users[i] @ factors[j]`` and the sum of `slope` times the coefficients of the row's items,
+    which vote for ``to_items`` (CSR), are added to the score of item j; `linear` (n_items,) must
+    be 0 like `votes`. ``items`` must hold -1 and ``scores`` -inf; `votes` (n_items,) float32 must be 0 and is
     so again on return, `voted` (n_items,) is scratch.
     """
     last = items.shape[1] - 1
@@ -45,6 +50,9 @@ def rank_candidates(
         if exclude:
             for position in range(indptr[row], indptr[row + 1]):
                 votes[indices[position]] = np.float32(-1.0)
+        for position in range(indptr[row], indptr[row + 1]):
+            for p in range(to_indptr[indices[position]], to_indptr[indices[position] + 1]):
+                linear[to_items[p]] += slope * coefficients[p]
         best[:] = np.float32(0.0)
         best_ids[:] = -1
         for v in range(n_voted):
@@ -65,13 +73,18 @@ def rank_candidates(
                 if votes[item] == np.float32(0.0):
                     voted[n_voted] = item
                     n_voted += 1
-            score = item_score(hidden[i], weights[item], bias[item], votes[item], weight, sharpness)
+            score = linear[item] + item_score(
+                hidden[i], weights[item], users[i], factors[item], bias[item], votes[item],
+                weight, sharpness,
+            )  # fmt: skip
             # Done with: not to be scored again.
             votes[item] = np.float32(-1.0)
             if beats(score, item, scores[i, last], items[i, last]):
                 push_topk(score, item, scores[i], items[i])
         for v in range(n_voted):
             votes[voted[v]] = np.float32(0.0)
-        if exclude:
-            for position in range(indptr[row], indptr[row + 1]):
+        for position in range(indptr[row], indptr[row + 1]):
+            if exclude:
                 votes[indices[position]] = np.float32(0.0)
+            for p in range(to_indptr[indices[position]], to_indptr[indices[position] + 1]):
+                linear[to_items[p]] = np.float32(0.0)

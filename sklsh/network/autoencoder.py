@@ -15,9 +15,10 @@ import numpy as np
 
 from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
+from sklsh.network.blending import DEPTH, ROUNDS, Blend, ScoreSource, find_candidates
 from sklsh.network.calibration import hits
 from sklsh.network.checkpoints import FitCheckpoint
-from sklsh.network.cooccurrence import POWERS, ItemMemory
+from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.fitting import fit_epochs
 from sklsh.network.growth import grown
 from sklsh.network.interactions import (
@@ -30,12 +31,15 @@ from sklsh.network.interactions import (
     shortened,
 )
 from sklsh.network.learner import Learner
+from sklsh.network.lowpass import N_FACTORS, LowPass
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.prototypes import set_prototypes
+from sklsh.network.regression import PENALTIES, ItemRegression
 from sklsh.network.retrieval import best_items, likely_items, popular_items
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 from sklsh.network.smoothing import smooth_items
+from sklsh.network.window import RecentRows
 
 PROTOTYPE_SCALE = 2.0
 """Length of a fresh neuron's row: shorter than a classifier's, whose rows do not name their own
@@ -44,9 +48,8 @@ features. Between 1 and 5 the network alone gains 1 point of recall, the whole n
 HIDDEN_SHARE = 0.2
 """Share of a judging user's items that are hidden, to be found from the others."""
 
-WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-DEFAULT_WEIGHT = 4.0
-"""Of the votes, where no user judged it."""
+DEFAULTS = {"votes": (0, 1.0), "regression": (1, 8.0), "low pass": (1, 2.0)}
+"""Choice and weight of each source, where no user validated it."""
 
 N_CENTRE = 4096
 """Users whose hidden vectors the tables centre by."""
@@ -55,15 +58,12 @@ MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
 
 N_VALIDATION_USERS, DECAY = 256, 0.9
-"""Users of a stream's part that judge the powers before they are learnt, and how fast their
+"""Users of a stream's part that choose weights before they are learnt, and how fast their
 verdict fades from part to part."""
 
 MAX_ROW = 2_000
 """Items of one user that are learnt from: the time that co-occurrences take grows with the
 square. A user with more is most often a machine, and says little of each pair."""
-
-DEPTH = 20
-"""The weight is the one with the best nDCG at so many items."""
 
 
 def _n_neighbors(n_items: int, settings: Settings) -> int:
@@ -82,12 +82,18 @@ class Autoencoder:
         Users that have each item.
     n_users : int
     memory : ItemMemory or None
+    regression : ItemRegression or None
+    low_pass : LowPass or None
+    n_factors : int
+        That the low pass is to have; 0: there is none.
+    blend : Blend
+        What validation users said of these.
+    window : RecentRows
+        Of a stream: regression and low pass are computed from it.
     index : LSHCandidates or None
         Hash tables over the trained head, where recommendations are looked for.
     item_bonus : ndarray (n_items,), float32, or None
         Added to the items' scores.
-    power_scores : ndarray (len(POWERS),), float64
-        Sums of users' nDCG with each pair of powers.
     """
 
     learner: Learner
@@ -96,16 +102,24 @@ class Autoencoder:
     memory: ItemMemory | None = None
     index: LSHCandidates | None = None
     item_bonus: np.ndarray | None = None
-    power_scores: np.ndarray = field(default_factory=lambda: np.zeros(len(POWERS)))
+    regression: ItemRegression | None = None
+    low_pass: LowPass | None = None
+    n_factors: int = 0
+    blend: Blend = field(default_factory=Blend)
+    window: RecentRows = field(default_factory=RecentRows)
 
     @classmethod
-    def start(cls, n_items: int, settings: Settings, seed: int) -> Autoencoder:
+    def start(
+        cls, n_items: int, settings: Settings, seed: int, n_factors: int = N_FACTORS
+    ) -> Autoencoder:
         unit = SparseRows.from_classes(np.zeros(1, dtype=np.int32))
         learner = Learner.start(unit, n_items, n_items, settings, seed)
         memory = None
         if settings.n_neighbors:
             memory = ItemMemory.empty(n_items, _n_neighbors(n_items, settings))
-        return cls(learner, np.zeros(n_items, dtype=np.int64), memory=memory)
+        return cls(
+            learner, np.zeros(n_items, dtype=np.int64), memory=memory, n_factors=n_factors
+        )
 
     @property
     def n_items(self) -> int:
@@ -171,48 +185,71 @@ class Autoencoder:
                 trainer, seen, seen, users, settings, rng=rng,
                 validation=validation_rows[hidden.counts() > 0],
                 corrupt=lambda epoch: self._thinned(seen, input_dropout, first + epoch),
-                judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, votes=False),
+                judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, alone=True),
                 on_epoch=on_epoch, save=save,
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             learner.n_steps, learner.sampler = trainer.step_count, None
-        if self.memory is not None:
-            self._fit_votes(visible, hidden, n_threads)
-            if validation_rows.size:
-                self.memory = self.memory.of(R, n_threads)
+        self._fit_sources(seen, n_threads)
+        self._take_defaults()
+        if hidden.indices.size:
+            self._validate(visible, hidden, ROUNDS, 0.0, n_threads)
+        if validation_rows.size and self.memory is not None:
+            self.memory = self.memory.of(R, n_threads)
+        self._settle(R if validation_rows.size else None, n_threads)
+        self.window = RecentRows(due=R.indices.shape[0])
         if settings.prediction == "lsh":
             self.index = learner._candidates(settings)
             centre = self.inputs(R.take(rng.permutation(users)[:N_CENTRE]))
             hidden = learner.network.hidden(centre, None, n_threads)
             self.index.build(learner.network, hidden, 0, n_threads)
 
-    def _fit_votes(self, visible: SparseRows, hidden: SparseRows, n_threads: int) -> None:
-        """Powers, then weight of the votes with the best nDCG on hidden items."""
-        memory = self.memory
-        memory.weight = DEFAULT_WEIGHT
-        if not hidden.indices.size:
+    def sources(self) -> dict[str, ScoreSource]:
+        """Whatever scores items beside the network."""
+        parts = {"votes": self.memory, "regression": self.regression, "low pass": self.low_pass}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _fit_sources(self, R: SparseRows, n_threads: int) -> None:
+        """Regression and low pass of these rows, with the choices that there are by now."""
+        if self.memory is not None:
+            old = self.regression
+            penalties = PENALTIES if old is None else old.penalties
+            self.regression = ItemRegression.fit(R, self.memory.ids, penalties, n_threads)
+            if old is not None:
+                self.regression.choose(old.chosen, old.weight)
+        if self.n_factors:
+            before, n_factors = self.low_pass, self.n_factors
+            self.low_pass = LowPass.fit(R, self.n_items, n_factors, self._seed(0), n_threads)
+            if before is not None:
+                self.low_pass.shares = before.shares
+                self.low_pass.choose(before.chosen, before.weight)
+
+    def _take_defaults(self) -> None:
+        for name, source in self.sources().items():
+            source.choose(*DEFAULTS[name])
+
+    def _settle(self, R: SparseRows | None, n_threads: int) -> None:
+        """Keep what was chosen alone, computed anew from `R` if that is given."""
+        if self.regression is not None:
+            self.blend.settle("regression", self.regression.chosen)
+            self.regression = self.regression.settle()
+        if self.low_pass is not None:
+            self.blend.settle("low pass", self.low_pass.chosen)
+            self.n_factors //= self.low_pass.shares[self.low_pass.chosen]
+            self.low_pass = self.low_pass.settle()
+        if R is not None:
+            self._fit_sources(R, n_threads)
+
+    def _validate(self, visible, hidden, n_rounds: int, decay: float, n_threads: int) -> None:
+        """Let users with some items hidden choose the weights of all sources."""
+        sources = self.sources()
+        if not sources:
             return
-        likely = self._likely(visible, n_threads)
-        self._fit_powers(visible, hidden, likely, n_threads)
-        scores = []
-        for memory.weight in WEIGHTS:
-            scores.append(self.ndcg(visible, hidden, likely, n_threads=n_threads))
-        memory.weight = WEIGHTS[int(np.argmax(scores))]
-
-    def _likely(self, users: SparseRows, n_threads: int) -> np.ndarray:
-        """What the network alone would name: whatever the votes, only these and voted items
-        can be among the best."""
-        return self.topk(users, DEPTH, exclude=True, n_threads=n_threads, votes=False)[0]
-
-    def _fit_powers(
-        self, visible: SparseRows, hidden: SparseRows, likely: np.ndarray, n_threads: int
-    ) -> None:
-        """Add these users' verdict to `power_scores` and take the best pair."""
-        memory, n_users = self.memory, np.count_nonzero(hidden.counts())
-        for choice, memory.powers in enumerate(POWERS):
-            ndcg = self.ndcg(visible, hidden, likely, n_threads=n_threads)
-            self.power_scores[choice] += n_users * ndcg
-        memory.powers = POWERS[int(np.argmax(self.power_scores))]
+        candidates = find_candidates(
+            self.learner.network, self.inputs(visible), sources, visible, hidden,
+            self.known_items(), self.learner.network.head_bias, n_threads,
+        )  # fmt: skip
+        self.blend = self.blend.joined(sources, candidates, n_rounds, decay, n_threads)
 
     def partial_fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1
@@ -226,8 +263,9 @@ class Autoencoder:
         self.item_bonus = self.index = None
         learner.own()
         own_arrays(self)
-        if self.memory is not None:
-            own_arrays(self.memory)
+        for source in self.sources().values():
+            own_arrays(source)
+        own_arrays(self.window)
         undo = self._undo_of(R)
         try:
             self._learn(R, settings, input_dropout, n_threads)
@@ -237,8 +275,6 @@ class Autoencoder:
 
     def _undo_of(self, R: SparseRows) -> Callable[[], None]:
         """What puts back what `_learn` changes in `memory`, and in the rows of new items."""
-        # The engine at hand has the same array.
-        self.power_scores = self.power_scores.copy()
         items, memory = np.unique(R.indices), self.memory
         fresh, weights = items[self.counts[items] == 0], self.learner.network.body_weights[0]
         rows = weights[fresh]
@@ -251,16 +287,12 @@ class Autoencoder:
         return undo
 
     def _learn(self, R: SparseRows, settings: Settings, input_dropout: float, n_threads) -> None:
-        learner, first_seen = self.learner, self.counts == 0
-        if self.memory is not None:
-            if not self.n_users:
-                self.memory.weight = DEFAULT_WEIGHT
-            else:
-                validation_rows = R.take(np.arange(min(N_VALIDATION_USERS, R.n_rows)))
-                self.power_scores *= DECAY
-                visible, hidden = leave_some_out(validation_rows, HIDDEN_SHARE, learner.seed)
-                likely = self._likely(visible, n_threads)
-                self._fit_powers(visible, hidden, likely, n_threads)
+        learner, first_seen, first = self.learner, self.counts == 0, not self.n_users
+        if not first:
+            validation_rows = R.take(np.arange(min(N_VALIDATION_USERS, R.n_rows)))
+            visible, hidden = leave_some_out(validation_rows, HIDDEN_SHARE, learner.seed)
+            if hidden.indices.size:
+                self._validate(visible, hidden, 1, DECAY, n_threads)
         self._count(R)
         R = shortened(R, MAX_ROW, learner.seed)
         if self.memory is not None:
@@ -269,6 +301,12 @@ class Autoencoder:
             smooth_items(learner.network, self.memory, fresh, n_threads)
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
+        if self.memory is not None or self.n_factors:
+            self.window = self.window.joined(R)
+            if self.window.is_due():
+                self._fit_sources(self.window.rows(), n_threads)
+        if first:
+            self._take_defaults()
 
     def grown(self, n_items: int, settings: Settings) -> Autoencoder:
         """One with room for the items that come with the next rows; this one stays as it is."""
@@ -278,7 +316,9 @@ class Autoencoder:
             memory = memory.grow(n_items, _n_neighbors(n_items, settings))
         return replace(
             self, learner=grown(self.learner, n_items), memory=memory,
-            counts=np.concatenate([self.counts, tail]), power_scores=self.power_scores.copy(),
+            counts=np.concatenate([self.counts, tail]),
+            regression=None if self.regression is None else self.regression.grow(n_items),
+            low_pass=None if self.low_pass is None else self.low_pass.grow(n_items),
         )  # fmt: skip
 
     def set_item_weights(self, weights: np.ndarray | None) -> None:
@@ -291,25 +331,23 @@ class Autoencoder:
 
     def topk(
         self, R: SparseRows, k: int, pool=None, *, exclude: bool, n_threads: int = 1,
-        votes: bool = True, likely: np.ndarray | None = None,
+        alone: bool = False,
     ):  # fmt: skip
         """Best items of each row, ``(n_rows, k)`` ids and scores; empty rows get popular ones.
 
         `pool`: items that may be named, ascending; None: all. Those that nobody has had
-        never are. `likely`: of each row, the best items of the network alone, `k` or more,
-        where they are known: then only these and items with votes are scored.
+        never are. `alone`: by the network's scores alone.
         """
         known = self.known_items()
         pool = known if pool is None else np.intersect1d(pool, known)
-        memory = self.memory if votes else None
         network, inputs = self.learner.network, self.inputs(R)
         bias = network.head_bias if self.item_bonus is None else network.head_bias + self.item_bonus
         how: dict[str, Any] = {"bias": bias, "exclude": exclude, "n_threads": n_threads}
+        memory = None if alone else self.memory
+        if not alone:
+            how |= {"regression": self.regression, "low_pass": self.low_pass}
         index = self.index
-        if likely is not None:
-            named = _lists(likely)
-            items, scores = likely_items(network, memory, named, R, inputs, k, pool, **how)
-        elif index is not None and pool.shape[0] > MANY * index.n_candidates:
+        if index is not None and pool.shape[0] > MANY * index.n_candidates:
 
             def by_tables(_begin, _end, hidden):
                 return index.query(hidden, n_threads)[:2]
@@ -323,28 +361,17 @@ class Autoencoder:
         return items, scores
 
     def ndcg(
-        self, visible: SparseRows, hidden: SparseRows, likely: np.ndarray | None = None, *,
-        n_threads: int = 1, votes: bool = True, depth: int = DEPTH,
+        self, visible: SparseRows, hidden: SparseRows, *, n_threads: int = 1,
+        alone: bool = False, depth: int = DEPTH,
     ) -> float:  # fmt: skip
         """Mean nDCG of the hidden items, given the visible ones, over rows that have some."""
         rows = np.flatnonzero(hidden.counts()).astype(np.int32)
         if not rows.size:
             return 0.0
         found, _ = self.topk(
-            visible.take(rows), depth, exclude=True, n_threads=n_threads, votes=votes,
-            likely=None if likely is None else likely[rows],
-        )  # fmt: skip
+            visible.take(rows), depth, exclude=True, n_threads=n_threads, alone=alone
+        )
         gains = 1 / np.log2(np.arange(2, depth + 2))
         best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
         return float((hits(found, hidden, rows) @ gains / best).mean())
 
-
-def _lists(ids: np.ndarray):
-    """Rows of ids, padded with -1, as `likely_items` asks for them."""
-
-    def name_items(begin, end, _hidden):
-        given = ids[begin:end] >= 0
-        indptr = np.concatenate([[0], np.cumsum(given.sum(axis=1))])
-        return indptr, ids[begin:end][given].astype(np.int32)
-
-    return name_items

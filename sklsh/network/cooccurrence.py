@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.interactions import add_cooccurrences
+from sklsh.kernels.interactions import add_cooccurrences, offset_rows
 from sklsh.network.rows import SparseRows
 
 POWERS = ((0.8, 0.15), (0.7, 0.2), (0.5, 0.0), (0.3, 0.0), (0.3, -0.1))
@@ -38,6 +38,9 @@ LOCALITY = 1.5
 
 KEPT_BY = 0.15
 """b in the ranking that decides which neighbours are kept, before the pair is chosen."""
+
+SHARPNESS = np.float32(100.0)
+"""A row's largest vote is 1; ranking hardly changes between 100 and 1000."""
 
 ITEMS = 256
 """Items of one task; each task has its own scratch of two numbers an item."""
@@ -127,7 +130,32 @@ class ItemMemory:
     def _scale(self, power: float) -> np.ndarray:
         return (np.maximum(self.counts, 1e-12) ** -power).astype(np.float32)
 
+    @property
+    def n_choices(self) -> int:
+        return len(POWERS)
+
+    @property
+    def chosen(self) -> int:
+        return POWERS.index(tuple(self.powers))
+
+    def choose(self, choice: int, weight: float) -> None:
+        self.powers, self.weight = POWERS[choice], weight
+
+    def add(self, choice, weight, R: SparseRows, rows, position_of, out, start, stop) -> None:
+        """Add `weight` times the logarithms of votes to ``out[: stop - start]``."""
+        n_items = self.counts.shape[0]
+        votes = np.empty_like(out)
+        offset_rows(
+            rows, *R, self.ids, self.values, *self._scales(POWERS[choice]), np.float32(weight),
+            SHARPNESS, position_of, False, np.float32(0), np.zeros(n_items, dtype=np.float32),
+            np.empty(n_items, dtype=np.int32), votes, start, stop,
+        )  # fmt: skip
+        out += votes
+
     def scales(self) -> tuple[np.ndarray, np.ndarray]:
         """Factors of the items that vote and of those voted for."""
-        a, b = self.powers
+        return self._scales(self.powers)
+
+    def _scales(self, powers: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+        a, b = powers
         return self._scale(LOCALITY * a), self._scale(LOCALITY * b)

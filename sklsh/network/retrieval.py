@@ -10,8 +10,10 @@ from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows
 from sklsh.kernels.topk import select_topk_rows
-from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.cooccurrence import SHARPNESS, ItemMemory
+from sklsh.network.lowpass import LowPass
 from sklsh.network.model import WideNetwork
+from sklsh.network.regression import ItemRegression
 from sklsh.network.rows import SparseRows
 
 ITEMS = 2048
@@ -29,9 +31,6 @@ QUERIES = 64
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
 
-SHARPNESS = np.float32(100.0)
-"""A row's largest vote is 1; ranking hardly changes between 100 and 1000."""
-
 MASKED = np.float32(-1e30)
 """A logit below any other, and finite: kernels in fast arithmetic must meet no infinity."""
 
@@ -47,6 +46,8 @@ def best_items(
     *,
     bias: np.ndarray,
     exclude: bool,
+    regression: ItemRegression | None = None,
+    low_pass: LowPass | None = None,
     n_threads: int = 1,
 ):
     """The `k` best of the items `pool` for each row.
@@ -61,6 +62,7 @@ def best_items(
         Of the logits: the head's own, and what else an item is to have.
     exclude : bool
         Leave out a row's own items.
+    regression, low_pass : further scores, with their weights
 
     Returns
     -------
@@ -84,12 +86,14 @@ def best_items(
     position_of[pool] = np.arange(n_items, dtype=np.int32)
     whole = n_items == network.n_labels
     row_block = int(np.clip(OFFSETS // n_items, *ROWS))
+    factors = None if low_pass is None else low_pass.active()
 
     for begin, end in blocks(R.n_rows, USERS):
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
+        users = _users(low_pass, R, begin, end, n_threads)
 
-        def task(start, stop, rows=rows, hidden=hidden):
+        def task(start, stop, rows=rows, hidden=hidden, users=users):
             offsets = np.empty((stop - start, n_items), dtype=np.float32)
             offset_rows(
                 rows, *R, memory.ids, memory.values, *scales, np.float32(memory.weight),
@@ -97,12 +101,18 @@ def best_items(
                 np.zeros(network.n_labels, dtype=np.float32),
                 np.empty(network.n_labels, dtype=np.int32), offsets, start, stop,
             )  # fmt: skip
+            if regression is not None and regression.weight:
+                regression.add(
+                    regression.chosen, regression.weight, R, rows, position_of, offsets, start, stop
+                )
             logits = np.empty((stop - start, ITEMS), dtype=np.float32)
             own = slice(rows[0] + start, rows[0] + stop)
             for first, last in blocks(n_items, ITEMS):
                 ids, part = pool[first:last], logits[:, : last - first]
                 weights = network.head_weights[first:last] if whole else network.head_weights[ids]
                 np.matmul(hidden[start:stop], weights.T, out=part)
+                if factors is not None:
+                    part += users[start:stop] @ (factors[first:last] if whole else factors[ids]).T
                 part += offsets[:, first:last]
                 select_topk_rows(part, bias[ids], ids, scores[own], items[own], 0, stop - start)
 
@@ -124,6 +134,8 @@ def likely_items(
     *,
     bias: np.ndarray,
     exclude: bool,
+    regression: ItemRegression | None = None,
+    low_pass: LowPass | None = None,
     n_threads: int = 1,
 ):
     """As `best_items`, among candidates: items with the most votes, and those that are named.
@@ -142,18 +154,25 @@ def likely_items(
     allowed[pool] = True
     voting = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
     scales = voting.scales()
+    n_items = network.n_labels
+    factors = None if low_pass is None else low_pass.active()
+    factors = np.zeros((n_items, 0), dtype=np.float32) if factors is None else factors
+    linear = _coefficients(regression, n_items)
     for begin, end in blocks(R.n_rows, USERS):
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
+        users = _users(low_pass, R, begin, end, n_threads)
         named_indptr, named = name_items(begin, end, hidden)
 
-        def task(start, stop, rows=rows, hidden=hidden, indptr=named_indptr, named=named):
+        def task(
+            start, stop, rows=rows, hidden=hidden, users=users, indptr=named_indptr, named=named
+        ):
             rank_candidates(
                 hidden, network.head_weights, bias, rows, *R,
                 voting.ids, voting.values, *scales, np.float32(voting.weight), SHARPNESS,
-                allowed, exclude, indptr, named, max(k, N_VOTERS),
-                np.zeros(network.n_labels, dtype=np.float32),
-                np.empty(network.n_labels, dtype=np.int32),
+                users, factors, *linear, allowed, exclude, indptr, named, max(k, N_VOTERS),
+                np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
+                np.zeros(n_items, dtype=np.float32),
                 items[rows[0] : rows[-1] + 1], scores[rows[0] : rows[-1] + 1], start, stop,
             )  # fmt: skip
 
@@ -162,9 +181,27 @@ def likely_items(
     if short.size:
         items[short], scores[short] = best_items(
             network, memory, R.take(short), inputs.take(short), k, pool,
-            bias=bias, exclude=exclude, n_threads=n_threads,
+            bias=bias, exclude=exclude, regression=regression, low_pass=low_pass,
+            n_threads=n_threads,
         )  # fmt: skip
     return items, scores
+
+
+def _users(low_pass: LowPass | None, R: SparseRows, begin: int, end: int, n_threads: int):
+    """Weighted coordinates of rows ``begin:end``; none without a low pass."""
+    if low_pass is None or not low_pass.weight:
+        return np.zeros((end - begin, 0), dtype=np.float32)
+    rows = np.arange(begin, end, dtype=np.int32)
+    return np.float32(low_pass.weight) * low_pass.project(R.take(rows), n_threads)
+
+
+def _coefficients(regression: ItemRegression | None, n_items: int):
+    """Lists of coefficients and their weight, as the kernel takes them."""
+    if regression is None or not regression.weight:
+        nothing = np.zeros(n_items + 1, dtype=np.int64), np.empty(0, dtype=np.int32)
+        return *nothing, np.empty(0, dtype=np.float32), np.float32(0)
+    values = regression.values[regression.chosen]
+    return regression.indptr, regression.items, values, np.float32(regression.weight)
 
 
 def popular_items(counts: np.ndarray, k: int, pool: np.ndarray, bonus: np.ndarray | None = None):

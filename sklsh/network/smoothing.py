@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.layers import IDENTITY, gather_accumulate_csr
+from sklsh._utils.threads import blocks
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.model import WideNetwork
+from sklsh.network.products import times_dense
 from sklsh.network.rows import SparseRows
 
-ITEMS, TASK = 4096, 256
-"""Items averaged at a time, and of those that one thread takes."""
+ITEMS = 4096
+"""Items averaged at a time."""
 
 
 def smooth_items(
@@ -50,24 +50,12 @@ def smooth_items(
             neighbors,
             (shares / np.maximum(_lengths(weights[ids]), 1e-30)[place]).astype(np.float32),
         )
-        means = _means(graph, weights, n_threads)
+        means = times_dense(graph, weights, n_threads)
         lengths, norms = _lengths(weights[block]), _lengths(means)
         means /= np.maximum(norms, 1e-30)[:, None]
         means += weights[block] / np.maximum(lengths, 1e-30)[:, None]
         means *= (lengths / np.maximum(_lengths(means), 1e-30))[:, None]
         weights[block[norms > 0]] = means[norms > 0]
-
-
-def _means(graph: SparseRows, weights: np.ndarray, n_threads: int) -> np.ndarray:
-    out = np.empty((graph.n_rows, weights.shape[1]), dtype=np.float32)
-    rows, nothing = np.arange(graph.n_rows, dtype=np.int32), np.zeros_like(weights[0])
-    ones = np.ones(graph.n_rows, dtype=np.float32)
-
-    def task(start, stop):
-        gather_accumulate_csr(*graph, rows, ones, weights, nothing, IDENTITY, out, start, stop)
-
-    run_blocks(task, blocks(graph.n_rows, TASK), n_threads)
-    return out
 
 
 def _lengths(rows: np.ndarray) -> np.ndarray:
