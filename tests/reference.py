@@ -347,6 +347,32 @@ def item_votes(row, neighbours, source_scale, target_scale):
     return np.array(votes) / max(max(votes), 1e-300)
 
 
+def neighbor_regression(users, ids, penalty):
+    """Dense items x items: column j the ridge coefficients of item j on the items ``ids[j]``."""
+    has = (users > 0).astype(float)
+    out = np.zeros((users.shape[1], users.shape[1]))
+    for item, row in enumerate(ids):
+        near = row[row >= 0]
+        gram = has[:, near].T @ has[:, near] + penalty * np.eye(len(near))
+        out[near, item] = np.linalg.solve(gram, has[:, near].T @ has[:, item])
+    return out
+
+
+def low_pass(users, row, n_factors):
+    """Scores of a row through the first singular vectors of the normalised matrix."""
+    has = (users > 0).astype(float)
+    of_users, of_items = has.sum(axis=1, keepdims=True), has.sum(axis=0)
+    root = np.sqrt(np.maximum(of_items, 1e-300))
+    _, _, V = np.linalg.svd(has / np.sqrt(np.maximum(of_users, 1)) / root, full_matrices=False)
+    return ((row > 0) / root) @ V[:n_factors].T @ V[:n_factors] * root
+
+
+def ranking_gain(scores, hidden, discounts):
+    """DCG of a ranking by score, of equal ones the first."""
+    order = np.argsort(-np.asarray(scores), kind="stable")[: len(discounts)]
+    return sum(discount for j, discount in zip(order, discounts, strict=False) if hidden[j])
+
+
 # ---- codes that are scored -------------------------------------------------------------------
 
 

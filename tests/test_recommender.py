@@ -19,6 +19,7 @@ from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import hide_entries
 from sklsh.network.rows import SparseRows
 from sklsh.network.trainer import Trainer
+from tests import reference
 
 N_ITEMS = 10
 SMALL = {"hidden_layer_sizes": (16,), "random_state": 0}
@@ -37,9 +38,10 @@ def checkerboard(n_users=60):
 
 PARTS = {
     "both": {},
-    "network alone": {"n_neighbors": 0},
+    "network alone": {"n_neighbors": 0, "n_factors": 0},
+    "network and low pass": {"n_neighbors": 0},
     "uniform sampler": {"sampler": "uniform", "n_active": 4},
-    "two layers": {"hidden_layer_sizes": (16, 8), "n_neighbors": 0},
+    "two layers": {"hidden_layer_sizes": (16, 8), "n_neighbors": 0, "n_factors": 0},
 }
 
 
@@ -79,20 +81,6 @@ class TestRightAnswer:
         np.testing.assert_array_equal(whole[validation_rows] + hidden.to_matrix(30).toarray(), 1)
         assert 20 <= hidden.indices.size <= 52  # 36 are expected, 4.6 the deviation
 
-    @pytest.mark.parametrize("weight", [0.5, 16.0])
-    def test_judging_scores_few_items_and_finds_the_same(self, weight):
-        rng = np.random.default_rng(0)
-        users = (rng.random((150, 300)) < 0.05 + 0.2 * (rng.random(300) < 0.1)).astype(np.float32)
-        engine = LSHRecommender(**SMALL, n_neighbors=5).fit(users[:120]).engine_
-        R = SparseRows.from_matrix(users[120:])
-        engine.memory.weight = weight
-        likely, _ = engine.topk(R, 20, exclude=True, votes=False)
-        few = engine.topk(R, 20, exclude=True, likely=likely)
-        whole = engine.topk(R, 20, exclude=True)
-        np.testing.assert_array_equal(few[0], whole[0])
-        np.testing.assert_allclose(few[1], whole[1], rtol=1e-5)
-        assert (few[0] != likely).any()
-
     def test_new_user_is_answered_as_the_same_row_of_fit(self, board, fitted):
         ids, scores = fitted.recommend(10**6, board[0][7:8], N=4)
         same, same_scores = fitted.recommend(7, sp.csr_array(board[0][7:8]), N=4)
@@ -108,7 +96,7 @@ class TestRightAnswer:
         assert (many[0] == ids).all() and (many[1] % 2 == 0).all()
         np.testing.assert_allclose(many_scores[0], scores, rtol=1e-5)
 
-    def test_order_and_scores_are_those_of_logits_plus_votes(self, board, fitted):
+    def test_order_and_scores_are_those_of_the_sum(self, board, fitted):
         network, memory = fitted.network_, fitted.engine_.memory
         logits = fitted.transform(board[0]) @ network.head_weights.T + network.head_bias
         source, target = memory.scales()
@@ -118,7 +106,11 @@ class TestRightAnswer:
             walk[item, memory.ids[item, known]] = memory.values[item, known]
         votes = (board[0] * source) @ walk**1.5 * target
         votes /= votes.max(axis=1, keepdims=True)
+        regression = fitted.engine_.regression
+        linear = reference.neighbor_regression(board[0], memory.ids, *regression.penalties)
+        low_pass = np.array([reference.low_pass(board[0], row, N_ITEMS) for row in board[0]])
         want = logits + memory.weight * np.log1p(100 * votes)
+        want += regression.weight * (board[0] @ linear) + fitted.engine_.low_pass.weight * low_pass
         want[board[0] > 0] = -np.inf
         ids, scores = fitted.recommend(np.arange(60), board[0], N=6)
         order = np.argsort(-want, axis=1)[:, :6]
@@ -188,7 +180,7 @@ def wide():
 class TestTables:
     def test_tables_find_nearly_what_is_exact(self, wide):
         exact, tables = (
-            LSHRecommender(**SMALL, max_iter=2, n_neighbors=0, prediction=p).fit(wide)
+            LSHRecommender(**SMALL, max_iter=2, n_neighbors=0, n_factors=0, prediction=p).fit(wide)
             for p in ("exact", "lsh")
         )
         (best, scores), (found, same) = (m.predict_topk(wide, 10) for m in (exact, tables))
@@ -277,7 +269,7 @@ class TestStream:
         for popular in (True, False):
             model = LSHRecommender(**SMALL)
             model.partial_fit(part(popular))
-            assert not model.engine_.power_scores.any(), "nothing is known before the first part"
+            assert not model.engine_.blend.sums, "nothing is known before the first part"
             for _ in range(6):
                 model.partial_fit(part(popular))
             discounts.append(sum(model.engine_.memory.powers))

@@ -14,7 +14,7 @@ from sklsh import (
     SparseLSHMLPClassifier,
 )
 from sklsh.datasets import make_extreme_classification
-from sklsh.network.autoencoder import DEFAULT_WEIGHT
+from sklsh.network.autoencoder import DEFAULTS
 from sklsh.network.fitting import STREAM_HISTORY, History
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
@@ -97,14 +97,15 @@ class TestStreams:
         assert model.learner_.history.losses == [2.0, 2.0]
         assert model.partial_fit(X, Y).best_loss_ == -1.0
 
-    def test_a_fitted_weight_of_0_stays_0(self):
+    def test_fitted_weights_stay_where_no_user_says_otherwise(self):
         model = recommender(max_iter=1).fit(USERS)
         model.engine_.memory.weight = 0.0
-        assert model.partial_fit(USERS).neighbor_weight_ == 0.0
+        one_item = np.eye(USERS.shape[1])[:1]  # nothing of it is hidden, or all
+        assert model.partial_fit(one_item).neighbor_weight_ == 0.0
 
-    def test_a_stream_without_fit_has_the_default_weight(self):
+    def test_a_stream_without_fit_begins_with_the_default_weight(self):
         model = recommender().partial_fit(USERS)
-        assert model.partial_fit(USERS).neighbor_weight_ == DEFAULT_WEIGHT
+        assert model.neighbor_weight_ == DEFAULTS["votes"][1]
 
 
 def test_best_loss_is_never_nan():

@@ -34,8 +34,8 @@ def rank_candidates(
     repeat. Items that are not `allowed` (bool) and, with `exclude`, a row's own are left out.
     ``users[i] @ factors[j]`` and the sum of `slope` times the coefficients of the row's items,
     which vote for ``to_items`` (CSR), are added to the score of item j; `linear` (n_items,) must
-    be 0 like `votes`. ``items`` must hold -1 and ``scores`` -inf; `votes` (n_items,) float32 must be 0 and is
-    so again on return, `voted` (n_items,) is scratch.
+    be 0 like `votes`. ``items`` must hold -1 and ``scores`` -inf; `votes` (n_items,) float32
+    must be 0 and is so again on return, `voted` (n_items,) is scratch.
     """
     last = items.shape[1] - 1
     best = np.empty(n_voters, dtype=np.float32)

@@ -117,9 +117,7 @@ class Autoencoder:
         memory = None
         if settings.n_neighbors:
             memory = ItemMemory.empty(n_items, _n_neighbors(n_items, settings))
-        return cls(
-            learner, np.zeros(n_items, dtype=np.int64), memory=memory, n_factors=n_factors
-        )
+        return cls(learner, np.zeros(n_items, dtype=np.int64), memory=memory, n_factors=n_factors)
 
     @property
     def n_items(self) -> int:
@@ -374,4 +372,3 @@ class Autoencoder:
         gains = 1 / np.log2(np.arange(2, depth + 2))
         best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
         return float((hits(found, hidden, rows) @ gains / best).mean())
-

@@ -26,7 +26,7 @@ WEIGHTS = {
     "regression": (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0, 128.0),
     "low pass": (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 24.0, 32.0, 64.0),
 }
-"""Of each source, to choose from: what a source counts for differs by two orders from set to set."""
+"""Of each source, to choose from: what it counts for differs by two orders from set to set."""
 
 ROUNDS = 3
 """Over the sources; further rounds changed nothing."""
@@ -97,9 +97,7 @@ class Candidates:
         discounts = _discounts().astype(np.float32)
 
         def task(start, stop):
-            blend_gains(
-                base, added, weights, self.ids, self.hidden, discounts, gains, start, stop
-            )
+            blend_gains(base, added, weights, self.ids, self.hidden, discounts, gains, start, stop)
 
         run_blocks(task, blocks(base.shape[0], TASK), n_threads)
         return (gains / self.best[:, None, None]).sum(axis=0, dtype=np.float64)
@@ -120,7 +118,7 @@ class Blend:
         Verdicts from before count `decay` times; with 0 all sources begin at weight 0.
         """
         out = Blend(dict(self.sums))
-        taken = {name: (0, 0.0) for name in sources}
+        taken = dict.fromkeys(sources, (0, 0.0))
         if decay:
             taken = {name: (source.chosen, source.weight) for name, source in sources.items()}
         for _ in range(n_rounds):

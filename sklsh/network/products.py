@@ -20,9 +20,7 @@ def times_dense(R: SparseRows, matrix: np.ndarray, n_threads: int = 1) -> np.nda
     ones = np.ones(R.n_rows, dtype=np.float32)
 
     def task(start, stop):
-        gather_accumulate_csr(
-            *R, rows, ones, matrix, nothing, IDENTITY, out, start, stop
-        )
+        gather_accumulate_csr(*R, rows, ones, matrix, nothing, IDENTITY, out, start, stop)
 
     run_blocks(task, blocks(R.n_rows, TASK), n_threads)
     return out

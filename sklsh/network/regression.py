@@ -116,4 +116,3 @@ def _by_voter(neighbors: np.ndarray, found: np.ndarray):
     np.cumsum(np.bincount(voters, minlength=n_items), out=indptr[1:])
     values = np.stack([part.ravel()[given][order] for part in found])
     return indptr, targets[order], values
-

@@ -20,6 +20,7 @@ from sklsh.network.interactions import (
 )
 from sklsh.network.learner import Learner
 from sklsh.network.optimizers import RowwiseAdagrad
+from sklsh.network.regression import ItemRegression
 from sklsh.network.retrieval import popular_items
 from sklsh.network.rows import SparseRows
 from tests import reference
@@ -165,15 +166,21 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
     hidden = np.random.default_rng(1).random((R.n_rows, 8), dtype=np.float32)
     items = np.full((R.n_rows, 3), -1, dtype=np.int64)
     scores = np.full((R.n_rows, 3), -np.inf, dtype=np.float32)
-    votes = np.zeros(n_items, dtype=np.float32)
+    votes, linear = np.zeros((2, n_items), dtype=np.float32)
+    users_of_factors = np.random.default_rng(2).random((R.n_rows, 2), dtype=np.float32)
+    factors = np.random.default_rng(3).random((n_items, 2), dtype=np.float32)
+    regression = ItemRegression.fit(R, memory.ids, penalties=(3.0,))
     rank_candidates(
         hidden, network.head_weights, network.head_bias, np.arange(R.n_rows, dtype=np.int32), *R,
-        memory.ids, memory.values, *memory.scales(), np.float32(weight), np.float32(10), allowed,
-        exclude, np.arange(R.n_rows + 1) * len(named), np.array(named * R.n_rows, dtype=np.int32),
-        n_voters, votes, np.empty(n_items, dtype=np.int32), items, scores, 0, R.n_rows,
+        memory.ids, memory.values, *memory.scales(), np.float32(weight), np.float32(10),
+        users_of_factors, factors, regression.indptr, regression.items, regression.values[0],
+        np.float32(4), allowed, exclude, np.arange(R.n_rows + 1) * len(named),
+        np.array(named * R.n_rows, dtype=np.int32), n_voters, votes,
+        np.empty(n_items, dtype=np.int32), linear, items, scores, 0, R.n_rows,
     )  # fmt: skip
-    assert not votes.any(), "scratch must be handed back as it came"
-    logits = hidden @ network.head_weights.T + network.head_bias
+    assert not votes.any() and not linear.any(), "scratch must be handed back as it came"
+    logits = hidden @ network.head_weights.T + network.head_bias + users_of_factors @ factors.T
+    logits += 4 * (users > 0) @ reference.neighbor_regression(users, memory.ids, 3.0)
     for user, row in enumerate(users):
         of_votes = reference.item_votes(row, dense_of(memory), *memory.scales())
         may = allowed & ~((row > 0) & exclude)
