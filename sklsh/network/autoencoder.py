@@ -204,7 +204,9 @@ class Autoencoder:
 
     def sources(self) -> dict[str, ScoreSource]:
         """Whatever scores items beside the network."""
-        parts = {"votes": self.memory, "regression": self.regression, "low pass": self.low_pass}
+        parts: dict[str, ScoreSource | None] = {
+            "votes": self.memory, "regression": self.regression, "low pass": self.low_pass,
+        }  # fmt: skip
         return {name: part for name, part in parts.items() if part is not None}
 
     def _fit_sources(self, R: SparseRows, n_threads: int) -> None:

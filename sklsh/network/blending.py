@@ -128,7 +128,9 @@ class Blend:
                 if decay and before is not None:
                     sums += decay * before
                 out.sums[name] = sums
-                taken[name] = out._best(name)
+                # Users whose items no source knows yet say nothing: what was chosen stays.
+                if np.ptp(sums):
+                    taken[name] = out._best(name)
         for name, source in sources.items():
             source.choose(*taken[name])
         return out

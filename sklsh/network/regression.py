@@ -77,7 +77,8 @@ class ItemRegression:
             )  # fmt: skip
 
         run_blocks(task, blocks(known.shape[0], ITEMS), n_threads)
-        return cls(*_by_voter(neighbors, found), tuple(map(float, penalties)))
+        indptr, items, values = _by_voter(neighbors, found)
+        return cls(indptr, items, values, tuple(map(float, penalties)))
 
     def grow(self, n_items: int) -> ItemRegression:
         """The same with more items, which do not vote yet."""
