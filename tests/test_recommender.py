@@ -15,8 +15,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklsh import LSHRecommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
 from sklsh.network import autoencoder
-from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import hide_entries
 from sklsh.network.rows import SparseRows
 from sklsh.network.trainer import Trainer
