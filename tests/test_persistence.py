@@ -284,7 +284,7 @@ def test_a_flipped_bit_anywhere(folder, model, problem, name):
         except (ValueError, FileNotFoundError):
             noticed += 1
         else:
-            np.testing.assert_array_equal(again.predict(problem[0]), model.predict(problem[0]))
+            assert (again.predict(problem[0]) != model.predict(problem[0])).nnz == 0
         (folder / name).write_bytes(whole)
     assert noticed > 30
 
