@@ -162,8 +162,9 @@ def test_topk_agrees_with_the_dense_answers(wide):
         # Each label once; none that no row has; at most those of a few held-out rows missing.
         assert len(np.unique(named)) == n_named > trained.sum() - 15 and trained[named].all()
         assert (np.diff(scores[i, :n_named]) <= 0).all()
-        # Decisions are the scores, less one number a row; other labels are far below.
-        shift = decisions[i, named] - scores[i, :n_named]
+        # Decisions are the scores by the temperature, less one number a row; other labels
+        # are far below.
+        shift = decisions[i, named] - scores[i, :n_named] / model.learner_.temperature
         np.testing.assert_allclose(shift, shift[0], atol=1e-3)
         assert np.delete(decisions[i], named).max() < decisions[i, named].min() - 100
     few, few_scores = model.predict_topk(X_test, 5)

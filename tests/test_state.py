@@ -77,7 +77,7 @@ class TestEarlyStopping:
 
 class TestStreams:
     @pytest.mark.parametrize(("model", "part"), [
-        (classifier(), (X[:1], Y[:1])), (recommender(), (USERS[:1],)),
+        (classifier(), (X[:1], Y[:1])), (recommender(n_neighbors=0, n_factors=0), (USERS[:1],)),
     ])  # fmt: skip
     def test_a_model_does_not_grow_with_its_parts(self, model, part):
         for _ in range(STREAM_HISTORY + 1):
@@ -149,7 +149,7 @@ def arrays_of(model):
     parts = [learner.network, learner.optimizer, learner.history]
     numbers = [learner.n_steps, learner.row_scales, learner.weight_sum, learner.n_weighted]
     if engine:
-        parts += [engine.memory, engine.counts, engine.n_users, engine.power_scores]
+        parts += [engine.memory, engine.counts, engine.n_users, engine.blend]
     return [pickle.dumps(part) for part in (*parts, *numbers)]
 
 

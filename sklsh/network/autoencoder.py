@@ -279,9 +279,12 @@ class Autoencoder:
         fresh, weights = items[self.counts[items] == 0], self.learner.network.body_weights[0]
         rows = weights[fresh]
         restore_memory = (lambda: None) if memory is None else memory.undo_of(items)
+        chosen = [(source, source.chosen, source.weight) for source in self.sources().values()]
 
         def undo():
             weights[fresh] = rows
+            for source, choice, weight in chosen:
+                source.choose(choice, weight)
             restore_memory()
 
         return undo

@@ -67,7 +67,9 @@ def wide():
 
 
 def fitted(wide, **params):
-    model = SparseLSHMLPClassifier((32,), random_state=0, max_iter=3, n_neighbors=0, **params)
+    model = SparseLSHMLPClassifier(
+        (32,), random_state=0, max_iter=3, n_neighbors=0, linear=False, **params
+    )
     return model.fit(wide[0], wide[1])
 
 
