@@ -59,10 +59,6 @@ def test_labels_may_be_text_and_devices_too(digits):
 
 
 @pytest.mark.parametrize("sampler", ["lsh", "random", "uniform", "labels", "all"])
-@pytest.mark.xfail(
-    strict=False,
-    reason="federated updates near the defences' bounds differ once state has been pickled: open",
-)
 def test_backend_and_n_jobs_change_nothing(wide, sampler):
     X, Y, groups = wide
     estimator = SparseLSHMLPClassifier((16,), sampler=sampler, n_active=50)

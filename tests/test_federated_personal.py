@@ -35,10 +35,6 @@ def same(a, b):
         {"local_optimizer": "kept", "payload": "float16"},
     ],
 )
-@pytest.mark.xfail(
-    strict=False,
-    reason="federated updates near the defences' bounds differ once state has been pickled: open",
-)
 def test_memory_disk_and_processes_are_one(wide, params, tmp_path):
     X, Y, groups = wide
     model = FederatedLSHClassifier(ESTIMATOR, n_rounds=3, random_state=0, **params)
