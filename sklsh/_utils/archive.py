@@ -91,12 +91,20 @@ def _unpacked(archive: zipfile.ZipFile, n_bytes: int, check):
 def _member(archive, name: str, dtype: np.dtype, shape: tuple | None) -> np.ndarray:
     """An array, if it is of the type and shape that are expected; any shape if None."""
     with archive.open(f"{name}.npy") as file:
-        version = np.lib.format.read_magic(file)
-        header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
+        header = npy_header(file)
         if header[2] != dtype or (shape is not None and header[0] != shape):
             raise ValueError(f"{name!r} must be of {dtype} and {shape}, got {header}")
         raw = file.read()  # to its end, where zip compares its checksum
     return np.frombuffer(bytearray(raw), dtype).reshape(header[0], order="F" if header[1] else "C")
+
+
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether in Fortran's order, and type of an array in numpy's format.
+
+    numpy parses the header as Python: of a damaged one anything may be raised.
+    """
+    version = np.lib.format.read_magic(file)
+    return getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
 
 
 def _bytes_of(array: np.ndarray):

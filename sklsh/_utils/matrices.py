@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.archive import npy_header
+
 PARTS = ("data", "indices", "indptr", "row", "col", "offsets", "shape")
 """Members of a file by `scipy.sparse.save_npz` that may be large."""
 
@@ -53,9 +55,8 @@ def _check_sizes(archive: zipfile.ZipFile) -> None:
         if info.filename.removesuffix(".npy") not in PARTS:
             continue
         with archive.open(info) as file:
-            version = np.lib.format.read_magic(file)
-            header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")(file)
-            n_bytes = file.tell() + int(np.prod(header[0], dtype=object)) * header[2].itemsize
+            shape, _, dtype = npy_header(file)
+            n_bytes = file.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
         if n_bytes != info.file_size:
             raise ValueError(f"{info.filename} must have {n_bytes} bytes, got {info.file_size}")
         total += n_bytes

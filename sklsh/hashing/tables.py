@@ -146,12 +146,12 @@ class HashTables:
     @property
     def n_ids(self) -> int:
         """One more than the largest id there was room for."""
-        return self.codes.shape[1]
+        return self._state.n_ids
 
     @property
     def n_present(self) -> int:
         """Number of ids in the tables."""
-        return self.buckets.shape[1]
+        return self._state.n_present
 
     @property
     def nbytes(self) -> int:
