@@ -305,7 +305,7 @@ class Autoencoder:
         inputs = self._thinned(R, input_dropout, learner.n_steps)
         learner.partial_fit(inputs, R, settings, n_threads=n_threads)
         if self.memory is not None or self.n_factors:
-            self.window = self.window.joined(R)
+            self.window = self.window.joined(R, self.n_items)
             if self.window.is_due():
                 self._fit_sources(self.window.rows(), n_threads)
         if first:

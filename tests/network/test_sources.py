@@ -218,18 +218,26 @@ class Chosen:
 
 class TestWindow:
     def test_the_latest_rows_stay(self, monkeypatch):
-        monkeypatch.setattr(window, "MAX_ENTRIES", 10)
+        monkeypatch.setattr(window, "MIN_ENTRIES", 10)
         rows = [SparseRows.from_matrix(sp.csr_array(np.eye(4)[[i, i]] + 1)) for i in range(3)]
-        one = RecentRows().joined(rows[0])
+        one = RecentRows().joined(rows[0], 3)
         assert one.rows().n_rows == 2 and one.is_due()
-        two = one.joined(rows[1]).joined(rows[2])
+        two = one.joined(rows[1], 3).joined(rows[2], 3)
         assert one.rows().n_rows == 2, "this one stays as it is"
         assert two.rows().indices.tolist() == [0, 1, 2, 3] * 2 and two.n_entries == 24
+
+    def test_few_items_need_few_rows(self):
+        part, seen = rows_of(np.ones((10, 10), dtype=np.float32)), RecentRows()
+        for _ in range(100):
+            seen = seen.joined(part, 10)
+        assert seen.indices.shape[0] == window.MIN_ENTRIES and seen.n_entries == 10_000
+        assert seen.joined(part, 40).joined(part, 40).indices.shape[0] == 1_200
+        assert seen.joined(part, 1 << 20).most == window.MAX_ENTRIES
 
     def test_it_is_due_at_growing_intervals(self):
         part, seen, times = rows_of(np.ones((1, 10), dtype=np.float32)), RecentRows(), []
         for number in range(40):
-            seen = seen.joined(part)
+            seen = seen.joined(part, 1_000)
             if seen.is_due():
                 times.append(number)
         assert times == [0, 1, 2, 4, 7, 11, 17, 26]
