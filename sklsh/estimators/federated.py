@@ -63,7 +63,9 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
         parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`,
-        `local_sampler`, `cache_bytes` (see `sklsh.federated.DeviceSettings`). They never leave
+        `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a round),
+        `most_steps`, `most_rounds`, `most_bytes` (see `sklsh.federated.DeviceSettings`). They
+        never leave
         the device.
     aggregation : {"mean", "trimmed_mean", "median"}, default="mean"
         Over the devices that had a neuron; "mean" weighs by rows trained on.
@@ -73,8 +75,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     include_labels : bool, default=True
         Whether a request has the labels of the device's rows in it. False is the paper's.
     n_decoys : float, default=0
-        Random ids in a request, as a multiple of the others, so that it does not list the
-        device's labels and features in clear. Of use with `prototypes=False` only: the
+        For each label and feature of a device, so many others in its requests, that come and go
+        from round to round as its own do. Of use with `prototypes=False` only: the
         prototypes name the device's labels before the first round.
     body_exchange : {"touched", "full", "local"}, default="touched"
         First-layer rows that travel: of features in the round's rows, or all. "local": the

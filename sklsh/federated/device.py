@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
+from sklsh.federated.decoys import decoys
 from sklsh.federated.device_state import DeviceStateStore
 from sklsh.federated.messages import (
     Centre,
@@ -23,8 +24,9 @@ from sklsh.federated.messages import (
     Update,
 )
 from sklsh.federated.parts import BodyPart
+from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_in_turn
-from sklsh.federated.selection import best_by_collisions, fixed_decoys, random_others
+from sklsh.federated.selection import best_by_collisions, random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
     body_changes,
@@ -122,11 +124,13 @@ class Device:
 
     def hidden_mean(self, body: BodyPart) -> HiddenMean:
         """Mean hidden vector of all rows."""
+        self.settings.policy.check_bytes(body)
         hidden = self._hidden(body)
         return HiddenMean(self.id, -1, self.X.n_rows, hidden.mean(axis=0))
 
     def prototypes(self, body: BodyPart, centre: Centre) -> Prototypes:
         """Sums of hidden vectors by label; see `sklsh.network.prototypes`. O(nnz(Y) n_hidden)."""
+        self.settings.policy.check_bytes(body, centre)
         hidden = self._hidden(body) - centre.centre
         norms = np.sqrt(np.einsum("ij,ij->i", hidden, hidden))
         hidden /= np.where(norms > 0, norms, 1.0)[:, None]
@@ -147,7 +151,7 @@ class Device:
         rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
         ids, sketch_round = None, -1
         if self.settings.training.sampler != "lsh":
-            ids = self._with_decoys(self._ids(rows, invite.round), self.n_labels)
+            ids = self._ids(rows, invite.round)
         else:
             sketch_round = state_store.sketch_round()
         has_body = self.body_exchange == "local" and state_store.body() is not None
@@ -168,6 +172,7 @@ class Device:
         CacheMiss
             The device has lost its body, or the sketch that a delta goes on top of.
         """
+        self.settings.policy.check_bytes(body, sketch)
         state_store = self._state_store(invite)
         sketch, body = state_store.whole(sketch), self._own_body(state_store, body)
         settings = self.settings.training
@@ -175,17 +180,17 @@ class Device:
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
         probes = rows[: self.settings.n_probes]
         hidden, n_active = self._hidden(body, probes), self.settings.n_active
+        taken = self._not_negatives(labels)
         if self.settings.selection == "scores":
-            found = best_in_turn(sketch, hidden, n_active, taken=labels)
+            found = best_in_turn(sketch, hidden, n_active, taken=taken)
         else:
             family = make_family(
                 settings.family, n_tables=settings.n_tables, hash_length=settings.hash_length,
                 fold=settings.fold, sketch_dim=sketch.sketch_dim,
             )  # fmt: skip
             seed = int(self._rng(TABLES, invite.round).integers(2**62))
-            found = best_by_collisions(family, seed, sketch, hidden, n_active, taken=labels)
-        ids = np.union1d(labels, found).astype(np.int32)
-        return Select(self.id, invite.round, self._with_decoys(ids, self.n_labels))
+            found = best_by_collisions(family, seed, sketch, hidden, n_active, taken=taken)
+        return Select(self.id, invite.round, np.union1d(self._asked(rows), found).astype(np.int32))
 
     def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
         """Local steps on the sub-model; what they changed.
@@ -197,6 +202,7 @@ class Device:
         CacheMiss
             The device has lost its body.
         """
+        self.settings.policy.check_bytes(model, body)
         order, state_store = self.order(invite), self._state_store(invite)
         rows, positions = np.unique(order, return_inverse=True)
         local, whole = self.body_exchange == "local", self._own_body(state_store, body)
@@ -242,11 +248,20 @@ class Device:
         return Update(self.id, invite.round, n_samples, float(loss), sent, sent_body)
 
     def order(self, invite: Invite) -> np.ndarray:
-        """Rows of this round's steps, in order: the next ones of an endless shuffled stream."""
+        """Rows of this round's steps, in order: the next ones of an endless shuffled stream.
+
+        Raises
+        ------
+        Refused
+            The device's policy is against it.
+        """
         n_rows, batch_size = self.X.n_rows, self._batch_size()
+        if not 0 < invite.local_steps < math.inf:
+            raise Refused(f"{invite.local_steps!r} steps a round")
         count = n_samples_of(invite.local_steps, n_rows, batch_size)
         if self.settings.local_steps is not None:
             count = min(count, self.settings.local_steps * batch_size)
+        self.settings.policy.check_invite(invite, n_rows, batch_size, count)
         start = invite.round * count
         epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)
         rows = np.concatenate([self._rng(ORDER, epoch).permutation(n_rows) for epoch in epochs])
@@ -283,26 +298,37 @@ class Device:
         """Features of rows, decoys among them; None for all."""
         if self.body_exchange == "full":
             return None
-        found = np.unique(self.X.take(rows).indices).astype(np.int32)
-        return self._with_decoys(found, self.n_features)
+        return self._with_decoys(self.X, rows, self.n_features)
+
+    def _asked(self, rows) -> np.ndarray:
+        """Labels of rows, decoys among them; none if they are not to be asked for."""
+        if not self.settings.include_labels:
+            return np.empty(0, np.int32)
+        return self._with_decoys(self.Y, rows, self.n_labels)
+
+    def _with_decoys(self, of: SparseRows, rows, n: int) -> np.ndarray:
+        false = decoys(of, rows, n, self.seed, self.settings.n_decoys)
+        return np.union1d(of.take(rows).indices, false).astype(np.int32)
+
+    def _not_negatives(self, labels: np.ndarray) -> np.ndarray:
+        """What is never picked beside a round's labels: these; with decoys, all own labels and all
+        decoys, as they would come more often than one another then."""
+        if not (self.settings.n_decoys and self.settings.include_labels):
+            return labels
+        return self._with_decoys(self.Y, np.arange(self.Y.n_rows), self.n_labels)
 
     def _ids(self, rows, number: int) -> np.ndarray:
         """Neurons of a round without hash tables."""
         sampler = self.settings.training.sampler
         if sampler == "all":
             return np.arange(self.n_labels, dtype=np.int32)
-        labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
+        labels = self._asked(rows)
         if sampler == "labels":
             return labels
         rng = self._rng(NEGATIVES, number)
-        others = random_others(rng, self.n_labels, self.settings.n_active, labels)
+        taken = self._not_negatives(labels)
+        others = random_others(rng, self.n_labels, self.settings.n_active, taken)
         return np.union1d(labels, others).astype(np.int32)
-
-    def _with_decoys(self, ids, n: int) -> np.ndarray:
-        count = int(np.ceil(self.settings.n_decoys * ids.shape[0]))
-        if not count:
-            return ids
-        return np.union1d(ids, fixed_decoys(self.seed, n, count, ids)).astype(np.int32)
 
     def _hidden(self, body: BodyPart, rows=None) -> np.ndarray:
         """Last hidden layer of some rows; only first-layer rows that these need are copied."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from sklsh.hashing import HashFamily, Projection, make_projection
-from sklsh.hashing._random import random_permutation
 from sklsh.hashing.base import HashFunctions
 
 MAX_DIRECT_BITS = 10
@@ -150,17 +149,6 @@ def best_by_collisions(
     least = np.partition(counts, counts.shape[0] - n_kept)[counts.shape[0] - n_kept]
     above, level = np.flatnonzero(counts > least), np.flatnonzero(counts == least)
     return np.sort(np.append(above, level[: n_kept - above.shape[0]])).astype(np.int32)
-
-
-def fixed_decoys(seed: int, n: int, count: int, taken) -> np.ndarray:
-    """`count` ids of ``range(n)`` that are not in `taken`: the first in an order by `seed`.
-
-    The same seed names nearly the same decoys in every round: fresh ones would be told from
-    a device's labels by what stays when requests of two rounds are intersected.
-    """
-    order = random_permutation(seed, 0, n)
-    free = order[~np.isin(order, taken)]
-    return np.sort(free[:count]).astype(np.int32)
 
 
 def random_others(rng: np.random.Generator, n: int, count: int, taken) -> np.ndarray:

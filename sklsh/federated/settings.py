@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 
 import numpy as np
 
 from sklsh._utils.validation import check_choice, check_int
 from sklsh.federated.cache import MAX_BYTES
+from sklsh.federated.policy import Policy
 from sklsh.network.settings import DENSE_LABELS, Settings
 
 BODY_EXCHANGES = ("full", "touched", "local")
@@ -22,11 +23,14 @@ SHARED = (
 )  # fmt: skip
 """Estimator parameters that the server decides: a device may not have its own."""
 
+POLICY = ("least_rows", "most_steps", "most_rounds", "most_bytes")
+"""What a device refuses: see `sklsh.federated.policy.Policy`."""
+
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
 SELECTIONS = ("collisions", "scores")
 DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
-    "selection",
+    "selection", *POLICY,
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
@@ -52,7 +56,7 @@ class DeviceSettings:
     local_steps : int or None
         Most steps a round; None: as many as the server says.
     n_decoys : float
-        Random ids added to a request, as a multiple of the labels (and features) in it.
+        Decoys for each label (and feature) of the device: see `sklsh.federated.decoys`.
     include_labels : bool
         Ask for the labels of the round's rows; False: the paper's, only what collides.
     n_probes : int
@@ -71,6 +75,9 @@ class DeviceSettings:
         where rows are read as interactions.
     cache_bytes : int
         Most that the device keeps between messages.
+    policy : Policy
+        What it refuses. Its fields are options of their own: `least_rows`, `most_steps`,
+        `most_rounds`, `most_bytes`.
     """
 
     training: Settings
@@ -83,6 +90,7 @@ class DeviceSettings:
     selection: str = "collisions"
     input_dropout: float = 0.0
     cache_bytes: int = MAX_BYTES
+    policy: Policy = field(default_factory=Policy)
 
 
 def resolve_device(
@@ -123,7 +131,8 @@ def resolve_device(
     if isinstance(n_active, str):
         n_active = automatic_budget(n_labels)
     options["input_dropout"] = float(merged.get("input_dropout", 0.0))
-    return DeviceSettings(training, min(n_labels, n_active), **options)
+    policy = Policy(**{name: options.pop(name) for name in POLICY if name in options})
+    return DeviceSettings(training, min(n_labels, n_active), policy=policy, **options)
 
 
 def _local_sampler(sampler: str, interactions: bool) -> str:
@@ -141,7 +150,7 @@ def _check_options(options: Mapping) -> None:
     of = "device_params' "
     if options.get("local_steps") is not None:
         check_int(options["local_steps"], f"{of}local_steps", 1, MAX_LOCAL_STEPS)
-    for name, least in (("n_probes", 1), ("cache_bytes", 0)):
+    for name, least in (("n_probes", 1), ("cache_bytes", 0), *((name, 1) for name in POLICY)):
         if name in options:
             check_int(options[name], of + name, least)
     if "local_sampler" in options:

@@ -72,7 +72,7 @@ def head_changes(had: HeadPart, network, optimizer, payload: str) -> HeadPart:
         had.ids[changed],
         packed_change(network.head_weights, had.weights, changed, payload),
         (network.head_bias[changed] - had.bias[changed]).astype(payload),
-        state[changed] - had.state[changed],
+        coarse(state[changed] - had.state[changed]),
     )
 
 
@@ -83,10 +83,19 @@ def body_changes(had: BodyPart, network, optimizer, payload: str) -> BodyPart:
     return BodyPart(
         had.features[changed],
         packed_change(network.body_weights[0], had.rows, changed, payload),
-        now.state[changed] - had.state[changed],
+        coarse(now.state[changed] - had.state[changed]),
         tuple(a - b for a, b in zip(now.dense, had.dense, strict=True)),
-        tuple(a - b for a, b in zip(now.dense_state, had.dense_state, strict=True)),
+        tuple(coarse(a - b) for a, b in zip(now.dense_state, had.dense_state, strict=True)),
     )
+
+
+def coarse(growth: np.ndarray) -> np.ndarray:
+    """The next power of two, float32: how far accumulators grew, and no exact square of a row.
+
+    A learning rate that is off by a factor of 2 ** .25 at most is as good.
+    """
+    with np.errstate(divide="ignore"):
+        return np.where(growth > 0, np.exp2(np.rint(np.log2(growth))), 0).astype(np.float32)
 
 
 def trained_body(had: BodyPart, network, optimizer) -> BodyPart:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sklsh.federated.decoys import decoys
 from sklsh.federated.messages import Centre, Invite, SubModel
 from tests.federated.problems import N_FEATURES, N_LABELS, federation
 
@@ -76,8 +77,8 @@ def test_features_asked_for_are_those_of_the_rows_and_decoys(n_decoys):
     needed = np.flatnonzero(dense_rows(device)[0][rows].any(axis=0))
     request = device.request(Invite(4, 2, 0.1))
     assert np.isin(needed, request.features).all()
-    decoys = int(np.ceil(n_decoys * len(needed)))
-    assert len(request.features) == min(N_FEATURES, len(needed) + decoys)
+    false = decoys(device.X, rows, N_FEATURES, device.seed, n_decoys)
+    np.testing.assert_array_equal(request.features, np.union1d(needed, false))
     assert request.ids is None and (request.device, request.round) == (0, 4)
     whole = device.request_all()
     of_all = np.flatnonzero(dense_rows(device)[0].any(axis=0))
@@ -137,7 +138,8 @@ def test_neurons_asked_for_without_tables(include_labels):
 
 @pytest.mark.parametrize("n_decoys", [0.0, 0.5])
 def test_select_has_the_labels_the_budget_and_decoys(n_decoys):
-    server, device = parts({"n_active": 10, "n_decoys": n_decoys, "n_tables": 40, "batch_size": 5})
+    server, device = parts({"n_active": 10, "n_decoys": n_decoys, "n_tables": 40, "batch_size": 5,
+                            "least_rows": 5})  # fmt: skip
     invite = Invite(0, 1, 0.1)
     rows = np.unique(device.order(invite))
     labels = np.flatnonzero(dense_rows(device)[1][rows].any(axis=0))
@@ -146,6 +148,7 @@ def test_select_has_the_labels_the_budget_and_decoys(n_decoys):
     found = device.select(invite, body, server.sketches({0: -1})[0])
     assert (found.device, found.round) == (0, 0) and found.ids.dtype == np.int32
     assert np.isin(labels, found.ids).all()
-    picked = len(labels) + 10
-    assert picked < N_LABELS / 2
-    assert len(found.ids) == picked + int(np.ceil(n_decoys * picked))
+    false = decoys(device.Y, rows, N_LABELS, device.seed, n_decoys)
+    every = decoys(device.Y, np.arange(device.Y.n_rows), N_LABELS, device.seed, n_decoys)
+    free = N_LABELS - len(np.unique(device.Y.indices)) - len(every) if n_decoys else N_LABELS
+    assert len(found.ids) == len(labels) + len(false) + min(10, free)

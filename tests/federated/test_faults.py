@@ -115,7 +115,9 @@ def test_only_what_was_sent_can_be_changed():
         free = np.setdiff1d(np.arange(N_LABELS, dtype=np.int32), asked[BAD])
         return head(update, ids=np.sort(np.append(update.head.ids[1:], free[:1])).astype(np.int32))
 
-    _, report = one_round(change, own={"n_active": 1, "batch_size": 4}, local_steps=1)
+    _, report = one_round(
+        change, own={"n_active": 1, "batch_size": 4, "least_rows": 1}, local_steps=1
+    )
     assert report.faults == {"range": 1} and report.n_used == 3
 
 
@@ -132,7 +134,7 @@ def test_only_features_that_were_sent_can_be_changed():
         features = np.sort(np.append(update.body.features[1:], free[:1])).astype(np.int32)
         return body(update, features=features)
 
-    _, report = one_round(change, own={"batch_size": 2}, local_steps=1)
+    _, report = one_round(change, own={"batch_size": 2, "least_rows": 1}, local_steps=1)
     assert report.faults == {"range": 1} and report.n_used == 3
 
 

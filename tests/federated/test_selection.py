@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklsh.federated import Ledger, run_round
 from sklsh.federated.aggregation import aggregate_rows
 from sklsh.federated.messages import Invite
-from sklsh.federated.selection import count_collisions, fixed_decoys
+from sklsh.federated.selection import count_collisions
 from sklsh.hashing import make_family
-from tests.federated.problems import N_LABELS, Tampering, federation
+from tests.federated.problems import Tampering, federation
 
 
 def device_of(own, **plan):
@@ -53,7 +53,7 @@ def test_order_is_a_stream_of_whole_passes():
 
 
 def test_own_local_steps_are_fewer_not_more():
-    device = device_of({"local_steps": 2, "batch_size": 5})
+    device = device_of({"local_steps": 2, "batch_size": 5, "least_rows": 5})
     assert device.order(Invite(0, 9, 0.1)).shape == (10,)
     assert device.order(Invite(0, 1, 0.1)).shape == (5,)
     assert device.order(Invite(0, 1.0, 0.1)).shape == (10,)
@@ -66,27 +66,6 @@ def test_a_share_of_the_rows_goes_on_where_the_last_round_ended():
     parts = [device.order(Invite(r, 0.25, 0.1)) for r in range(4)]
     assert {part.shape[0] for part in parts} == {-(-n // 4)}
     assert np.unique(np.concatenate(parts)).shape[0] == n
-
-
-def test_decoys_survive_the_intersection_of_rounds():
-    """Rounds of one pass have the same labels; what is common to all must not be just those."""
-    device = device_of({"sampler": "labels", "n_decoys": 1.0, "batch_size": 100}, n_samples=60)
-    requests = [device.request(Invite(r, 1.0, 0.1)).ids for r in range(4)]
-    common = requests[0]
-    for ids in requests[1:]:
-        common = np.intersect1d(common, ids)
-    labels = np.unique(device.Y.indices)
-    assert np.isin(labels, common).all()
-    assert common.shape[0] >= min(2 * labels.shape[0], N_LABELS)
-
-
-@given(st.integers(0, 2**31), st.integers(1, 60), st.integers(0, 80), st.data())
-def test_decoys_are_others(seed, n, count, data):
-    taken = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1)))), dtype=np.int32)
-    decoys = fixed_decoys(seed, n, count, taken)
-    assert not np.intersect1d(decoys, taken).size
-    assert decoys.shape[0] == min(count, n - taken.shape[0])
-    assert (np.diff(decoys) > 0).all() and (decoys.size == 0 or decoys.max() < n)
 
 
 def test_no_message_tells_seeds_tables_or_rows():

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from sklsh._utils.threads import effective_n_threads
 from sklsh.federated.cache import CacheMiss
 from sklsh.federated.device import Device
+from sklsh.federated.policy import Refused
 
 
 class JoblibTransport:
@@ -53,9 +54,9 @@ class JoblibTransport:
 
 
 def _answer(device: Device, question: str, parts: tuple):
-    """The reply, None if the device has lost what it needs for one, and its cache."""
+    """The reply, None if the device refuses or has lost what it needs for one, and its cache."""
     with threadpool_limits(1, user_api="blas"):
         try:
             return getattr(device, question)(*parts), device.cache
-        except CacheMiss:
+        except (CacheMiss, Refused):
             return None, device.cache
