@@ -76,16 +76,18 @@ def test_with_a_decoy_for_each_label_half_of_what_is_named_is_wrong(sampler):
 
 
 def test_collisions_pick_neither_labels_nor_decoys_of_other_rows():
-    server, transport = federation(own={"n_decoys": 1.0, "n_active": 10}, n_samples=160)
+    own = {"n_decoys": 0.5, "n_active": 10, "n_tables": 40}
+    server, transport = federation(n_devices=8, own=own, n_samples=160)
     device, invite = transport._devices[0], Invite(0, 0.3, 0.1)
     rows = np.unique(device.order(invite))
     body = server.body(device.request(invite).features)
+    server.network.head_weights[...] = np.random.default_rng(0).standard_normal((N_LABELS, 12))
     found = device.select(invite, body, server.sketches({0: -1})[0]).ids
     labels = np.unique(device.Y.take(rows).indices)
-    false = decoys(device.Y, rows, N_LABELS, device.seed, 1.0)
+    false = decoys(device.Y, rows, N_LABELS, device.seed, 0.5)
     picked = np.setdiff1d(found, np.union1d(labels, false))
     assert picked.size and np.isin([*labels, *false], found).all()
-    every = decoys(device.Y, np.arange(device.Y.n_rows), N_LABELS, device.seed, 1.0)
+    every = decoys(device.Y, np.arange(device.Y.n_rows), N_LABELS, device.seed, 0.5)
     assert not np.isin(picked, np.union1d(device.Y.indices, every)).any()
     bare = replace(device, settings=replace(device.settings, n_decoys=0.0))
     assert bare._not_negatives(labels) is labels

@@ -53,7 +53,7 @@ def test_order_is_a_stream_of_whole_passes():
 
 
 def test_own_local_steps_are_fewer_not_more():
-    device = device_of({"local_steps": 2, "batch_size": 5, "least_rows": 5})
+    device = device_of({"local_steps": 2, "batch_size": 5, "least_rows": 1})
     assert device.order(Invite(0, 9, 0.1)).shape == (10,)
     assert device.order(Invite(0, 1, 0.1)).shape == (5,)
     assert device.order(Invite(0, 1.0, 0.1)).shape == (10,)

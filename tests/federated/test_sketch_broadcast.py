@@ -95,7 +95,7 @@ def test_a_delta_on_top_of_nothing_is_a_miss():
 
 def sketch_bytes(**plan):
     """Of the second round; few neurons change in a round."""
-    own = {"n_active": 2, "batch_size": 2, "n_probes": 2}
+    own = {"n_active": 2, "batch_size": 2, "n_probes": 2, "least_rows": 1}
     server, transport = federation(own=own, local_steps=1, **plan)
     rng, ledger = np.random.default_rng(0), Ledger()
     reports = [run_round(server, transport, rng, ledger=ledger) for _ in range(2)]
