@@ -1,5 +1,6 @@
 """SparseLSHMLPClassifier in use: streams, warm starts, early stopping, weights, searches."""
 
+import copy
 import re
 import sys
 import warnings
@@ -16,6 +17,10 @@ from sklearn.preprocessing import MaxAbsScaler
 from sklearn.utils import estimator_html_repr
 
 from sklsh import SparseLSHMLPClassifier
+from sklsh.network.calibration import hits
+from sklsh.network.holdout import held_out
+from sklsh.network.learner import Learner
+from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import All
 from sklsh.network.trainer import Trainer
 from tests.test_classifier import (
@@ -140,6 +145,69 @@ def test_warm_start(wide):
     assert model.n_iter_ == 3 and model.loss_curve_[0] < first[0] - 0.2
     cold = small(warm_start=False).fit(X, Y)
     assert_same_model(cold, small().fit(X, Y).fit(X, Y))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_warm_starts_are_judged_by_rows_that_no_fit_has_trained_on(
+    wide, monkeypatch, early_stopping
+):
+    X, Y, X_test, Y_test = wide
+    used = []
+    fit_once = Learner.fit
+
+    def fit(self, *args, **options):
+        used.append(fit_once(self, *args, **options))
+        return used[-1]
+
+    monkeypatch.setattr(Learner, "fit", fit)
+    model = small(warm_start=True, validation_fraction=0.2, early_stopping=early_stopping)
+    scores, order = [], np.random.default_rng(0).permutation(X.shape[0])
+    for rows in (slice(None), slice(None), order, order[: len(order) * 3 // 4]):
+        model.fit(X[rows], Y[rows])
+        judged = hits(used[-1].topk(1)[0], used[-1].Y, used[-1].rows).mean()
+        scores.append((judged, precision_at_1(model, X_test, Y_test)))
+    np.testing.assert_array_equal(used[0].rows, used[1].rows)
+    np.testing.assert_array_equal(used[0].rows, np.sort(order[used[2].rows]))
+    assert np.isin(order[used[3].rows], used[0].rows).all()
+    # Of some 200 rows, a standard error of 3.5 points; trained on, they would be all right.
+    assert np.abs(np.diff(scores, axis=1)).max() < 0.12, scores
+
+
+def test_early_stopping_of_a_warm_start_keeps_the_weights_that_were_better(wide):
+    X, Y, *_ = wide
+    model = small(warm_start=True, early_stopping=True, n_neighbors=0, max_iter=6).fit(X, Y)
+    before = [coefficients.copy() for coefficients in model.coefs_]
+    # Each step at this rate undoes what was learnt.
+    model.set_params(learning_rate_init=5.0, max_iter=2).fit(X, Y)
+    assert len(model.validation_scores_) == 2
+    for coefficients, old in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(coefficients, old)
+
+
+def test_a_stream_that_is_to_go_on_leaves_out_the_rows_that_fits_hold_out(wide):
+    X, Y, *_ = wide
+    options = {"n_neighbors": 0, "shuffle": True, "dropout": 0.0}
+    model = small(warm_start=True, validation_fraction=0.2, **options).fit(X, Y)
+    rows = SparseRows.from_matrix(X)
+    spared, train, _ = held_out(rows, model.learner_.seed, X.shape[0] // 5)
+    before = [coefficients.copy() for coefficients in model.coefs_]
+    model.partial_fit(X[spared], Y[spared])
+    for coefficients, old in zip(model.coefs_, before, strict=True):
+        np.testing.assert_array_equal(coefficients, old)
+    twin = copy.deepcopy(model).partial_fit(X[train[:100]], Y[train[:100]])
+    some = np.sort(np.r_[train[:100], spared])
+    model.partial_fit(X[some], Y[some])
+    assert_same_model(model, twin)
+    # Streams that no fit is to follow use every row.
+    plain = small(validation_fraction=0.2, n_neighbors=0).fit(X, Y)
+    old = plain.coefs_[0].copy()
+    assert (plain.partial_fit(X[spared], Y[spared]).coefs_[0] != old).any()
+    # One that begins as a stream spares them for the fit to come.
+    stream = small(warm_start=True, validation_fraction=0.2).partial_fit(X, Y)
+    bound = stream.learner_.spared_to
+    assert bound / 2**64 == pytest.approx(0.2, abs=1e-3)
+    stream.fit(X, Y)
+    assert stream.learner_.spared_to <= bound
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         not ask for them: then there are no votes, and training rows fit the threshold. A
         number: that share, at least one row. They join the voting rows in the end.
     warm_start : bool, default=False
-        Start `fit` from the weights of the fit before.
+        Start `fit` from the weights of the fit before. Rows are held out by a hash of their
+        features, so that a fit is judged by rows that no fit before has trained on; streams
+        leave these rows out then, too.
     shuffle : bool or {"auto", "lsh"}, default="auto"
         Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
         rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so
@@ -403,8 +405,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         settings = self._settings(STREAM_ROWS, targets, votes)
         learner = self._start(rows, X, targets, settings) if first else self.learner_
         learner.partial_fit(
-            rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs)
-        )
+            rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs),
+            spare=self.warm_start,
+        )  # fmt: skip
         threshold = None
         if targets.multilabel:
             # Rows without labels say nothing about how many a labelled one has.

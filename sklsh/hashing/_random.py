@@ -16,7 +16,11 @@ def random_bits(seed: int, stream: int, n: int) -> np.ndarray:
     """`n` independent 64-bit words of one stream, ``(n,)`` uint64."""
     start = np.array([int(seed) % 2**64], dtype=np.uint64)
     start = start + np.array([int(stream) % 2**64], dtype=np.uint64) * _STREAM
-    z = start + np.arange(n, dtype=np.uint64) * _DRAW
+    return mixed(start + np.arange(n, dtype=np.uint64) * _DRAW)
+
+
+def mixed(z: np.ndarray) -> np.ndarray:
+    """Words whose bits each depend on all bits of one of `z`, uint64 (splitmix64's finaliser)."""
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))

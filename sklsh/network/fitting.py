@@ -117,7 +117,8 @@ def fit_epochs(
     """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
 
     With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
-    best weights are put back at the end (they cost a copy of the parameters meanwhile). Where
+    best weights are put back at the end (they cost a copy of the parameters meanwhile); the
+    weights that a trained network comes with are among those to choose from. Where
     `validation` is empty nothing can decide: a warning, and all epochs are run.
     ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`. A
     loss or weight that is not finite is a ValueError. The fit goes on from `state`, and hands it to
@@ -134,7 +135,16 @@ def fit_epochs(
     history = state.history
     n_threads = trainer.n_threads
     predictor = Predictor(trainer.network, n_threads=n_threads)
+
+    def score_now() -> float:
+        score = judge() if judge else precision_at_1(predictor, X, Y, validation)
+        if score > state.best_score:
+            state.best_score, state.best_weights = score, copy_weights(trainer.network)
+        return score
+
     try:
+        if settings.early_stopping and trainer.step_count and not history.losses:
+            score_now()
         for epoch in range(len(history.losses), settings.max_iter):
             if state.n_worse >= settings.n_iter_no_change:
                 break
@@ -148,12 +158,10 @@ def fit_epochs(
             loss = trainer.epoch(seen, Y, order, settings.batch_size, rate, sample_weight)
             history.add(check_finite(loss))
             if settings.early_stopping:
-                score = judge() if judge else precision_at_1(predictor, X, Y, validation)
-                history.validation_scores.append(score)
-                improved = score > state.best_score + settings.tol
+                to_beat = state.best_score + settings.tol
+                history.validation_scores.append(score_now())
+                improved = history.validation_scores[-1] > to_beat
                 state.n_worse = 0 if improved else state.n_worse + 1
-                if score > state.best_score:
-                    state.best_score, state.best_weights = score, copy_weights(trainer.network)
             save(state)
             on_epoch(epoch, history)
     except KeyboardInterrupt:

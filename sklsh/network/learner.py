@@ -19,6 +19,7 @@ from sklsh.network.fitting import (
     epoch_order,
     fit_epochs,
 )
+from sklsh.network.holdout import held_out, rows_to_train
 from sklsh.network.journal import Journal
 from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
@@ -29,7 +30,7 @@ from sklsh.network.predictor import Predictor
 from sklsh.network.prototypes import set_prototypes
 from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
-from sklsh.network.settings import Settings
+from sklsh.network.settings import STREAM_ROWS, Settings
 from sklsh.network.trainer import Trainer
 from sklsh.network.units import (
     add_recent,
@@ -110,6 +111,8 @@ class Learner:
         What would scale each of the last rows to unit norm.
     weight_sum, n_weighted : float
         Of the rows that came with a weight: see `relative_weights`.
+    spared_to : int or None
+        Rows whose hash is larger may have been trained on; None: there were none held out.
     """
 
     network: WideNetwork
@@ -128,6 +131,7 @@ class Learner:
     weight_sum: float = 0.0
     n_weighted: float = 0.0
     temperature: float = 1.0
+    spared_to: int | None = None
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -210,10 +214,12 @@ class Learner:
         self.weight_sum = self.n_weighted = 0.0
         sample_weight = self._relative(sample_weight)
         rng = np.random.default_rng([self.seed, self.n_steps])
-        order = rng.permutation(X.n_rows).astype(np.int32)
-        held_out, train = np.split(order, [settings.n_validation])
-        train = np.sort(train)
-        validation = held_out if held_out.size else order[:MAX_VALIDATION_ROWS]
+        spared, train, self.spared_to = held_out(
+            X, self.seed, settings.n_validation, self.spared_to
+        )
+        validation = spared
+        if not spared.size:
+            validation = rng.permutation(train)[:MAX_VALIDATION_ROWS]
         with one_blas_thread():
             if saved is not None:
                 saved.restore(self)
@@ -231,18 +237,18 @@ class Learner:
                     checkpoint.save(self, trainer, state, rng)
 
             self.history = fit_epochs(
-                trainer, X, Y, train, settings, validation=held_out, sample_weight=sample_weight,
+                trainer, X, Y, train, settings, validation=spared, sample_weight=sample_weight,
                 rng=rng, on_epoch=on_epoch, save=save,
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = self.linear = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
-            if settings.n_neighbors and held_out.size:
+            if settings.n_neighbors and spared.size:
                 self._fit_memory(validation_rows, settings)
             if settings.linear:
-                self._fit_linear(validation_rows, train, bool(held_out.size), sample_weight)
-            self.temperature = fit_temperature(validation_rows) if held_out.size else 1.0
+                self._fit_linear(validation_rows, train, bool(spared.size), sample_weight)
+            self.temperature = fit_temperature(validation_rows) if spared.size else 1.0
             self._fit_index(validation_rows, settings)
             self.hidden_mean = validation_rows.hidden.mean(axis=0)
         return validation_rows
@@ -310,17 +316,25 @@ class Learner:
         self.index = index if kept or settings.prediction == "lsh" else None
 
     def partial_fit(
-        self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1
-    ) -> None:
+        self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1,
+        spare: bool = False,
+    ) -> None:  # fmt: skip
         """One pass over the rows; neurons of labels not seen before start as prototypes.
 
-        If it fails, or is interrupted, or leaves a weight that is not finite, everything is as
-        it was before. O(rows touched * n_hidden) of memory for that.
+        `spare`: not over those that `fit` would hold out, or has. If it fails, or is
+        interrupted, or leaves a weight that is not finite, everything is as it was before.
+        O(rows touched * n_hidden) of memory for that.
         """
         self.own()
         before, journal = dict(vars(self)), Journal(self.network, self.optimizer)
+        rows = np.arange(X.n_rows, dtype=np.int32)
+        if spare:
+            share = settings.n_validation / STREAM_ROWS
+            rows, self.spared_to = rows_to_train(X, self.seed, share, self.spared_to)
+            if not rows.size:
+                return
         try:
-            loss = self._learn(X, Y, settings, sample_weight, n_threads, journal)
+            loss = self._learn(X, Y, rows, settings, sample_weight, n_threads, journal)
             check_finite(loss if journal.is_finite() else np.nan)
         except BaseException:
             journal.undo()
@@ -331,17 +345,16 @@ class Learner:
         self.index, self.table_stats = None, {}
         self.history.add(loss, STREAM_HISTORY)
 
-    def _learn(self, X, Y, settings, sample_weight, n_threads, journal: Journal) -> float:
+    def _learn(self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal) -> float:
         """The pass itself; its mean loss."""
         if self.n_steps:
             self._scale_for(X)
         sample_weight = self._relative(sample_weight)
         rng = np.random.default_rng([self.seed, self.n_steps])
-        rows = np.arange(X.n_rows, dtype=np.int32)
         with one_blas_thread():
-            self.network.see(Y.indices, only=self.n_steps == 0)
+            labels = np.unique(Y.take(rows).indices)
+            self.network.see(labels, only=self.n_steps == 0)
             fresh = self.optimizer.untouched_neurons()
-            labels = np.unique(Y.indices)
             journal.neurons(labels[fresh[labels]])
             set_prototypes(
                 self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
