@@ -28,7 +28,7 @@ def fitted(X=X, weights=None):
 
 
 def voteless(X=X, weights=None):
-    return classifier(n_neighbors=0).fit(X, Y, sample_weight=weights)
+    return classifier(n_neighbors=0, linear=False).fit(X, Y, sample_weight=weights)
 
 
 def streamed(X=X, weights=None, part=PART, n=N):
@@ -113,6 +113,10 @@ class TestRows:
         for found, wanted in zip(*answers, strict=True):
             np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
+    def test_a_federation_takes_the_largest_rows_there_are(self):
+        largest = X.astype(np.float64) * (3e38 / float(abs(X).max()))
+        assert federated(largest).history_[-1]["n_used"] == 8
+
     @pytest.mark.parametrize("first", [0.0, 0.01, 100.0])
     def test_a_stream_follows_its_unit(self, first):
         units = np.where(np.arange(N) < PART, first, 50.0)
@@ -154,6 +158,12 @@ def test_one_stray_row_does_not_outweigh_the_others(train, size, one):
     place = strange.indptr[200]  # in the third part of a stream; of one device
     strange.data[place : place + 1 if one == "entry" else strange.indptr[201]] *= size
     assert precision(train(strange)) > precision(train()) - 0.05
+
+
+def test_one_device_in_another_unit_does_not_outweigh_the_others():
+    units = np.where(np.arange(N) % 8 == 3, 1e6, 1.0)
+    strange = sp.csr_array(sp.diags_array(units) @ X)
+    assert precision(federated(strange)) > precision(federated()) - 0.1
 
 
 def test_a_stream_that_begins_with_a_stray_row():

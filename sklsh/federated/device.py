@@ -11,6 +11,7 @@ from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
 from sklsh.federated.decoys import decoys
 from sklsh.federated.device_state import DeviceStateStore
 from sklsh.federated.messages import (
+    LARGEST,
     Centre,
     ClientStatistics,
     Counts,
@@ -108,7 +109,7 @@ class Device:
         """How many rows there are, how long they are, how many labels they have."""
         owners = np.repeat(np.arange(self.X.n_rows), self.X.counts())
         norms = np.sqrt(np.bincount(owners, np.square(self.X.data, dtype=np.float64)))
-        norm = float(np.median(norms[norms > 0])) if norms.any() else 0.0
+        norm = min(float(np.median(norms[norms > 0])), LARGEST) if norms.any() else 0.0
         labels = self.Y.indices.shape[0] / self.X.n_rows
         return ClientStatistics(self.id, -1, self.X.n_rows, norm, float(labels))
 
