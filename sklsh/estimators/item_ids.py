@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +26,19 @@ class ItemIds:
 
     names: np.ndarray
     given: bool
+
+    @cached_property
+    def _order(self) -> np.ndarray | None:
+        """What sorts numbers, None if they are sorted; found out once, as names never change."""
+        return np.argsort(self.names, kind="stable") if self.given else None
+
+    @cached_property
+    def _column_of(self) -> dict[str, int]:
+        """Where each text is: a tenth of the time of a search among sorted ones."""
+        return {name: column for column, name in enumerate(self.names.tolist())}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"names": self.names, "given": self.given}
 
     @classmethod
     def learn(cls, item_ids, n_items: int) -> ItemIds:
@@ -83,9 +99,13 @@ class ItemIds:
         kind = "text" if self.names.dtype.kind == "U" else "integers"
         if ids.dtype.kind not in ("U" if kind == "text" else "iu"):
             raise TypeError(f"{argument} must be item ids ({kind}), got dtype {ids.dtype}")
-        order = np.argsort(self.names) if self.given else self.names
-        at = np.minimum(np.searchsorted(self.names[order], ids), self.names.shape[0] - 1)
-        columns = order[at]
+        if kind == "text":
+            found = map(self._column_of.get, ids.ravel().tolist(), repeat(0))
+            columns = np.fromiter(found, dtype=np.int64, count=ids.size).reshape(ids.shape)
+        else:
+            at = np.searchsorted(self.names, ids, sorter=self._order)
+            at = np.minimum(at, self.names.shape[0] - 1)
+            columns = at if self._order is None else self._order[at]
         unknown = self.names[columns] != ids
         if np.any(unknown):
             allowed = "" if self.given else f" in [0, {self.names.shape[0]})"

@@ -97,19 +97,20 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if filter_items is not None and items is not None:
             raise ValueError("only one of filter_items and items may be given, got both")
         N = check_depth(N, "N", self.n_features_in_)
-        rows, n_items = self._rows(user_items if users.ndim else one_row(user_items), reset=False)
+        rows, _ = self._rows(user_items if users.ndim else one_row(user_items), reset=False)
         if rows.n_rows != users.size:
             raise ValueError(
                 f"user_items must have one row for each of the {users.size} userid, "
                 f"got {rows.n_rows}"
             )
-        pool = None
+        allowed = None
         if items is not None:
-            pool = np.unique(self.ids_.columns(items, "items")).astype(np.int32)
+            allowed = np.zeros(self.n_features_in_, dtype=bool)
+            allowed[self.ids_.columns(items, "items")] = True
         elif filter_items is not None:
-            unwanted = self.ids_.columns(filter_items, "filter_items")
-            pool = np.setdiff1d(np.arange(n_items, dtype=np.int32), unwanted)
-        columns, scores = self._topk(rows, N, pool, exclude=bool(filter_already_liked_items))
+            allowed = np.ones(self.n_features_in_, dtype=bool)
+            allowed[self.ids_.columns(filter_items, "filter_items")] = False
+        columns, scores = self._topk(rows, N, allowed, exclude=bool(filter_already_liked_items))
         ids = self.ids_.names_of(columns)
         return (ids, scores) if users.ndim else (ids[0], scores[0])
 
@@ -135,9 +136,9 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         k = check_depth(k, "k", self.n_features_in_)
         return self._topk(rows, k, None, exclude=True)
 
-    def _topk(self, rows, k, pool, *, exclude):
+    def _topk(self, rows, k, allowed, *, exclude):
         n_threads = effective_n_threads(self.n_jobs)
-        return self.engine_.topk(rows, k, pool, exclude=exclude, n_threads=n_threads)
+        return self.engine_.topk(rows, k, allowed, exclude=exclude, n_threads=n_threads)
 
     @answers
     def similar_items(self, itemid, N=10):
@@ -161,8 +162,10 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         check_is_fitted(self)
         columns = self.ids_.columns(itemid, "itemid")
         N = check_depth(N, "N", self.n_features_in_)
-        known = self.engine_.known_items()
-        found, scores = similar_rows(self.network_, np.atleast_1d(columns), N, known)
+        serving = self.engine_.serving()
+        found, scores = similar_rows(
+            self.network_, np.atleast_1d(columns), N, serving.known, serving.head_norms
+        )
         ids = self.ids_.names_of(found)
         return (ids, scores) if columns.ndim else (ids[0], scores[0])
 

@@ -24,7 +24,6 @@ from sklsh.network.growth import grown
 from sklsh.network.interactions import (
     drawn_entries,
     hide_entries,
-    item_weights,
     keep_entries,
     leave_some_out,
     network_rows,
@@ -37,6 +36,7 @@ from sklsh.network.prototypes import set_prototypes
 from sklsh.network.regression import PENALTIES, ItemRegression
 from sklsh.network.retrieval import best_items, likely_items, popular_items
 from sklsh.network.rows import SparseRows
+from sklsh.network.serving import Serving
 from sklsh.network.settings import Settings
 from sklsh.network.smoothing import smooth_items
 from sklsh.network.window import RecentRows
@@ -119,6 +119,18 @@ class Autoencoder:
             memory = ItemMemory.empty(n_items, _n_neighbors(n_items, settings))
         return cls(learner, np.zeros(n_items, dtype=np.int64), memory=memory, n_factors=n_factors)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_serving"}
+
+    def serving(self) -> Serving:
+        """What answers need of the state there is; kept until it changes."""
+        memory, network = self.memory, self.learner.network
+        kept: Serving | None = vars(self).get("_serving")
+        if kept is None or not kept.is_of(self.counts, network, memory):
+            # One assignment, of a whole: another thread finds the old one or this one.
+            kept = vars(self)["_serving"] = Serving(self.counts, self.n_users, network, memory)
+        return kept
+
     @property
     def n_items(self) -> int:
         return self.counts.shape[0]
@@ -129,7 +141,7 @@ class Autoencoder:
 
     def inputs(self, R: SparseRows) -> SparseRows:
         """Rows that the network reads: idf-weighted, of unit norm."""
-        return network_rows(R, item_weights(self.counts, self.n_users))
+        return network_rows(R, self.serving().input_weights)
 
     def _thinned(self, R: SparseRows, rate: float, pass_number: int) -> SparseRows:
         """Input rows without a share `rate` of the entries, others in each pass."""
@@ -330,25 +342,30 @@ class Autoencoder:
 
     def known_items(self) -> np.ndarray:
         """Items that anybody has had, ascending int32."""
-        return np.flatnonzero(self.counts).astype(np.int32)
+        return self.serving().known
 
     def topk(
-        self, R: SparseRows, k: int, pool=None, *, exclude: bool, n_threads: int = 1,
-        alone: bool = False,
+        self, R: SparseRows, k: int, allowed: np.ndarray | None = None, *, exclude: bool,
+        n_threads: int = 1, alone: bool = False,
     ):  # fmt: skip
         """Best items of each row, ``(n_rows, k)`` ids and scores; empty rows get popular ones.
 
-        `pool`: items that may be named, ascending; None: all. Those that nobody has had
-        never are. `alone`: by the network's scores alone.
+        `allowed`: which items may be named, bool (n_items,); None: all. Those that nobody has
+        had never are. `alone`: by the network's scores alone.
         """
-        known = self.known_items()
-        pool = known if pool is None else np.intersect1d(pool, known)
+        serving = self.serving()
+        pool = serving.known
+        if allowed is not None:
+            pool = np.flatnonzero(allowed & serving.is_known).astype(np.int32)
         network, inputs = self.learner.network, self.inputs(R)
         bias = network.head_bias if self.item_bonus is None else network.head_bias + self.item_bonus
         how: dict[str, Any] = {"bias": bias, "exclude": exclude, "n_threads": n_threads}
         memory = None if alone else self.memory
         if not alone:
-            how |= {"regression": self.regression, "low_pass": self.low_pass}
+            how |= {
+                "regression": self.regression, "low_pass": self.low_pass,
+                "scales": serving.vote_scales,
+            }  # fmt: skip
         index = self.index
         if index is not None and pool.shape[0] > MANY * index.n_candidates:
 

@@ -31,6 +31,10 @@ QUERIES = 64
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
 
+WHOLE = 0.5
+"""Share of the items from which on all are scored, others masked: copies of the head's rows cost
+a single user more than what they save."""
+
 MASKED = np.float32(-1e30)
 """A logit below any other, and finite: kernels in fast arithmetic must meet no infinity."""
 
@@ -48,6 +52,7 @@ def best_items(
     exclude: bool,
     regression: ItemRegression | None = None,
     low_pass: LowPass | None = None,
+    scales: tuple[np.ndarray, np.ndarray] | None = None,
     n_threads: int = 1,
 ):
     """The `k` best of the items `pool` for each row.
@@ -63,6 +68,8 @@ def best_items(
     exclude : bool
         Leave out a row's own items.
     regression, low_pass : further scores, with their weights
+    scales : pair of ndarray (n_labels,), default=None
+        `memory.scales()`, if they are at hand.
 
     Returns
     -------
@@ -81,7 +88,9 @@ def best_items(
         return items, scores
     if memory is None:
         memory = ItemMemory.empty(network.n_labels, 0)
-    scales, n_items = memory.scales(), pool.shape[0]
+    scales = memory.scales() if scales is None else scales
+    pool, bias = _all_or_some(pool, bias, network.n_labels)
+    n_items = pool.shape[0]
     position_of = np.full(network.n_labels, -1, dtype=np.int32)
     position_of[pool] = np.arange(n_items, dtype=np.int32)
     whole = n_items == network.n_labels
@@ -105,16 +114,23 @@ def best_items(
                 regression.add(
                     regression.chosen, regression.weight, R, rows, position_of, offsets, start, stop
                 )
-            logits = np.empty((stop - start, ITEMS), dtype=np.float32)
+            # Few rows: wider blocks of as many logits.
+            width = ITEMS * max(1, ROWS[0] // (stop - start)) if whole else ITEMS
+            logits = np.empty((stop - start, width), dtype=np.float32)
+            gathered = np.empty((0 if whole else width, network.n_hidden), dtype=np.float32)
             own = slice(rows[0] + start, rows[0] + stop)
-            for first, last in blocks(n_items, ITEMS):
+            for first, last in blocks(n_items, width):
                 ids, part = pool[first:last], logits[:, : last - first]
-                weights = network.head_weights[first:last] if whole else network.head_weights[ids]
+                weights = network.head_weights[first:last]
+                if not whole:
+                    weights = gathered[: last - first]
+                    np.take(network.head_weights, ids, axis=0, out=weights, mode="clip")
                 np.matmul(hidden[start:stop], weights.T, out=part)
                 if factors is not None:
                     part += users[start:stop] @ (factors[first:last] if whole else factors[ids]).T
                 part += offsets[:, first:last]
-                select_topk_rows(part, bias[ids], ids, scores[own], items[own], 0, stop - start)
+                own_bias = bias[first:last] if whole else bias[ids]
+                select_topk_rows(part, own_bias, ids, scores[own], items[own], 0, stop - start)
 
         run_blocks(task, blocks(rows.shape[0], row_block), n_threads)
     masked = scores < MASKED / 2
@@ -136,6 +152,7 @@ def likely_items(
     exclude: bool,
     regression: ItemRegression | None = None,
     low_pass: LowPass | None = None,
+    scales: tuple[np.ndarray, np.ndarray] | None = None,
     n_threads: int = 1,
 ):
     """As `best_items`, among candidates: items with the most votes, and those that are named.
@@ -153,7 +170,7 @@ def likely_items(
     allowed = np.zeros(network.n_labels, dtype=bool)
     allowed[pool] = True
     voting = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
-    scales = voting.scales()
+    scales = voting.scales() if scales is None else scales
     n_items = network.n_labels
     factors = None if low_pass is None else low_pass.active()
     factors = np.zeros((n_items, 0), dtype=np.float32) if factors is None else factors
@@ -182,9 +199,18 @@ def likely_items(
         items[short], scores[short] = best_items(
             network, memory, R.take(short), inputs.take(short), k, pool,
             bias=bias, exclude=exclude, regression=regression, low_pass=low_pass,
-            n_threads=n_threads,
+            scales=scales, n_threads=n_threads,
         )  # fmt: skip
     return items, scores
+
+
+def _all_or_some(pool: np.ndarray, bias: np.ndarray, n_items: int):
+    """Items to score and their bias: all, some masked, where `pool` is a good part of them."""
+    if pool.shape[0] == n_items or pool.shape[0] < WHOLE * n_items:
+        return pool, bias
+    masked = np.full(n_items, MASKED)
+    masked[pool] = bias[pool]
+    return np.arange(n_items, dtype=np.int32), masked
 
 
 def _users(low_pass: LowPass | None, R: SparseRows, begin: int, end: int, n_threads: int):
@@ -215,31 +241,41 @@ def popular_items(counts: np.ndarray, k: int, pool: np.ndarray, bonus: np.ndarra
     values = np.log(np.maximum(counts[pool], 1e-300) / max(counts.sum(), 1))
     if bonus is not None:
         values += bonus[pool]
-    order = np.argsort(-values, kind="stable")[:k]
+    best = np.arange(values.shape[0])
+    if k < values.shape[0]:
+        best = np.flatnonzero(values >= np.partition(values, -k)[-k])
+    order = best[np.argsort(-values[best], kind="stable")][:k]
     items[: order.shape[0]], scores[: order.shape[0]] = pool[order], values[order]
     return items, scores
 
 
-def similar_rows(network: WideNetwork, items: np.ndarray, k: int, pool: np.ndarray):
+@one_blas_thread()
+def similar_rows(
+    network: WideNetwork, items: np.ndarray, k: int, pool: np.ndarray, norms: np.ndarray
+):
     """The items of `pool` whose head rows have the largest cosines with those of `items`.
 
-    ``(n, k)`` ids and cosines, best first, padded with -1 and -inf; a row of zeros is like
-    none. O(n * len(pool) * n_hidden).
+    `norms`, (n_labels,), are the lengths of the head's rows. ``(n, k)`` ids and cosines, best
+    first, padded with -1 and -inf; a row of zeros is like none. O(n * len(pool) * n_hidden).
     """
     found = np.full((items.shape[0], k), -1, dtype=np.int64)
     scores = np.full((items.shape[0], k), -np.inf, dtype=np.float32)
-    head = network.head_weights[pool]
-    norms = np.sqrt(np.einsum("ij,ij->i", head, head))
-    pool, head, norms = pool[norms > 0], head[norms > 0], norms[norms > 0]
-    bias = np.zeros(pool.shape[0], dtype=np.float32)
+    head, n_items = network.head_weights, network.n_labels
+    pool = np.asarray(pool[norms[pool] > 0], dtype=np.int32)
+    pool, bias = _all_or_some(pool, np.zeros(n_items, dtype=np.float32), n_items)
+    whole = pool.shape[0] == n_items
+    lengths = np.where(norms > 0, norms, np.float32(1))
     for start, stop in blocks(items.shape[0], ROWS[1]):
-        queries = network.head_weights[items[start:stop]]
-        lengths = np.sqrt(np.einsum("ij,ij->i", queries, queries))
-        cosines = (queries / np.where(lengths > 0, lengths, 1.0)[:, None]) @ head.T / norms
-        select_topk_rows(
-            cosines.astype(np.float32), bias, pool, scores[start:stop], found[start:stop],
-            0, stop - start,
-        )  # fmt: skip
-        nothing = np.flatnonzero(lengths == 0) + start
-        found[nothing], scores[nothing] = -1, -np.inf
+        queries = head[items[start:stop]] / lengths[items[start:stop], None]
+        width = ITEMS * max(1, ROWS[0] // (stop - start))
+        for first, last in blocks(pool.shape[0], width):
+            own = slice(first, last) if whole else pool[first:last]
+            cosines = queries @ head[own].T
+            cosines /= lengths[own]
+            select_topk_rows(
+                cosines, bias[own], pool[first:last], scores[start:stop], found[start:stop],
+                0, stop - start,
+            )  # fmt: skip
+    nothing = (scores < MASKED / 2) | (norms[items] == 0)[:, None]
+    found[nothing], scores[nothing] = -1, -np.inf
     return found, scores

@@ -214,7 +214,8 @@ def test_similar_rows_by_every_cosine():
     network.head_weights[[4, 20]] = 0
     pool = np.setdiff1d(np.arange(500), np.arange(0, 500, 9)).astype(np.int32)
     items = np.concatenate([np.arange(300), [7, 20, 7]])
-    found, scores = similar_rows(network, items, 6, pool)
+    norms = np.linalg.norm(network.head_weights, axis=1)
+    found, scores = similar_rows(network, items, 6, pool, norms)
     assert found.shape == scores.shape == (303, 6)
     units = network.head_weights.astype(float)
     units /= np.where((n := np.linalg.norm(units, axis=1)) > 0, n, 1)[:, None]
@@ -222,7 +223,8 @@ def test_similar_rows_by_every_cosine():
     cosines[:, [4, 20]] = -np.inf
     cosines[np.isin(items, [4, 20])] = -np.inf
     assert_best((found, scores), cosines, pool, 6)
-    all_of_three, padded = similar_rows(network, np.array([7]), 6, np.array([4, 7, 9, 11]))
+    few = np.array([4, 7, 9, 11])
+    all_of_three, padded = similar_rows(network, np.array([7]), 6, few, norms)
     assert all_of_three[0, 0] == 7 and padded[0, 0] == pytest.approx(1, abs=1e-5)
     assert sorted(all_of_three[0, :3]) == [7, 9, 11] and (all_of_three[0, 3:] == -1).all()
     assert np.isneginf(padded[0, 3:]).all()
