@@ -16,8 +16,10 @@ from sklsh._utils.containers import plain
 from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
+from sklsh.federated.parts import MOST_ROWS
 from sklsh.federated.server import Plan
 from sklsh.federated.settings import DeviceSettings, resolve_device
+from sklsh.federated.start import STATISTICS
 from sklsh.hashing import find_family
 from sklsh.hashing._random import child_seed
 from sklsh.network.rows import SparseRows
@@ -131,13 +133,37 @@ def own_params(device_params, device_ids) -> list[dict]:
     return [device_params] * n_devices
 
 
-def check_privacy(clip_norm, aggregation) -> None:
-    """Noise has a meaning only beside a longest change, in a plain sum."""
+def check_privacy(clip_norm, aggregation, public_statistics) -> None:
+    """Noise has a meaning only beside a longest change, in a plain sum, and where nothing is
+    asked that no noise goes on."""
     if clip_norm is None or aggregation != "mean":
         raise ValueError(
             'noise_multiplier > 0 needs a clip_norm and aggregation="mean", got '
             f"clip_norm={clip_norm!r} and aggregation={aggregation!r}"
         )
+    if public_statistics is None:
+        raise ValueError(
+            "noise_multiplier > 0 needs public_statistics, a dict of the n_samples, row_norm and "
+            "labels_per_row of a typical device: what devices say of themselves would be in no "
+            "epsilon"
+        )
+
+
+def check_public_statistics(given) -> None:
+    """Three numbers of a typical device."""
+    if given is None:
+        return
+    if set(given) != set(STATISTICS):
+        raise ValueError(
+            f"public_statistics must have {', '.join(STATISTICS)}, got {sorted(map(str, given))}"
+        )
+    for name, value in given.items():
+        kind = Integral if name == "n_samples" else Real
+        if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value <= MOST_ROWS:
+            raise ValueError(
+                f"public_statistics must have {'an int' if kind is Integral else 'a number'} "
+                f"above 0 and at most {MOST_ROWS} as {name}, got {value!r}"
+            )
 
 
 def check_own(own: Mapping, constraints: Mapping) -> None:

@@ -123,11 +123,18 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         Above 0: device-level differential privacy, by noise of standard deviation
         ``noise_multiplier * clip_norm`` on the sum of changes. Needs `clip_norm`, the mean
         as aggregation, and the package dp-accounting; not for a recommender, whose devices
-        send exact counts. Prototypes are not used then. Noise and invitations come from the
+        send exact counts. Prototypes are not used then, devices are not asked for their sizes
+        (see `public_statistics`), and `history_` and `ledger_` say nothing of these rounds but
+        their epsilon. Noise and invitations come from the
         operating system's randomness; with an integer `random_state` whoever knows it knows
         the noise (and can try all 2^32): for experiments only.
     delta : float in (0, 1), default=1e-5
         For the epsilon that `history_` reports, of all rounds so far.
+    public_statistics : dict or None, default=None
+        What is known of a typical device's rows without asking: ``n_samples``, ``row_norm`` (the
+        median of their Euclidean norms) and ``labels_per_row``, each above 0. They set the scale
+        of the first layer, the threshold, and what an update may be. None: devices say; with
+        noise they must be given.
     n_jobs : int, default=None
         Devices at a time. Never changes a result.
     random_state : int, RandomState instance or None, default=None
@@ -147,9 +154,10 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         A round each: the fields of `sklsh.federated.RoundReport`, ``bytes_up``,
         ``bytes_down`` and ``seconds``; ``start_faults`` in the first of a call, as `faults`
         of what was asked before it; ``epsilon`` with noise: of this round and all before,
-        infinite if one had none.
+        infinite if one had none. Of a round with noise, ``round`` and ``epsilon`` alone: the
+        loss is NaN and the rest None, as they would tell more than epsilon says.
     ledger_ : Ledger
-        Bytes by round, device, message and direction.
+        Bytes by round, device, message and direction; not of rounds with noise.
     n_rounds_ : int
         Rounds run.
     caches_ : dict
@@ -218,6 +226,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
         "noise_multiplier": [Interval(Real, 0, None, closed="left")],
         "delta": [Interval(Real, 0, 1, closed="neither")],
+        "public_statistics": [None, dict],
         "n_jobs": [None, Interval(Integral, None, -1, closed="right"), POSITIVE],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -253,6 +262,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         clip_norm=None,
         noise_multiplier=0.0,
         delta=1e-5,
+        public_statistics=None,
         n_jobs=None,
         random_state=None,
         verbose=False,
@@ -281,6 +291,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self.clip_norm = clip_norm
         self.noise_multiplier = noise_multiplier
         self.delta = delta
+        self.public_statistics = public_statistics
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose

@@ -15,6 +15,7 @@ from sklsh._utils.archive import fingerprint
 from sklsh._utils.threads import effective_n_threads
 from sklsh.estimators.device_params import (
     check_privacy,
+    check_public_statistics,
     device_settings,
     make_caches,
     make_devices,
@@ -27,7 +28,7 @@ from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.privacy import epsilon_spent
 from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
-from sklsh.federated.start import total_rows
+from sklsh.federated.start import public_client_statistics, total_rows
 from sklsh.federated.training import run_rounds, start_server, summary, typical_row_norm
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
@@ -46,13 +47,14 @@ NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpo
 
 def check_federation(federation, task: Task) -> None:
     """What parameters must be to each other."""
+    check_public_statistics(federation.public_statistics)
     if federation.noise_multiplier > 0:
-        check_privacy(federation.clip_norm, federation.aggregation)
         if task.counts_items:
             raise ValueError(
                 "noise_multiplier must be 0 with an LSHRecommender, whose devices send exact "
                 f"counts of their users' items, got {federation.noise_multiplier!r}"
             )
+        check_privacy(federation.clip_norm, federation.aggregation, federation.public_statistics)
         epsilon_spent([(federation.noise_multiplier, federation.fraction)], federation.delta)
 
 
@@ -132,7 +134,7 @@ def options_of(federation) -> dict:
 def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """Everything before the first round: the devices' sizes, a fresh model, its head start."""
     ledger = Ledger()
-    client_statistics, faults = _client_statistics(transport, ledger)
+    client_statistics, faults = _client_statistics(federation, transport, ledger)
     settings = task.settings(total_rows(list(client_statistics.values())))
     server = start_server(
         client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
@@ -149,7 +151,7 @@ def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
 def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
     """From a copy of a trained federation, with the parameters and devices of now."""
     ledger, history = deepcopy(federation.ledger_), list(federation.history_)
-    client_statistics, faults = _client_statistics(transport, ledger)
+    client_statistics, faults = _client_statistics(federation, transport, ledger)
     settings = task.settings(total_rows(list(client_statistics.values())))
     server = federation.server_.resume(_plan(federation, settings, client_statistics))
     server.start_faults = faults
@@ -181,8 +183,13 @@ def run(federation, progress: Progress, transport: Transport, checkpoint: Checkp
             print(summary(entry), flush=True)
 
 
-def _client_statistics(transport, ledger):
-    client_statistics, faults = take_client_statistics(transport, ledger)
+def _client_statistics(federation, transport, ledger):
+    """What is known of devices' rows, or what they say of them, and faults."""
+    if federation.public_statistics is not None:
+        public = federation.public_statistics
+        client_statistics, faults = public_client_statistics(sorted(transport.devices), public), {}
+    else:
+        client_statistics, faults = take_client_statistics(transport, ledger)
     if not client_statistics:
         raise ValueError("transport must reach at least one device, got no usable answer")
     return client_statistics, faults

@@ -243,4 +243,5 @@ def run_round(
         n_labels = server.network.n_labels
         report.active_share = float(np.mean([i.shape[0] for i in ids.values()]) / n_labels)
     server.round += 1
+    server.open(())
     return report

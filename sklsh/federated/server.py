@@ -252,7 +252,7 @@ class Server:
     # What it takes ----------------------------------------------------------------------------
 
     def open(self, devices) -> None:
-        """Begin a round with some devices."""
+        """Begin a round with some devices, or, with none, forget what was sent in the last."""
         self._sent = {device: {} for device in devices}
 
     def accept(self, reply: Reply, kind: type, number: int) -> None:
@@ -271,7 +271,12 @@ class Server:
         self._sent[reply.device][kind.__name__] = True
 
     def blame(self, reply, error: Exception) -> None:
-        """Hold a rejected reply against its device; being late or repeated is no offence."""
+        """Hold a rejected reply against its device; being late or repeated is no offence.
+
+        Not in a private round: what is kept of devices would outlast its noise.
+        """
+        if self.plan.private:
+            return
         reason = error.reason if isinstance(error, Rejected) else BROKEN
         known = issubclass(type(reply), Reply) and type(reply.device) is int
         if reason in OFFENSIVE and known and reply.device in self._sent:
@@ -322,7 +327,7 @@ class Server:
             return 0, float("nan")
         self._undo = Undo()
         self._merge(updates, weights)
-        self.undone = self._undo.undo_unless_finite()
+        self.undone, self._undo = self._undo.undo_unless_finite(), None
         if self.undone:
             return 0, float("nan")
         return len(updates), _loss(updates, weights)

@@ -6,7 +6,7 @@ is worth more than a few medians of all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,19 @@ def counted_rows(n_samples: Sequence[int]) -> np.ndarray:
     """Rows that each device counts for: what it claims, `LARGEST` medians at most. float64."""
     claimed = np.array([float(n) for n in n_samples])
     return np.minimum(claimed, max(1.0, LARGEST * float(np.median(claimed))))
+
+
+STATISTICS = ("n_samples", "row_norm", "labels_per_row")
+"""Of a device, before the first round: see `ClientStatistics`."""
+
+
+def public_client_statistics(devices: Sequence[int], public: Mapping) -> dict:
+    """What is known of devices' rows without asking: the same `STATISTICS` for each."""
+    numbers = {name: float(public[name]) for name in STATISTICS[1:]}
+    return {
+        device: ClientStatistics(device, -1, int(public["n_samples"]), **numbers)
+        for device in devices
+    }
 
 
 def total_rows(statistics: Sequence[ClientStatistics]) -> int:

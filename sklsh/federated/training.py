@@ -58,27 +58,46 @@ def run_rounds(
         Picks the devices of a round; of a private one, `private_generator` does.
     random_state : int, RandomState instance or None
         Of `private_generator`.
+
+    Notes
+    -----
+    A private round adds nothing to `ledger`: see `released`.
     """
     plan = server.plan
     while server.round < server.first_round + plan.n_rounds:
         began = time.perf_counter()
         draws = private_generator(random_state, server.round) if plan.private else rng
-        report = run_round(server, transport, draws, ledger=ledger, fraction=fraction)
+        kept = Ledger() if plan.private else ledger
+        report = run_round(server, transport, draws, ledger=kept, fraction=fraction)
         entry = {
             **asdict(report),
-            "bytes_up": ledger.total(round=report.round, direction="up"),
-            "bytes_down": ledger.total(round=report.round, direction="down"),
+            "bytes_up": kept.total(round=report.round, direction="up"),
+            "bytes_down": kept.total(round=report.round, direction="down"),
             "seconds": time.perf_counter() - began,
         }
         if report.round == server.first_round:
             entry["start_faults"] = dict(server.start_faults)
+        if plan.private:
+            entry = released(entry)
         if any(noise > 0 for noise, _ in server.noise_of_rounds):
             entry["epsilon"] = epsilon_spent(server.noise_of_rounds, delta)
         yield entry
 
 
+def released(entry: dict) -> dict:
+    """What is said of a private round: its number; NaN as its loss, and None for all the rest.
+
+    Losses, bytes, faults, times, and how many devices took part hang on devices' rows or on who
+    was invited. Epsilon counts none of them, and the fraction in it is only worth something to
+    those who do not know who was invited.
+    """
+    return {**dict.fromkeys(entry), "round": entry["round"], "loss": float("nan")}
+
+
 def summary(entry: dict) -> str:
     """A line about a round."""
+    if entry["n_used"] is None:
+        return f"round {entry['round'] + 1}: epsilon {entry['epsilon']:.3g}"
     traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
     return (
         f"round {entry['round'] + 1}: loss {entry['loss']:.4f}, {entry['n_used']} of "

@@ -75,3 +75,51 @@ def rows_recovered(update, X, accumulators=None) -> int:
                 if same and guess @ np.abs(row) > 0.9999 * norm * np.linalg.norm(row):
                     found.add(i)
     return len(found)
+
+
+def told_apart(one, other, asked_one, asked_other, direction) -> float:
+    """Accuracy of telling two kinds of runs apart.
+
+    Parameters
+    ----------
+    one, other : list of dict
+        Numbers released by runs of each kind that the attacker may learn from, by their place,
+        and "parameters", ndarray (n,).
+    asked_one, asked_other : list of dict
+        Runs of each kind that it is asked about, as many of both.
+    direction : ndarray (n,)
+        In which the parameters of the second kind would be moved without noise.
+
+    Returns
+    -------
+    float
+        Of the rule that is best on the runs to learn from: a threshold on one of the numbers (or
+        on whether it is there), or on the parameters along the direction, or along the
+        difference of both kinds' means.
+    """
+    half = len(one) // 2  # the means would tell too well what they were learnt from
+    means = [np.mean([r["parameters"] for r in runs[:half]], axis=0) for runs in (one, other)]
+    along = {"direction": direction, "means": means[1] - means[0]}
+    table = [
+        [
+            {name: value for name, value in run.items() if name != "parameters"}
+            | {name: float(run["parameters"] @ way) for name, way in along.items()}
+            for run in runs
+        ]
+        for runs in (one[half:], other[half:], asked_one, asked_other)
+    ]
+    best, accuracy = None, 0.0
+    for name in sorted({name for runs in table for run in runs for name in run}, key=str):
+        values = [[_number(run.get(name)) for run in runs] for runs in table]
+        ends = np.unique(values[0] + values[1])
+        for cut in (ends[1:] + ends[:-1]) / 2:
+            for sign in (1, -1):
+                right = [np.mean(sign * (np.array(v) - cut) < 0) for v in values]
+                found = (right[0] + 1 - right[1]) / 2
+                if found > accuracy:
+                    best, accuracy = (right[2] + 1 - right[3]) / 2, found
+    return 0.5 if best is None else float(best)
+
+
+def _number(value) -> float:
+    return -1e30 if value is None or np.isnan(value) else float(value)
