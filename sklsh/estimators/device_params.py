@@ -159,7 +159,8 @@ def check_public_statistics(given) -> None:
         )
     for name, value in given.items():
         kind = Integral if name == "n_samples" else Real
-        if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value <= MOST_ROWS:
+        good = isinstance(value, kind) and not isinstance(value, bool)
+        if not good or not 0 < float(value) <= MOST_ROWS:
             raise ValueError(
                 f"public_statistics must have {'an int' if kind is Integral else 'a number'} "
                 f"above 0 and at most {MOST_ROWS} as {name}, got {value!r}"

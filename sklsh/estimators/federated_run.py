@@ -187,7 +187,8 @@ def _client_statistics(federation, transport, ledger):
     """What is known of devices' rows, or what they say of them, and faults."""
     if federation.public_statistics is not None:
         public = federation.public_statistics
-        client_statistics, faults = public_client_statistics(sorted(transport.devices), public), {}
+        client_statistics = public_client_statistics(sorted(transport.devices), public)
+        faults: dict = {}
     else:
         client_statistics, faults = take_client_statistics(transport, ledger)
     if not client_statistics:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,8 +190,11 @@ def test_what_is_public_is_not_asked_for(no_accountant):
 
 def test_rejected_replies_are_kept_nowhere(no_accountant):
     def lie(question, replies):
-        return [None if r.device == 1 else r for r in replies]
+        if question != "train":
+            return replies
+        return [replace(r, n_samples=0) if r.device == 1 else r for r in replies]
 
+    assert fit(lambda d: (d, lie), noise_multiplier=0.0).server_.defence.offences
     model = fit(lambda devices: (devices, lie))
     assert not model.server_.defence.offences and not model.server_.start_faults
 
@@ -218,8 +222,6 @@ def test_public_statistics_are_what_devices_would_have_said():
     public = {name: getattr(said, name) for name in PUBLIC}
 
     def same(question, replies):
-        from dataclasses import replace
-
         if question == "client_statistics":
             return [replace(r, **public) for r in replies]
         return replies
