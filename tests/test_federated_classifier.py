@@ -42,9 +42,13 @@ def same_model(a, b):
 
 def test_four_devices_learn_what_one_machine_learns(digits):
     X, y, X_test, y_test = digits
-    central = SparseLSHMLPClassifier(n_neighbors=0, random_state=0).fit(X, y)
+    # One seed, or other rows held out, is worth a point.
+    central = np.mean([
+        SparseLSHMLPClassifier(n_neighbors=0, random_state=seed).fit(X, y).score(X_test, y_test)
+        for seed in range(3)
+    ])  # fmt: skip
     model = FederatedLSHClassifier(random_state=0).fit(X, y, groups=np.arange(1200) % 4)
-    assert model.score(X_test, y_test) > central.score(X_test, y_test) - 0.03
+    assert model.score(X_test, y_test) > central - 0.03
     assert model.ledger_.by("device").keys() == {0, 1, 2, 3}
 
 
