@@ -12,6 +12,7 @@ DOC = Path(__file__).parents[1] / "doc"
 @pytest.mark.parametrize(
     "page",
     [
+        "choose-settings",
         "classifier",
         "hasher",
         "migrate",

@@ -24,6 +24,7 @@ from sklsh._utils.validation import (
 from sklsh.estimators.checkpointing import checkpoint_of
 from sklsh.estimators.classifier_prediction import ClassifierPrediction
 from sklsh.estimators.targets import Targets, is_indicator
+from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.estimators.warm_start import warm_learner
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily
 from sklsh.hashing.families import FOLDS
@@ -333,6 +334,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         learner = warm_learner(self, X, targets)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings = self._settings(rows.n_rows, targets, dense=rows.is_dense(X.shape[1]))
+        warn_unused(self, unused_in_training(settings, targets.classes.shape[0], self.get_params()))
         n_threads = effective_n_threads(self.n_jobs)
         weighted = [] if weights is None else [weights]
         before = [] if learner is None else learner.network.parameters()

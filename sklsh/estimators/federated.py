@@ -25,6 +25,7 @@ from sklsh.estimators.federated_run import (
 )
 from sklsh.estimators.federated_tasks import Task, new_task, task_of
 from sklsh.estimators.recommender import LSHRecommender
+from sklsh.estimators.unused import unused_in_federation, unused_on_devices, warn_unused
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.federated.cache import Cache
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
@@ -392,6 +393,10 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         return self._keep(task.estimator, progress, {}, np.array(list(progress.client_statistics)))
 
     def _train(self, task: Task, X, Y, groups, *, first):
+        if first:
+            warn_unused(self, unused_in_federation(self))
+            not_sent = unused_on_devices(self, task.params(), task.n_labels)
+            warn_unused(task.estimator, not_sent, f"{type(self).__name__}'s estimator")
         device_ids, places = check_groups(groups, X.n_rows)
         every, numbers = numbered(device_ids, None if first else self.device_ids_)
         check_federation(self, task)

@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklsh._utils.locks import answers, changes
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_float32, check_int, check_X
+from sklsh.estimators.unused import unused_in_hashing, warn_unused
 from sklsh.hashing import HashFamily, HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import FOLDS
@@ -189,6 +190,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         """
         X = check_float32(check_X(self, X, reset=True))
         self.functions_ = self._draw(X.shape[1])
+        warn_unused(self, unused_in_hashing(self.family))
         self.tables_ = HashTables.build(
             self._hash(X), self.functions_.code_bits, n_jobs=self.n_jobs
         )

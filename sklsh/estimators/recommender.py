@@ -20,6 +20,7 @@ from sklsh.estimators.classifier import AUTO, SparseLSHMLPClassifier
 from sklsh.estimators.item_ids import ItemIds
 from sklsh.estimators.item_weights import check_item_weight, item_weights
 from sklsh.estimators.recommender_prediction import RecommenderPrediction
+from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.learner import check_hashing
 from sklsh.network.lowpass import N_FACTORS
@@ -238,6 +239,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         check_some_interaction(rows)
         names = ItemIds.learn(item_ids, n_items)
         settings = self._settings(rows.n_rows, n_items)
+        warn_unused(self, unused_in_training(settings, n_items, self.get_params()))
         engine = self._start(n_items, settings)
         checkpoint = checkpoint_of(self, rows)
         with EpochProgress(self.verbose, settings.max_iter, score="nDCG@20") as progress:

@@ -1,0 +1,143 @@
+"""Parameters that were set and that a fit does not read: a warning that names what would."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from inspect import signature
+
+import numpy as np
+
+from sklsh.hashing import find_family
+from sklsh.network.autoencoder import MANY
+from sklsh.network.learner import WIDE_HEAD
+from sklsh.network.sampling import N_CANDIDATES
+from sklsh.network.settings import DENSE_LABELS, Settings
+
+TABLES = ("family", "n_tables", "hash_length")
+FOLD = ("fold", "sketch_dim")
+
+
+def warn_unused(estimator, used_by: Mapping[str, str], owner: str = "") -> None:
+    """Warn of parameters that differ from their defaults and are not in use.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+    used_by : mapping of str
+        For each parameter that is not in use, what would use it.
+    owner : str
+        Who does not use them, if not the estimator.
+    """
+    found = [name for name in used_by if name in given(estimator)]
+    if found:
+        reasons = "; ".join(f"{name} (used with {used_by[name]})" for name in found)
+        owner = owner or type(estimator).__name__
+        warnings.warn(
+            f"{owner}: parameters that are set and not in use: {reasons}",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def given(estimator) -> set[str]:
+    """Names of the parameters that are not as they are by default."""
+    defaults = {p.name: p.default for p in signature(type(estimator)).parameters.values()}
+    return {
+        name for name, default in defaults.items() if _differs(getattr(estimator, name), default)
+    }
+
+
+def _differs(value, default) -> bool:
+    if value is default or (value is None) != (default is None):
+        return value is not default
+    return bool(np.any(value != default))
+
+
+def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> dict[str, str]:
+    """Of a classifier or a recommender: what this fit does not read, and what would."""
+    prediction = settings.prediction
+    least = MANY * N_CANDIDATES if "item_weight" in params else 0  # items of a recommender
+    searched = prediction == "lsh" and n_labels > least
+    searched |= prediction == "auto" and n_labels > WIDE_HEAD
+    unused = {}
+    if prediction == "lsh" and not searched:
+        unused["prediction"] = f"more than {least} items"
+    if settings.sampler != "lsh":
+        unused["rehash_interval"] = 'sampler="lsh"'
+    tables = settings.sampler == "lsh" or searched
+    if not tables:
+        unused |= dict.fromkeys(TABLES, 'sampler="lsh" or prediction="lsh"')
+    if settings.shuffle != "lsh":
+        unused |= _unused_fold(tables, settings.family, 'sampler, prediction or shuffle of "lsh"')
+    if settings.sampler in ("labels", "all"):
+        unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
+    if not settings.early_stopping:
+        unused |= dict.fromkeys(("tol", "n_iter_no_change"), "early_stopping=True")
+    if params["checkpoint_dir"] is None:
+        unused["checkpoint_interval"] = "checkpoint_dir"
+    if "linear" in params and settings.n_neighbors != 0 and not settings.n_validation:
+        unused["n_neighbors"] = "rows that are held out: validation_fraction"
+    return unused
+
+
+def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:
+    if tables and find_family(family).compresses:
+        return {}
+    return dict.fromkeys(FOLD, 'family of "pghash" or "pghash_d"' if tables else would)
+
+
+def unused_in_hashing(family) -> dict[str, str]:
+    """Of a hasher."""
+    return _unused_fold(True, family, "")
+
+
+def unused_in_federation(federation) -> dict[str, str]:
+    """Of a federation's own parameters."""
+    unused = {}
+    if federation.sketch_rounds == 1:
+        unused["sketch_tolerance"] = "sketch_rounds above 1"
+    if not federation.noise_multiplier:
+        unused["delta"] = "noise_multiplier above 0"
+    if federation.server_optimizer == "adam":
+        unused["holder_power"] = 'server_optimizer="avg"'
+    if not federation.include_labels:
+        unused["n_decoys"] = "include_labels=True"
+    return unused
+
+
+def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, str]:
+    """Of the estimator that a federation trains."""
+    alone = "fit without a federation"
+    unused = dict.fromkeys(
+        ("max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
+         "n_neighbors", "n_factors", "linear", "prediction", "warm_start", "rehash_interval",
+         "checkpoint_dir", "checkpoint_interval"), alone,
+    )  # fmt: skip
+    own = federation.device_params
+    # Devices may each have their own, for which the estimator's are only defaults.
+    if own and set(_names(own)) & {"sampler", "selection", "shuffle", "family"}:
+        return unused
+    sampler, shuffle = params["sampler"], params["shuffle"]
+    if shuffle is False:
+        unused["shuffle"] = alone
+    if sampler == "auto":
+        sampler = "all" if n_labels <= DENSE_LABELS else "lsh"
+    tables = sampler == "lsh"
+    if not tables:
+        unused |= dict.fromkeys(TABLES, 'sampler="lsh"')
+    if sampler in ("labels", "all"):
+        unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
+    if not (shuffle == "lsh" or (shuffle == "auto" and sampler != "all")):
+        unused |= _unused_fold(tables, params["family"], 'sampler or shuffle of "lsh"')
+    return unused
+
+
+def _names(device_params) -> list[str]:
+    """Settings that any of the devices has."""
+    parts = device_params if isinstance(device_params, list) else [device_params]
+    found: list[str] = []
+    for part in parts:
+        for name, value in part.items():
+            found += value if isinstance(value, Mapping) else [name]
+    return found
