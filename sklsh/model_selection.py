@@ -1,0 +1,101 @@
+"""scikit-learn's cross-validation helpers, for a y that is a sparse indicator.
+
+scikit-learn's own split, index and score a CSR y correctly, but refuse it as an argument. These
+are the same functions, called past that one check; for any other y they are scikit-learn's.
+`GridSearchCV`, `RandomizedSearchCV` and the splitters (`KFold`, `ShuffleSplit`) take a CSR y as
+they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+
+import scipy.sparse as sp
+from sklearn import model_selection as sklearn_selection
+from sklearn.metrics import check_scoring
+from sklearn.utils._param_validation import validate_parameter_constraints
+
+from sklsh._utils.containers import plain
+
+__all__ = [
+    "cross_val_predict",
+    "cross_val_score",
+    "cross_validate",
+    "learning_curve",
+    "validation_curve",
+]
+
+
+def _takes_sparse_y(function: Callable) -> Callable:
+    """`function` of scikit-learn, with all its checks but that of the type of y."""
+
+    @wraps(function)
+    def call(estimator, X, y=None, **params):
+        y = plain(y, "y")
+        if not sp.issparse(y):
+            return function(estimator, X, y, **params)
+        _check_all_but_y(function, estimator, X, params)
+        return function.__wrapped__(estimator, X, y.tocsr(), **params)  # type: ignore[attr-defined]
+
+    call.__doc__ = (
+        f"`sklearn.model_selection.{function.__name__}`, for any y that our classifiers take.\n\n"
+        "    Parameters, shapes and errors are scikit-learn's; y may be a sparse indicator too,\n"
+        "    which is split by rows (an integer `cv` is `KFold`) and never made dense.\n    "
+    )
+    del call.__wrapped__
+    call.__signature__ = signature(function)  # type: ignore[attr-defined]
+    return call
+
+
+def _check_all_but_y(function, estimator, X, params) -> None:
+    given = signature(function).bind(estimator, X, None, **params).arguments
+    # Attached by the decorator that `__wrapped__` leaves out.
+    constraints = function._skl_parameter_constraints
+    others = {name: value for name, value in given.items() if name != "y"}
+    validate_parameter_constraints(constraints, others, caller_name=function.__name__)
+
+
+cross_validate = _takes_sparse_y(sklearn_selection.cross_validate)
+learning_curve = _takes_sparse_y(sklearn_selection.learning_curve)
+validation_curve = _takes_sparse_y(sklearn_selection.validation_curve)
+cross_val_predict = _takes_sparse_y(sklearn_selection.cross_val_predict)
+
+
+def cross_val_score(estimator, X, y=None, *, scoring=None, **params):
+    """`sklearn.model_selection.cross_val_score`, for any y that our classifiers take.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like or sparse matrix (n_samples, n_features)
+    y : array-like or sparse indicator (n_samples, n_labels), default=None
+    scoring : str, callable or None, default=None
+        Such as `sklsh.metrics.precision_at_1_scorer`.
+    **params
+        `cv`, `groups`, `n_jobs` and the others of scikit-learn's.
+
+    Returns
+    -------
+    ndarray (n_splits,)
+
+    Examples
+    --------
+    >>> from sklsh import SparseLSHMLPClassifier
+    >>> from sklsh.datasets import make_extreme_classification
+    >>> from sklsh.metrics import precision_at_1_scorer
+    >>> from sklsh.model_selection import cross_val_score
+    >>> X, Y = make_extreme_classification(300, 200, 50, random_state=0)   # CSR both
+    >>> model = SparseLSHMLPClassifier((16,), random_state=0)
+    >>> cross_val_score(model, X, Y, cv=3, scoring=precision_at_1_scorer).shape
+    (3,)
+    """
+    y = plain(y, "y")
+    if not sp.issparse(y):
+        return sklearn_selection.cross_val_score(estimator, X, y, scoring=scoring, **params)
+    _check_all_but_y(
+        sklearn_selection.cross_val_score, estimator, X, {"scoring": scoring, **params}
+    )
+    scorer = {"score": check_scoring(estimator, scoring=scoring)}
+    return cross_validate(estimator, X, y, scoring=scorer, **params)["test_score"]

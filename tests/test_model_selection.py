@@ -1,0 +1,112 @@
+"""Cross-validation with a sparse y: what scikit-learn says of the same y, dense."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn import model_selection as theirs
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import BernoulliNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from sklsh import SparseLSHMLPClassifier
+from sklsh import model_selection as ours
+from sklsh.datasets import make_extreme_classification
+from sklsh.metrics import precision_at_1_scorer, precision_at_5_scorer
+
+MODEL = SparseLSHMLPClassifier((8,), max_iter=2, random_state=0)
+TIMES = ("fit_time", "score_time")
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, Y = make_extreme_classification(150, 80, 20, random_state=0)
+    return X, Y, Y.toarray().astype(int)
+
+
+def same(found, expected):
+    if isinstance(expected, dict):
+        assert set(found) == set(expected)
+        for name in set(expected) - set(TIMES):
+            same(found[name], expected[name])
+        assert all(found[name].shape == expected[name].shape for name in TIMES)
+    elif isinstance(expected, tuple):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other)
+    else:
+        np.testing.assert_array_equal(found, expected)
+        assert found.shape == expected.shape and found.dtype == expected.dtype
+
+
+@pytest.mark.parametrize("convert", [sp.csr_matrix, sp.csr_array, sp.coo_array, sp.csc_matrix])
+@pytest.mark.parametrize("cv", [3, theirs.ShuffleSplit(2, random_state=0)])
+def test_scores_are_those_of_the_dense_y(data, convert, cv):
+    X, Y, dense = data
+    how = {"cv": cv, "scoring": precision_at_1_scorer}
+    same(
+        ours.cross_val_score(MODEL, X, convert(Y), **how),
+        theirs.cross_val_score(MODEL, X, dense, **how),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("cross_validate", {
+            "scoring": {"1": precision_at_1_scorer, "5": precision_at_5_scorer},
+            "return_train_score": True, "return_indices": False,
+        }),
+        ("learning_curve", {"scoring": precision_at_1_scorer, "train_sizes": [0.3, 1.0]}),
+        ("validation_curve", {
+            "scoring": precision_at_1_scorer, "param_name": "alpha", "param_range": [0, 0.1],
+        }),
+    ],
+)  # fmt: skip
+def test_curves_are_those_of_the_dense_y(data, name, params):
+    X, Y, dense = data
+    found = getattr(ours, name)(MODEL, X, Y, cv=2, **params)
+    same(found, getattr(theirs, name)(MODEL, X, dense, cv=2, **params))
+
+
+def test_predictions_are_sparse(data):
+    X, Y, dense = data
+    found = ours.cross_val_predict(MODEL, X, Y, cv=2)
+    assert sp.issparse(found)
+    same(found.toarray().astype(int), theirs.cross_val_predict(MODEL, X, dense, cv=2))
+
+
+def test_any_estimator_and_pipelines(data):
+    X, Y, dense = data
+    for model in (OneVsRestClassifier(BernoulliNB()), make_pipeline(Normalizer(), MODEL)):
+        how = {"cv": 2, "scoring": precision_at_1_scorer}
+        same(
+            ours.cross_val_score(model, X, Y, **how), theirs.cross_val_score(model, X, dense, **how)
+        )
+
+
+def test_other_targets_are_scikit_learns(data):
+    y = np.arange(150) % 3
+    how = {"cv": 2, "n_jobs": 1}
+    same(ours.cross_val_score(MODEL, data[0], y, **how),
+         theirs.cross_val_score(MODEL, data[0], y, **how))  # fmt: skip
+
+
+def test_what_scikit_learn_refuses(data):
+    X, Y, _ = data
+    with pytest.raises(ValueError, match="'error_score' parameter of cross_validate"):
+        ours.cross_validate(MODEL, X, Y, error_score="no")
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        ours.cross_val_score(MODEL, X, Y[:10])
+    with pytest.raises(TypeError, match="unexpected keyword argument 'folds'"):
+        ours.cross_val_score(MODEL, X, Y, folds=3)
+
+
+@pytest.mark.parametrize("search", [theirs.GridSearchCV, theirs.RandomizedSearchCV])
+def test_searches_take_it_as_they_are(data, search):
+    X, Y, dense = data
+    how = {"cv": 2, "scoring": precision_at_1_scorer}
+    if search is theirs.RandomizedSearchCV:
+        how |= {"n_iter": 2, "random_state": 0}
+    sparse, plain = (search(MODEL, {"alpha": [0, 0.1]}, **how).fit(X, y) for y in (Y, dense))
+    same(sparse.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
