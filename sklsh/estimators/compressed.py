@@ -48,7 +48,8 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         n_threads = effective_n_threads(model.n_jobs)
         # A stream, or a model of an earlier version, knows no mean.
         mean = getattr(model.learner_, "hidden_mean", None)
-        network = CompressedNetwork.of(model.network_, bytes_per_label, body, mean, n_threads)
+        wide = model.learner_.ranking_network()
+        network = CompressedNetwork.of(wide, bytes_per_label, body, mean, n_threads)
         memory = model.memory_ if neighbors else None
         view = model.linear_ if linear else None
         temperature = model.learner_.temperature

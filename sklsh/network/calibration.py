@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 
-from sklsh.network.linear import LinearView
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
 from sklsh.network.validation_rows import DEPTH, ValidationRows
@@ -16,7 +15,6 @@ from sklsh.network.validation_rows import DEPTH, ValidationRows
 NEIGHBORS = (30, 60, 100, 200)
 POWERS = (1.0, 2.0, 4.0, 8.0)
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-LINEAR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0)
 TEMPERATURES = np.geomspace(0.25, 16, 25, dtype=np.float32)
 THRESHOLDS = np.geomspace(1e-3, 0.9, 60, dtype=np.float32)
 RANKED = 20
@@ -64,25 +62,6 @@ def fit_votes(
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
     return memory.weight
-
-
-def fit_linear(validation_rows: ValidationRows, linear: LinearView) -> float:
-    """The weight of the linear view with the best DCG, beside the votes: 0 where it is no help.
-
-    Sets it on `linear`, and the gains on the validation rows.
-    """
-    found = validation_rows.alone(RANKED)
-    discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
-    X, Y, rows = validation_rows.X, validation_rows.Y, validation_rows.rows
-    labels, shares = linear.shares(X, rows, validation_rows.n_threads)
-    gains = []
-    for linear.weight in LINEAR_WEIGHTS:
-        answers, _ = validation_rows.merged(found, (labels, linear.scaled(shares)))
-        gains.append(float((hits(answers, Y, rows) @ discounts).mean()))
-    linear.weight = LINEAR_WEIGHTS[int(np.argmax(gains))]
-    if linear.weight:
-        validation_rows.gains = labels, linear.scaled(shares)
-    return linear.weight
 
 
 def log_shares(scores: np.ndarray) -> np.ndarray:

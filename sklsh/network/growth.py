@@ -39,7 +39,9 @@ def grown(learner: Learner, n_items: int) -> Learner:
     state.body_weights[0] = longer(state.body_weights[0], INITIAL_ACCUMULATOR)
     state.head_weights = longer(state.head_weights, INITIAL_ACCUMULATOR)
     state.head_bias = longer(state.head_bias, INITIAL_ACCUMULATOR)
+    adjustment = None if learner.adjustment is None else longer(learner.adjustment)
     # Without the sampler: its tables and id lists are of the narrower head.
     return replace(
-        learner, network=network, optimizer=state, sampler=None, history=deepcopy(learner.history)
-    )
+        learner, network=network, optimizer=state, sampler=None, adjustment=adjustment,
+        history=deepcopy(learner.history),
+    )  # fmt: skip

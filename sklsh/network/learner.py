@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
-from sklsh.network.calibration import NEIGHBORS, fit_linear, fit_temperature, fit_votes, hits
+from sklsh.network.calibration import NEIGHBORS, fit_temperature, fit_votes, hits
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import (
     STREAM_HISTORY,
@@ -28,6 +28,7 @@ from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.predictor import Predictor
 from sklsh.network.prototypes import set_prototypes
+from sklsh.network.ranking import fit_ranking, label_frequency
 from sklsh.network.rows import SparseRows
 from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
 from sklsh.network.settings import STREAM_ROWS, Settings
@@ -103,6 +104,8 @@ class Learner:
     history : History
     hidden_mean : ndarray (n_hidden,) or None
         Of the validation rows: what codes of the head are centred by.
+    adjustment : ndarray (n_labels,), float32, or None
+        Taken off the logits at prediction, by how frequent labels are; see `fit_ranking`.
     temperature : float
         What scores are divided by in a softmax, fitted on held-out rows; 1 where there are none.
     sampler : Sampler or None
@@ -131,6 +134,7 @@ class Learner:
     weight_sum: float = 0.0
     n_weighted: float = 0.0
     temperature: float = 1.0
+    adjustment: np.ndarray | None = None
     spared_to: int | None = None
 
     @classmethod
@@ -168,7 +172,14 @@ class Learner:
             own_arrays(self.sampler)
 
     def predictor(self, n_threads: int = 1) -> Predictor:
-        return Predictor(self.network, self.memory, n_threads, self.index, self.linear)
+        network = self.ranking_network()
+        return Predictor(network, self.memory, n_threads, self.index, self.linear)
+
+    def ranking_network(self) -> WideNetwork:
+        """The network with adjusted biases, for prediction; all other arrays are shared."""
+        if self.adjustment is None:
+            return self.network
+        return replace(self.network, head_bias=self.network.head_bias - self.adjustment)
 
     def _candidates(self, settings: Settings) -> LSHCandidates:
         return LSHCandidates(family_of(settings), N_CANDIDATES, settings.rehash_interval, self.seed)
@@ -247,7 +258,8 @@ class Learner:
             if settings.n_neighbors and spared.size:
                 self._fit_memory(validation_rows, settings)
             if settings.linear:
-                self._fit_linear(validation_rows, train, bool(spared.size), sample_weight)
+                self._train_linear(validation_rows, train, sample_weight)
+            self._fit_ranking(validation_rows, train, bool(spared.size), sample_weight)
             self.temperature = fit_temperature(validation_rows) if spared.size else 1.0
             self._fit_index(validation_rows, settings)
             self.hidden_mean = validation_rows.hidden.mean(axis=0)
@@ -263,22 +275,36 @@ class Learner:
         if fit_votes(validation_rows, memory, choices) > 0:
             self.memory = validation_rows.memory = memory
 
-    def _fit_linear(
+    def _train_linear(self, validation_rows: ValidationRows, train, sample_weight) -> None:
+        """Train the linear view on what the network was trained on."""
+        self.linear = LinearView.build(
+            validation_rows.X, validation_rows.Y, train, self.network.n_features,
+            self.network.head_weights, sample_weight=sample_weight, seed=self.seed,
+            n_threads=validation_rows.n_threads,
+        )  # fmt: skip
+
+    def _fit_ranking(
         self, validation_rows: ValidationRows, train, held_out: bool, sample_weight
     ) -> None:
-        """Train the linear view on what the network was trained on, and weigh it."""
-        X, rows, n_threads = validation_rows.X, validation_rows.rows, validation_rows.n_threads
-        linear = LinearView.build(
-            X, validation_rows.Y, train, self.network.n_features, self.network.head_weights,
-            sample_weight=sample_weight, seed=self.seed, n_threads=n_threads,
-        )  # fmt: skip
-        if not held_out:
+        """What adds up to a score, weighed on rows held out of training."""
+        self.adjustment = None
+        if held_out:
+            frequency = label_frequency(
+                validation_rows.Y, train, self.network.n_labels, sample_weight
+            )
+            tau = fit_ranking(validation_rows, self.linear, frequency)
+            if tau:
+                self.adjustment = np.float32(tau) * frequency
+                validation_rows.judge(self.ranking_network())
+        elif self.linear is not None:
             # Its own training rows would find it better than it is.
-            linear.weight = UNFITTED_WEIGHT
-            validation_rows.gains = linear.gains(X, rows, n_threads)
-            self.linear = linear
-        elif fit_linear(validation_rows, linear) > 0:
-            self.linear = linear
+            X, rows, n_threads = validation_rows.X, validation_rows.rows, validation_rows.n_threads
+            self.linear.weight = UNFITTED_WEIGHT
+            validation_rows.gains = self.linear.gains(X, rows, n_threads)
+        if self.memory is not None and not self.memory.weight:
+            self.memory = validation_rows.memory = None
+        if self.linear is not None and not self.linear.weight:
+            self.linear = None
 
     def _fit_index(self, validation_rows: ValidationRows, settings: Settings) -> None:
         """Hash the trained head, if prediction is to look there, and say how much it finds.
@@ -291,7 +317,7 @@ class Learner:
         if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
             return
         index = self._candidates(settings)
-        index.build(self.network, validation_rows.hidden, 0, validation_rows.n_threads)
+        index.build(validation_rows.network, validation_rows.hidden, 0, validation_rows.n_threads)
         k = min(5, self.network.n_labels)
         answers = {
             name: validation_rows.topk(k, tables)[0]

@@ -61,6 +61,11 @@ class ValidationRows:
         labels, scores = self._found
         return np.ascontiguousarray(labels[:, :k]), np.ascontiguousarray(scores[:, :k])
 
+    def judge(self, network: WideNetwork) -> None:
+        """Ask `network` from now on, whose biases alone are others."""
+        self.network = network
+        vars(self).pop("_found", None)
+
     def neighbors(self, memory: NeighborMemory):
         """Who votes on them, of those that `memory` knows: ids and cosines to its power."""
         return memory.nearest(self.X, self.rows, self.n_threads, excluded=self.rows)

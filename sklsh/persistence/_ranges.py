@@ -147,6 +147,8 @@ def _(learner: Learner) -> None:
             shaped(state, array.shape[:1], f"accumulators of {name}")
     for state in (optimizer.head_weights, optimizer.head_bias):
         shaped(state, (network.n_labels,), "accumulators of the head")
+    if learner.adjustment is not None:
+        shaped(learner.adjustment, (network.n_labels,), "adjustment of logits")
     if learner.memory is not None:
         _check_votes(learner.memory, network)
     for candidates in (learner.index, getattr(learner.sampler, "candidates", None)):

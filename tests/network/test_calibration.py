@@ -8,12 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.network.calibration import (
-    LINEAR_WEIGHTS,
     POWERS,
     TEMPERATURES,
     THRESHOLDS,
     WEIGHTS,
-    fit_linear,
     fit_temperature,
     fit_threshold,
     fit_votes,
@@ -146,35 +144,3 @@ def test_temperature_is_the_likeliest_of_the_grid(seed, scale):
         )
 
     assert likelihood(found) >= max(likelihood(t) for t in TEMPERATURES) - 1e-3
-
-
-class OneLabelView:
-    """Says of every row that one label has the share 1."""
-
-    weight = 0.0
-
-    def __init__(self, labels):
-        self.labels = labels.astype(np.int32)
-
-    def shares(self, X, rows, n_threads):
-        return self.labels[rows, None], np.ones((len(rows), 1), np.float32)
-
-    def scaled(self, shares):
-        return np.float32(self.weight) * shares
-
-
-def test_a_linear_view_that_is_right_counts_and_one_that_is_wrong_does_not():
-    X, Y, network = problem(3, least=1)
-    rows = np.arange(40, dtype=np.int32)
-    right = np.array([of_row[0] for of_row in labels_of(Y, rows)])
-    validation_rows = ValidationRows(network, X, Y, rows)
-    before = hits(validation_rows.topk(1)[0], Y, rows).mean()
-    view = OneLabelView(right)
-    weight = fit_linear(validation_rows, view)
-    assert weight == view.weight in LINEAR_WEIGHTS and weight > 0
-    assert hits(validation_rows.topk(1)[0], Y, rows).mean() > max(before, 0.9)
-    worst = Predictor(network).topk(X, 12, rows)[0][:, -1]
-    wrong = ~hits(worst[:, None], Y, rows)[:, 0]
-    view = OneLabelView(worst)
-    validation_rows = ValidationRows(network, X, Y, rows[wrong])
-    assert fit_linear(validation_rows, view) == 0 and validation_rows.gains is None
