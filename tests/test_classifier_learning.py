@@ -169,8 +169,9 @@ def test_warm_starts_are_judged_by_rows_that_no_fit_has_trained_on(
     np.testing.assert_array_equal(used[0].rows, used[1].rows)
     np.testing.assert_array_equal(used[0].rows, np.sort(order[used[2].rows]))
     assert np.isin(order[used[3].rows], used[0].rows).all()
-    # Of some 200 rows, a standard error of 3.5 points; trained on, they would be all right.
-    assert np.abs(np.diff(scores, axis=1)).max() < 0.12, scores
+    # Of some 200 rows, a standard error of 3.5 points, and weights are fitted to them; trained on,
+    # they would be all right.
+    assert np.abs(np.diff(scores, axis=1)).max() < 0.15, scores
 
 
 def test_early_stopping_of_a_warm_start_keeps_the_weights_that_were_better(wide):

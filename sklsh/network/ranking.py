@@ -153,5 +153,13 @@ def _votes(validation_rows: ValidationRows, ids) -> np.ndarray:
         shape=(neighbors.shape[0], of_rows.n_rows),
     )
     ones = np.ones(of_rows.indices.shape[0], dtype=np.float32)
-    votes = similar @ of_rows._replace(data=ones).to_matrix(n_labels)
-    return np.log1p(SHARPNESS * votes[np.arange(ids.shape[0])[:, None], ids].toarray())
+    votes = (similar @ of_rows._replace(data=ones).to_matrix(n_labels)).tocoo()
+    # One number for each row and label: the votes' are looked up for the candidates.
+    keys = votes.row * np.int64(n_labels) + votes.col
+    order = np.argsort(keys)
+    keys, sums = np.append(keys[order], -1), np.append(votes.data[order], 0)
+    wanted = np.arange(ids.shape[0])[:, None] * np.int64(n_labels) + ids
+    places = np.searchsorted(keys[:-1], wanted)
+    return np.log1p(SHARPNESS * np.where(keys[places] == wanted, sums[places], 0)).astype(
+        np.float32
+    )

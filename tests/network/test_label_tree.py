@@ -12,7 +12,7 @@ from sklsh.kernels.splits import bisect_spans
 from sklsh.kernels.tree_training import local_rows, prune_weights, rows_of_nodes, solve_children
 from sklsh.network import label_tree
 from sklsh.network.label_order import bisect, halves
-from sklsh.network.label_tree import LEAF, LabelTree, tree_depths
+from sklsh.network.label_tree import BITS, LEAF, LabelTree, tree_depths
 from sklsh.network.linear import LinearView, unit_rows
 from sklsh.network.rows import SparseRows
 from tests import reference
@@ -40,7 +40,7 @@ def test_halves_differ_by_one_at_most(n, depth):
 @given(st.integers(1, 10**7))
 def test_leaves_and_nodes_have_bits_for_their_children(n_labels):
     depths = tree_depths(n_labels)
-    assert depths[0] == 0 and (np.diff(depths) >= 1).all() and (np.diff(depths) <= 4).all()
+    assert depths[0] == 0 and (np.diff(depths) >= 1).all() and (np.diff(depths) <= BITS).all()
     assert np.diff(halves(n_labels, min(depths[-1], 12))).max() <= LEAF * 2 ** max(
         0, depths[-1] - 12
     )
