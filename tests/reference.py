@@ -328,11 +328,11 @@ def drawn_entries(indptr, indices, seed, rate):
 
 
 def cooccurrences(users):
-    """Dense items x items: sum over users of ``x_i x_j / sqrt(sum(x))``, diagonal 0."""
+    """Dense items x items: sum over users of ``x_i x_j / sum(x)^.75``, diagonal 0."""
     out = np.zeros((users.shape[1], users.shape[1]))
     for row in users:
         if row.sum() > 0:
-            out += np.outer(row, row) / np.sqrt(row.sum())
+            out += np.outer(row, row) / row.sum() ** 0.75
     np.fill_diagonal(out, 0)
     return out
 
@@ -340,21 +340,30 @@ def cooccurrences(users):
 def item_votes(row, neighbours, source_scale, target_scale):
     """Votes of one user's items, largest 1."""
     votes = [
-        target_scale[j]
-        * sum(row[i] * source_scale[i] * neighbours[i, j] ** 1.5 for i in range(len(row)))
+        target_scale[j] * sum(row[i] * source_scale[i] * neighbours[i, j] for i in range(len(row)))
         for j in range(len(row))
     ]
     return np.array(votes) / max(max(votes), 1e-300)
 
 
 def neighbor_regression(users, ids, penalty):
-    """Dense items x items: column j the ridge coefficients of item j on the items ``ids[j]``."""
+    """Dense items x items: column j the ridge coefficients of item j on the items ``ids[j]``.
+
+    ``ids`` None: on all others. A user of n items counts n^-1/2, the mean over entries being 1.
+    """
     has = (users > 0).astype(float)
+    lengths = has.sum(axis=1)
+    shares = np.maximum(lengths, 1) ** -0.5
+    shares *= lengths.sum() / max(shares @ lengths, 1e-300)
+    weighted = shares[:, None] * has
+    if ids is None:
+        n = users.shape[1]
+        ids = np.array([[i for i in range(n) if i != j] for j in range(n)], dtype=int)
     out = np.zeros((users.shape[1], users.shape[1]))
     for item, row in enumerate(ids):
         near = row[row >= 0]
-        gram = has[:, near].T @ has[:, near] + penalty * np.eye(len(near))
-        out[near, item] = np.linalg.solve(gram, has[:, near].T @ has[:, item])
+        gram = has[:, near].T @ weighted[:, near] + penalty * np.eye(len(near))
+        out[near, item] = np.linalg.solve(gram, weighted[:, near].T @ has[:, item])
     return out
 
 

@@ -27,7 +27,7 @@ from sklsh.network.lowpass import N_FACTORS
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
-N_NEIGHBORS, DROPOUT, N_VALIDATION_USERS = 128, 0.5, 4_000
+N_NEIGHBORS, MAX_NEIGHBORS, DROPOUT, N_VALIDATION_USERS = (128, 512), 1 << 26, 0.5, 4_000
 
 
 def check_some_interaction(rows: SparseRows) -> None:
@@ -56,8 +56,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     input_dropout : float in [0, 1), default=0.3
         Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
-        Items kept as each item's neighbours, whose votes are added, and on which it is
-        regressed; 0: neither. "auto": 128.
+        Items kept as each item's neighbours, whose votes are added, and on the nearest 128 of
+        which it is regressed; 0: neither. "auto": 512, with more than 131,072 items fewer, but
+        at least 128.
     n_factors : int, default="auto"
         Singular vectors of the interactions whose low-pass filter is added; 0: none. "auto":
         256.
@@ -308,7 +309,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         check_item_weight(self.item_weight, n_items)
         params = {name: getattr(self, name) for name in self._parameter_constraints}
         automatic = {
-            "n_neighbors": N_NEIGHBORS, "dropout": DROPOUT,
+            "n_neighbors": int(np.clip(MAX_NEIGHBORS // n_items, *N_NEIGHBORS)), "dropout": DROPOUT,
         }  # fmt: skip
         params |= {name: value for name, value in automatic.items() if params[name] == "auto"}
         settings = Settings.resolve(params, n_users, n_items, max_validation=N_VALIDATION_USERS)

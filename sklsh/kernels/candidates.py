@@ -7,7 +7,7 @@ from sklsh.kernels.flags import FAST
 from sklsh.kernels.interactions import vote_items
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: flags 3c39a1ed, interactions f18d7327, topk 926a00ed
+# Compiled in: flags 3c39a1ed, interactions c5fd96a5, topk 926a00ed
 
 
 @nb.njit(nogil=True, cache=True, fastmath=FAST)

@@ -80,7 +80,7 @@ def vote_items(
 ):  # fmt: skip
     """Votes of a row's items for their neighbours, largest 1; number of items voted for.
 
-    ``votes[j] = target_scale[j] * sum over items i of x_i * source_scale[i] * value_ij^1.5``,
+    ``votes[j] = target_scale[j] * sum over items i of x_i * source_scale[i] * value_ij``,
     over the row's largest. `votes` must be 0; the caller clears ``votes[voted[:n]]``.
     """
     n_voted = 0
@@ -94,8 +94,7 @@ def vote_items(
             if votes[other] == np.float32(0.0):
                 voted[n_voted] = other
                 n_voted += 1
-            value = values[item, slot]
-            votes[other] += max(factor * value * np.sqrt(value), np.float32(1e-30))
+            votes[other] += max(factor * values[item, slot], np.float32(1e-30))
     largest = np.float32(1e-38)
     for v in range(n_voted):
         votes[voted[v]] *= target_scale[voted[v]]

@@ -9,10 +9,10 @@ from sklsh.kernels.flags import FAST
 
 
 @nb.njit(nogil=True, cache=True)
-def link_gram(columns, n_columns, users_indptr, users, head, gram):
+def link_gram(columns, n_columns, users_indptr, users, shares, head, gram):
     """Lower triangle of the Gram matrix of the 0/1 columns ``columns[:n_columns]``.
 
-    ``gram[a, b]``, ``b <= a``, is the number of users of both. Column c of the 0/1 matrix lists
+    ``gram[a, b]``, ``b <= a``, is the sum of the `shares` of users of both. Column c lists
     its users at ``users[users_indptr[c]:users_indptr[c + 1]]``. `head` (n_users,) int32 must be
     -1 and is so again on return: each user's entries form a list, so that this costs the number
     of pairs that meet in a user and nothing for the others.
@@ -27,12 +27,13 @@ def link_gram(columns, n_columns, users_indptr, users, head, gram):
     entry = 0
     for a in range(n_columns):
         for p in range(users_indptr[columns[a]], users_indptr[columns[a] + 1]):
-            other = head[users[p]]
+            user = users[p]
+            other, share = head[user], shares[user]
             before[entry], column_of[entry] = other, a
-            head[users[p]] = entry
-            gram[a, a] += np.float32(1.0)
+            head[user] = entry
+            gram[a, a] += share
             while other >= 0:
-                gram[a, column_of[other]] += np.float32(1.0)
+                gram[a, column_of[other]] += share
                 other = before[other]
             entry += 1
     for a in range(n_columns):
@@ -70,11 +71,12 @@ def solve_ridge(gram, right, n, penalty, factor, solution):
 
 
 @nb.njit(nogil=True, cache=True)
-def regress_items(items, ids, users_indptr, users, penalties, head, out, start, stop):
+def regress_items(items, ids, users_indptr, users, shares, penalties, head, out, start, stop):
     """Ridge coefficients of the items ``items[start:stop]`` on their neighbours.
 
-    ``ids`` (n_items, k) int32 are an item's neighbours, padded with -1; ``out[p, item]`` (k,)
-    float32 gets their coefficients with ``penalties[p]``, 0 where padded.
+    A user's residuals count ``shares[user]``. ``ids`` (n_items, k) int32 are neighbours, padded
+    with -1; ``out[p, item]`` (k,) float32 gets their coefficients with ``penalties[p]``, 0 where
+    padded.
     """
     k = ids.shape[1]
     gram = np.empty((k + 1, k + 1), dtype=np.float32)
@@ -87,7 +89,7 @@ def regress_items(items, ids, users_indptr, users, penalties, head, out, start, 
             columns[n] = ids[item, n]
             n += 1
         columns[n] = item
-        link_gram(columns, n + 1, users_indptr, users, head, gram)
+        link_gram(columns, n + 1, users_indptr, users, shares, head, gram)
         for p in range(penalties.shape[0]):
             solution = out[p, item]
             solve_ridge(gram, gram[n], n, penalties[p], factor, solution)

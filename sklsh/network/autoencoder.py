@@ -33,7 +33,7 @@ from sklsh.network.learner import Learner
 from sklsh.network.lowpass import N_FACTORS, LowPass
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.prototypes import set_prototypes
-from sklsh.network.regression import PENALTIES, ItemRegression
+from sklsh.network.regression import ItemRegression
 from sklsh.network.retrieval import best_items, likely_items, popular_items
 from sklsh.network.rows import SparseRows
 from sklsh.network.serving import Serving
@@ -225,7 +225,7 @@ class Autoencoder:
         """Regression and low pass of these rows, with the choices that there are by now."""
         if self.memory is not None:
             old = self.regression
-            penalties = PENALTIES if old is None else old.penalties
+            penalties = None if old is None else old.penalties
             self.regression = ItemRegression.fit(R, self.memory.ids, penalties, n_threads)
             if old is not None:
                 self.regression.choose(old.chosen, old.weight)
@@ -261,7 +261,8 @@ class Autoencoder:
             self.learner.network, self.inputs(visible), sources, visible, hidden,
             self.known_items(), self.learner.network.head_bias, n_threads,
         )  # fmt: skip
-        self.blend = self.blend.joined(sources, candidates, n_rounds, decay, n_threads)
+        defaults = None if decay else {name: DEFAULTS[name][1] for name in sources}
+        self.blend = self.blend.joined(sources, candidates, n_rounds, decay, n_threads, defaults)
 
     def partial_fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1

@@ -180,7 +180,7 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
     )  # fmt: skip
     assert not votes.any() and not linear.any(), "scratch must be handed back as it came"
     logits = hidden @ network.head_weights.T + network.head_bias + users_of_factors @ factors.T
-    logits += 4 * (users > 0) @ reference.neighbor_regression(users, memory.ids, 3.0)
+    logits += 4 * (users > 0) @ reference.neighbor_regression(users, None, 3.0)
     for user, row in enumerate(users):
         of_votes = reference.item_votes(row, dense_of(memory), *memory.scales())
         may = allowed & ~((row > 0) & exclude)

@@ -28,7 +28,7 @@ def scores_of(dense, rows, network, memory, bias, exclude):
     if memory is not None:
         items, places = np.nonzero(memory.ids >= 0)
         values, near = memory.values[items, places], memory.ids[items, places]
-        walk = sp.csr_array((values**1.5, (items, near)), shape=(dense.shape[1],) * 2)
+        walk = sp.csr_array((values, (items, near)), shape=(dense.shape[1],) * 2)
         source, target = memory.scales()
         votes = ((sp.csr_array(dense) * source) @ walk).toarray() * target
         votes /= np.maximum(votes.max(axis=1, keepdims=True), 1e-30)

@@ -1,5 +1,7 @@
 """Regression between items, low pass, and the weights of all sources, against the twins."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklsh.kernels.blending import blend_gains
+from sklsh.network import regression as regression_module
 from sklsh.network import window
 from sklsh.network.blending import WEIGHTS, Blend, Candidates, find_candidates
 from sklsh.network.cooccurrence import ItemMemory
@@ -46,26 +49,38 @@ class TestRegression:
     def test_coefficients_are_those_of_ridge_on_the_neighbours(self, users, k, penalty):
         n_items = users.shape[1]
         ids = neighbors_of(users, min(k, n_items - 1)).ids
-        regression = ItemRegression.fit(rows_of(users), ids, (7.0, penalty))
+        with mock.patch.object(regression_module, "MAX_DENSE", 0):
+            regression = ItemRegression.fit(rows_of(users), ids, (7.0, penalty))
         got = scores_of(regression, 1, np.eye(n_items, dtype=np.float32), n_items)
         want = reference.neighbor_regression(users, ids, penalty)
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 
-    def test_on_all_items_it_is_the_closed_form(self):
-        rng = np.random.default_rng(0)
-        users = (rng.random((200, 12)) < 0.3).astype(np.float32)
-        regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 11).ids, (20.0,))
-        inverse = np.linalg.inv(users.T.astype(float) @ users + 20 * np.eye(12))
-        want = -inverse / np.diag(inverse)
-        np.fill_diagonal(want, 0)
-        got = scores_of(regression, 0, np.eye(12, dtype=np.float32), 12)
+    @settings(max_examples=40)
+    @given(user_items(), st.sampled_from([0.5, 30.0]))
+    def test_few_items_are_regressed_on_all_in_closed_form(self, users, penalty):
+        n_items = users.shape[1]
+        ids = neighbors_of(users, 1).ids
+        regression = ItemRegression.fit(rows_of(users), ids, (7.0, penalty))
+        got = scores_of(regression, 1, np.eye(n_items, dtype=np.float32), n_items)
+        want = reference.neighbor_regression(users, None, penalty)
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
+
+    def test_few_items_keep_the_largest_coefficients(self):
+        users = (np.random.default_rng(4).random((90, 20)) < 0.3).astype(np.float32)
+        with mock.patch.object(regression_module, "DENSE_KEPT", 5):
+            regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 1).ids, (9.0,))
+        got = scores_of(regression, 0, np.eye(20, dtype=np.float32), 20)
+        want = reference.neighbor_regression(users, None, 9.0)
+        assert ((got != 0).sum(axis=0) == 5).all()
+        want[np.abs(want) < -np.sort(-np.abs(want), axis=0)[4] * (1 - 1e-9)] = 0
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 
     def test_threads_and_parts_of_a_pool_change_nothing(self):
         rng = np.random.default_rng(1)
         users = (rng.random((90, 70)) < 0.2).astype(np.float32)
         ids = neighbors_of(users, 20).ids
-        one, two = (ItemRegression.fit(rows_of(users), ids, n_threads=n) for n in (1, 2))
+        with mock.patch.object(regression_module, "MAX_DENSE", 0):
+            one, two = (ItemRegression.fit(rows_of(users), ids, n_threads=n) for n in (1, 2))
         np.testing.assert_array_equal(one.values, two.values)
         pool = np.array([3, 8, 60])
         whole = scores_of(one, 2, users, 70, weight=2.0)
@@ -83,7 +98,7 @@ class TestRegression:
         regression.choose(2, 3.0)
         wider = regression.settle().grow(11)
         row = np.ones((1, 11), dtype=np.float32)
-        assert wider.n_choices == 1 and wider.weight == 3.0 and wider.penalties == (300.0,)
+        assert wider.n_choices == 1 and wider.weight == 3.0 and wider.penalties == (1000.0,)
         got = scores_of(wider, 0, row, 11)[0]
         np.testing.assert_allclose(got[:9], scores_of(regression, 2, row[:, :9], 9)[0], rtol=1e-6)
         assert (got[9:] == 0).all()
@@ -175,6 +190,30 @@ class TestBlend:
             before * 0.5 + candidates.ndcg("regression", WEIGHTS["regression"], {}), rtol=1e-6,
         )  # fmt: skip
         np.testing.assert_array_equal(blend.sums["regression"], before)
+
+    def test_weights_are_drawn_to_the_defaults_as_far_as_it_costs_little(self):
+        rng = np.random.default_rng(1)
+        hidden = rng.random((300, 40)) < 0.1
+        network = rng.standard_normal((300, 40), dtype=np.float32)
+        noisy = (hidden + 0.4 * rng.standard_normal((300, 40)))[None].astype(np.float32)
+        candidates = Candidates(
+            np.tile(np.arange(40, dtype=np.int32), (300, 1)), network,
+            {"regression": noisy, "votes": -noisy}, hidden, np.ones(300, dtype=np.float32),
+        )  # fmt: skip
+        sources = {"votes": Chosen(1), "regression": Chosen(1)}
+
+        def gain(weight):
+            return candidates.ndcg("regression", [weight], {})[0, 0]
+
+        Blend().joined(sources, candidates)
+        best = sources["regression"].weight
+        assert best > 2
+        Blend().joined(sources, candidates, defaults={"votes": 1.0, "regression": 0.5})
+        drawn = sources["regression"].weight
+        assert 0.5 < drawn < best and sources["votes"].weight == 0
+        assert gain(drawn) >= 0.99 * gain(best) and gain(0.5) < 0.99 * gain(best)
+        step = (best / 0.5) ** (1 / 8)
+        assert gain(drawn / step) < 0.99 * gain(best), "one step nearer would cost too much"
 
     def test_candidates_have_the_best_of_each_source_and_its_scores(self):
         rng = np.random.default_rng(0)
