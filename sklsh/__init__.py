@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sklsh.estimators.federated import FederatedLSHClassifier
     from sklsh.estimators.hasher import CompressedLSHHasher
     from sklsh.estimators.recommender import LSHRecommender
+    from sklsh.estimators.text import TextTagger
 
 __version__ = "0.1.0.dev0"
 
@@ -16,6 +17,7 @@ __all__ = [
     "FederatedLSHClassifier",
     "LSHRecommender",
     "SparseLSHMLPClassifier",
+    "TextTagger",
 ]
 
 # Estimators are loaded when they are asked for: a device of a federation, a new process for
@@ -25,6 +27,7 @@ _HOMES = {
     "FederatedLSHClassifier": "sklsh.estimators.federated",
     "LSHRecommender": "sklsh.estimators.recommender",
     "SparseLSHMLPClassifier": "sklsh.estimators.classifier",
+    "TextTagger": "sklsh.estimators.text",
 }
 
 

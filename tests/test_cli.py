@@ -213,7 +213,10 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         (("predict", model_dir, data, "-k", "0"), "k must be at least 1, got 0"),
         (("predict", model_dir, data, "-o", tmp_path / "no" / "p"), "no does not exist"),
         (("predict", model_dir, data, "-o", tmp_path / "folder"), "is a folder; name a file"),
-        (("predict", model_dir, tmp_path / "table.csv"), "the first line must be the header"),
+        (
+            ("predict", model_dir, tmp_path / "table.csv"),
+            "is of no texts, so that it takes no table",
+        ),
         (("predict", tmp_path / "hasher", data), "hold a classifier, got CompressedLSHHasher"),
         (("evaluate", tmp_path / "recommender", data), "hold a classifier, got LSHRecommender"),
         (("predict", tmp_path / "test.npz", data), "test.npz does not exist"),

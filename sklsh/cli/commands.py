@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import pickle
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,7 +23,16 @@ from sklsh._utils.matrices import read_matrix
 from sklsh._utils.validation import check_sparse
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.cli.federated import app as federated_app
+from sklsh.cli.text import (
+    check_is_text,
+    default_folder,
+    json_lines,
+    read_labelled,
+    read_texts,
+    train_tagger,
+)
 from sklsh.datasets import load_wordnet, load_xc
+from sklsh.datasets._tables import is_table
 from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k, recall_at_k
 from sklsh.persistence import (
     is_model_folder,
@@ -66,6 +76,12 @@ Data = Annotated[
         help="XC text file (.gz, .bz2), or folder with X_train.npz, Y_train.npz ... or train.txt",
         show_default=False,
     ),
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="Column of texts, of a table", show_default=False)
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--labels", help="Column of label names", show_default=False)
 ]
 ModelFolder = Annotated[Path, typer.Argument(help="Model folder", show_default=False)]
 Subset = Annotated[str, typer.Option(help="Which set of a data folder: train or test")]
@@ -147,7 +163,12 @@ def demo(random_state: Seed = 0) -> None:
 @app.command()
 def train(
     data: Data,
-    model_dir: ModelFolder,
+    model_dir: Annotated[
+        Path | None, typer.Argument(help="Model folder; DATA.model for texts", show_default=False)
+    ] = None,
+    text: TextColumn = None,
+    labels: LabelColumn = None,
+    separator: Annotated[str, typer.Option(help="Between the labels of a field")] = ",",
     hidden: Annotated[
         list[int] | None, typer.Option(help="Width of a hidden layer; again for more layers")
     ] = None,
@@ -167,8 +188,18 @@ def train(
     random_state: Seed = 0,
     jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not said")] = None,
 ) -> None:
-    """Train on DATA and write the model to MODEL_DIR. Options not given are automatic."""
-    X, Y = load_xc(data, subset)
+    """Train on DATA and write the model to MODEL_DIR. Options not given are automatic.
+
+    With --text and --labels DATA is a table (CSV, TSV, JSON lines, each also .gz; parquet): texts
+    in one column, names of labels in the other.
+    """
+    if (text is None) != (labels is None):
+        raise ValueError("--text and --labels name two columns of a table: give both, or none")
+    if text is None and is_table(data):
+        raise ValueError(f"{data} is a table: name its columns with --text and --labels")
+    if text is None and model_dir is None:
+        raise ValueError("MODEL_DIR is missing: where to write the model")
+    model_dir = default_folder(data) if model_dir is None else model_dir
     automatic = {
         "max_iter": epochs,
         "batch_size": batch_size,
@@ -178,7 +209,7 @@ def train(
         "n_neighbors": neighbors,
         "checkpoint_dir": checkpoint,
     }
-    model = sklsh.SparseLSHMLPClassifier(
+    classifier = sklsh.SparseLSHMLPClassifier(
         tuple(hidden) if hidden else (256,),
         sampler=sampler,
         random_state=random_state,
@@ -186,14 +217,22 @@ def train(
         verbose=console().is_terminal,
         **{name: value for name, value in automatic.items() if value is not None},
     )
+    model: Any = classifier
     start = perf_counter()
-    model.fit(X, Y)
+    if text is not None and labels is not None:
+        model, Y = train_tagger(data, text, labels, separator, classifier)
+        classifier = model.classifier_
+    else:
+        X, Y = load_xc(data, subset)
+        start = perf_counter()
+        classifier.fit(X, Y)
     seconds = perf_counter() - start
     save_model(model, model_dir, y_train=Y)
     size = read_metadata(model_dir)["model_bytes"] / 1e6
     console().print(
-        f"trained on {X.shape[0]:,} rows, {X.shape[1]:,} features, {Y.shape[1]:,} labels: "
-        f"{model.n_iter_} epochs in {seconds:.1f} s, {size:.1f} MB in {model_dir}"
+        f"trained on {Y.shape[0]:,} rows, {classifier.n_features_in_:,} features, "
+        f"{Y.shape[1]:,} labels: {classifier.n_iter_} epochs "
+        f"in {seconds:.1f} s, {size:.1f} MB in {model_dir}"
     )
 
 
@@ -219,13 +258,18 @@ def rank_data(model_dir: Path, model, X, k: int):
 def evaluate(
     model_dir: ModelFolder,
     data: Data,
+    text: TextColumn = None,
+    labels: LabelColumn = None,
     subset: Subset = "test",
     a: Annotated[float, typer.Option("--propensity-a", help="A of label propensities")] = 0.55,
     b: Annotated[float, typer.Option("--propensity-b", help="B of label propensities")] = 1.5,
 ) -> None:
     """Precision, nDCG and propensity-scored precision of a model at 1, 3 and 5."""
     model = load_classifier(model_dir)
-    X, Y = load_xc(data, subset)
+    if check_is_text(model_dir, model, text, data):
+        (X, Y), model = read_labelled(data, model, text, labels), model.classifier_
+    else:
+        X, Y = load_xc(data, subset)
     start = perf_counter()
     ranked, _ = rank_data(model_dir, model, X, max(PLACES))
     seconds = perf_counter() - start
@@ -253,6 +297,7 @@ def evaluate(
 def predict(
     model_dir: ModelFolder,
     data: Data,
+    text: TextColumn = None,
     k: Annotated[int, typer.Option("-k", help="Labels a row")] = 5,
     output: Annotated[
         Path | None,
@@ -263,11 +308,16 @@ def predict(
     """Write the best labels of each row, best first, as lines of label:score.
 
     The first line of the text is "n_samples n_labels", as in the XC repository's score
-    files. With .npz: arrays `labels` and `scores` (n_samples, k), padded with -1 and -inf.
+    files. With .npz: arrays `labels` and `scores` (n_samples, k), padded with -1 and -inf. Of a
+    model of texts a line is {"labels": [...], "scores": [...]} in JSON, and DATA a table.
     """
     if output is not None:
         check_output(output)
     model = load_classifier(model_dir)
+    if check_is_text(model_dir, model, text, data):
+        labels, scores = model.predict_topk(read_texts(data, model, text), k=k)
+        write_lines(output, json_lines(labels, scores), labels=labels, scores=scores)
+        return
     X, _ = load_xc(data, subset)
     labels, scores = rank_data(model_dir, model, X, k)
     write_scores(output, labels, scores, len(model.classes_))
@@ -340,7 +390,11 @@ def load_user_items(path: Path) -> sp.csr_matrix:
 
 
 def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_labels: int):
-    lines = score_lines(labels, scores, n_labels)
+    write_lines(output, score_lines(labels, scores, n_labels), labels=labels, scores=scores)
+
+
+def write_lines(output: Path | None, lines: Iterable[str], **arrays: Any) -> None:
+    """Lines as text, or `arrays` where the output is .npz."""
     if output is None:
         for line in lines:
             typer.echo(line)
@@ -348,7 +402,7 @@ def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_
     sys.stdout.flush()  # which `output` may lead to
     with replacing(output) as file:
         if output.suffix == ".npz":
-            np.savez_compressed(file, labels=labels, scores=scores)
+            np.savez_compressed(file, **arrays)
         elif output.suffix == ".gz":
             # By its own name: the temporary one would be what is unpacked.
             with gzip.GzipFile(output.stem, "wb", fileobj=file) as packed:

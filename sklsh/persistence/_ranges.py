@@ -14,6 +14,7 @@ from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.federated import FederatedLSHClassifier
 from sklsh.estimators.hasher import CompressedLSHHasher
 from sklsh.estimators.recommender import LSHRecommender
+from sklsh.estimators.text import TextTagger
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.families import SignFunctions, WinnerFunctions
 from sklsh.hashing.projection import Projection
@@ -30,6 +31,16 @@ from sklsh.network.neighbors import NeighborMemory
 @singledispatch
 def check_ranges(thing) -> None:
     """Raise a ValueError if an index of an object that was read points out of range."""
+
+
+@check_ranges.register
+def _(tagger: TextTagger) -> None:
+    model = tagger.classifier_
+    shaped(tagger.terms_, (model.n_features_in_,), "terms_")
+    shaped(tagger.idf_, (model.n_features_in_,), "idf_")
+    shaped(tagger.classes_, (model.classes_.shape[0],), "classes_")
+    right = tagger.terms_.dtype.kind == tagger.classes_.dtype.kind == "U"
+    require(right, "terms_ and classes_ must be text")
 
 
 def require(right, what: str) -> None:

@@ -1,0 +1,76 @@
+"""Texts on the command line: a table's column of texts to names of labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+from sklsh import SparseLSHMLPClassifier, TextTagger
+from sklsh.datasets._tables import is_table, read_columns, split_labels
+
+
+def check_is_text(model_dir: Path, model, text: str | None, data: Path) -> bool:
+    """Whether a model and what it is asked for are texts; a ValueError if they do not fit."""
+    if isinstance(model, TextTagger):
+        return True
+    if text is not None or is_table(data):
+        raise ValueError(f"the model in {model_dir} is of no texts, so that it takes no table")
+    return False
+
+
+def default_folder(data: Path) -> Path:
+    """Where the model of a table goes if nothing is said: ``texts.csv.gz -> texts.model``."""
+    return data.with_name(data.name.split(".")[0] + ".model")
+
+
+def train_tagger(
+    data: Path, text: str, labels: str, separator: str, classifier: SparseLSHMLPClassifier
+) -> tuple[TextTagger, sp.csr_matrix]:
+    """A tagger that remembers its columns, and its training labels as an indicator."""
+    found = read_columns(data, [text, labels])
+    tags = split_labels(found[labels], separator)
+    tagger = TextTagger(classifier).fit(_texts(data, text, found[text]), tags)
+    tagger.columns_ = [text, labels, separator]
+    return tagger, tagger.encode(tags)
+
+
+def read_texts(data: Path, tagger: TextTagger, text: str | None) -> list[str]:
+    """The texts of a table, from the column that the tagger was trained on if none is named."""
+    name = text or _columns(tagger)[0]
+    return _texts(data, name, read_columns(data, [name])[name])
+
+
+def read_labelled(data: Path, tagger: TextTagger, text: str | None, labels: str | None):
+    """Vectors of a table's texts, and their labels as an indicator."""
+    own_text, own_labels, separator = _columns(tagger)
+    names = [text or own_text, labels or own_labels]
+    found = read_columns(data, names)
+    Y = tagger.encode(split_labels(found[names[1]], separator))
+    return tagger.transform(_texts(data, names[0], found[names[0]])), Y
+
+
+def _columns(tagger: TextTagger) -> list[str]:
+    return getattr(tagger, "columns_", ["text", "labels", ","])
+
+
+def _texts(data: Path, name: str, values: list) -> list[str]:
+    out = []
+    for number, value in enumerate(values, 1):
+        if value is None or (isinstance(value, float) and value != value):
+            value = ""
+        if not isinstance(value, str):
+            raise ValueError(f"{data}, row {number}: {name!r} must be text, got {value!r}")
+        out.append(value)
+    return out
+
+
+def json_lines(labels: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+    """A row's labels and scores a line, best first."""
+    for names, values in zip(labels.tolist(), scores.tolist(), strict=True):
+        n = sum(name != "" for name in names)
+        row = {"labels": names[:n], "scores": [round(value, 6) for value in values[:n]]}
+        yield json.dumps(row, ensure_ascii=False)

@@ -1,0 +1,169 @@
+"""Columns of a table in a file: CSV, JSON lines or parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import IO
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+"""The first four may be compressed, with `.gz` behind."""
+
+MAX_FIELD = 1 << 27
+"""Characters of a field: csv's own limit, 131,072, is shorter than some texts."""
+
+
+def is_table(path) -> bool:
+    """Whether a file's name ends as that of a table does."""
+    return _ending(Path(path)) in ENDINGS
+
+
+def read_columns(path, names: list[str]) -> dict[str, list]:
+    """Some columns of a table, by name.
+
+    Parameters
+    ----------
+    path : str or path-like
+        CSV or TSV with a header (quotes, newlines within quotes and a byte order mark as usual),
+        a JSON object a line, or parquet, for which pandas and pyarrow are needed. All of UTF-8.
+    names : list of str
+
+    Returns
+    -------
+    dict of list
+        Text in CSV; whatever there is in JSON; None where a row has no such field.
+
+    Raises
+    ------
+    ValueError
+        Another kind of file, no such column, a line that cannot be read: naming file and line.
+    OSError
+        No such file, or a folder.
+    """
+    path = Path(path)
+    ending = _ending(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; a table is one file ({', '.join(ENDINGS)})")
+    if ending not in ENDINGS:
+        raise ValueError(f"{path} must end in one of {', '.join(ENDINGS)} to be read as a table")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    if ending == ".parquet":
+        return _read_parquet(path, names)
+    read = _json_rows if ending in (".jsonl", ".ndjson") else _csv_rows
+    found: dict[str, list] = {name: [] for name in names}
+    try:
+        with _opened(path) as file:
+            for row in read(path, file, names, "\t" if ending == ".tsv" else ","):
+                for name in names:
+                    found[name].append(row.get(name))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8: {error}") from error
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    if not found[names[0]]:
+        raise ValueError(f"{path} has no rows")
+    return found
+
+
+def _ending(path: Path) -> str:
+    endings = [part.lower() for part in path.suffixes]
+    if endings[-1:] == [".gz"]:
+        endings.pop()
+        if endings[-1:] == [".parquet"]:
+            return ".gz"
+    return endings[-1] if endings else ""
+
+
+def _opened(path: Path) -> IO[str]:
+    if path.suffix.lower() == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _csv_rows(path: Path, file, names: list[str], delimiter: str) -> Iterator[dict]:
+    csv.field_size_limit(MAX_FIELD)
+    reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+    try:
+        check_columns(path, names, list(reader.fieldnames or []))
+        for row in reader:
+            if None in row:
+                raise ValueError(
+                    f"{path}, line {reader.line_num}: more fields than the header's "
+                    f"{len(reader.fieldnames or [])}"
+                )
+            yield row
+    except csv.Error as error:
+        raise ValueError(f"{path}, after line {reader.line_num}: {error}") from error
+
+
+def _json_rows(path: Path, file, names: list[str], _delimiter: str) -> Iterator[dict]:
+    fields: dict[str, None] = {}
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path}, line {number}: no JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}: must be an object, got {line.strip()[:40]}")
+        fields |= dict.fromkeys(row)
+        yield row
+    check_columns(path, names, list(fields))
+
+
+def _read_parquet(path: Path, names: list[str]) -> dict[str, list]:
+    try:
+        import pandas as pd
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ValueError(f"{path}: parquet needs pandas and pyarrow ({error})") from error
+    try:
+        check_columns(path, names, list(parquet.read_schema(path).names))
+        frame = pd.read_parquet(path, columns=names)
+    except (OSError, ValueError) as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    if frame.empty:
+        raise ValueError(f"{path} has no rows")
+    return {name: frame[name].tolist() for name in names}
+
+
+def check_columns(path: Path, names: list[str], found: list[str]) -> None:
+    """Raise a ValueError that says what there is unless all `names` are `found`."""
+    for name in names:
+        if name not in found:
+            near = get_close_matches(name, found, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{path} has no column {name!r}, but {', '.join(map(repr, found[:20]))}{hint}"
+            )
+
+
+def split_labels(values: list, separator: str = ",") -> list[list[str]]:
+    """Names in each field: a list as it is, a JSON list, or text with separators.
+
+    Blanks around names, and empty names, are left out.
+    """
+    return [_names_in(value, separator) for value in values]
+
+
+def _names_in(value, separator: str) -> list[str]:
+    if value is None or (isinstance(value, float) and value != value):
+        return []
+    if isinstance(value, str):
+        if value.lstrip().startswith("["):
+            try:
+                return _names_in(json.loads(value), separator)
+            except (ValueError, RecursionError):
+                pass  # a name may begin so
+        parts = value.split(separator) if separator else [value]
+    else:
+        parts = list(value) if hasattr(value, "__iter__") else [value]
+    return [name for part in parts if (name := str(part).strip())]

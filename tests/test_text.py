@@ -1,0 +1,211 @@
+"""Texts to names of labels: as an object, as files, and on the command line."""
+
+import csv
+import gzip
+import json
+import re
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from sklsh import SparseLSHMLPClassifier, TextTagger, cli
+from sklsh.datasets._tables import read_columns, split_labels
+from sklsh.persistence import load_model, save_model
+
+RNG = np.random.default_rng(0)
+WORDS = {
+    "früchte": ["apple", "pear", "plum", "grape", "Äpfel"],
+    "cars": ["engine", "wheel", "motor", "road", "brake"],
+    'say "hi"': ["hello", "goodbye", "welcome", "thanks", "please"],
+    "北京": ["北京", "长城", "故宫", "烤鸭", "胡同"],
+}
+TAGS = [list(RNG.permutation(list(WORDS))[: RNG.integers(0, 3)]) for _ in range(120)]
+TEXTS = [
+    ' said: "'.join(
+        str(RNG.choice(WORDS[tag])) + ",\n" + str(RNG.choice(WORDS[tag])) for tag in tags
+    )
+    for tags in TAGS
+]
+SMALL = SparseLSHMLPClassifier((16,), max_iter=20, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def tagger():
+    return TextTagger(SMALL).fit(TEXTS, TAGS)
+
+
+def test_it_is_vectorizer_and_classifier(tagger):
+    vectorizer = TfidfVectorizer(dtype=np.float32)
+    X = vectorizer.fit_transform(TEXTS)
+    names = sorted(WORDS)
+    Y = np.array([[name in tags for name in names] for tags in TAGS], dtype=np.float32)
+    assert tagger.classes_.tolist() == names
+    np.testing.assert_array_equal(tagger.encode(TAGS).toarray(), Y)
+    np.testing.assert_allclose(tagger.transform(TEXTS).toarray(), X.toarray(), rtol=1e-6)
+    expected, scores = SMALL.fit(X, Y).predict_topk(X, 2)
+    found, same = tagger.predict_topk(TEXTS, 2)
+    assert found.tolist() == np.array(names)[expected].tolist()
+    np.testing.assert_allclose(same, scores, rtol=1e-4)
+    predicted = SMALL.predict(X)
+    assert tagger.predict(TEXTS) == [
+        [name for name, there in zip(names, row, strict=True) if there] for row in predicted
+    ]
+
+
+def test_it_learns(tagger):
+    labels, scores = tagger.predict_topk(["a wheel and a brake", "烤鸭", ""], k=9)
+    assert labels.shape == scores.shape == (3, 9)
+    assert labels[0, 0] == "cars" and labels[1, 0] == "北京"
+    assert (labels[:, 4:] == "").all() and np.isneginf(scores[:, 4:]).all()
+    assert tagger.predict(["wheel motor"]) == [["cars"]]
+
+
+def test_to_a_folder_and_back(tagger, tmp_path):
+    tagger.predict_topk(TEXTS[:1])
+    save_model(tagger, tmp_path / "m")
+    for mode in (None, "c"):
+        again = load_model(tmp_path / "m", mmap_mode=mode)
+        np.testing.assert_array_equal(
+            again.predict_topk(TEXTS, 3)[0], tagger.predict_topk(TEXTS, 3)[0]
+        )
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "error", "message"),
+    [
+        ("one", [["a"]], TypeError, "texts must be a list"),
+        (["one"], "a", TypeError, "labels must be a list"),
+        (["a b", 3], [["a"], ["b"]], TypeError, "texts must be of str, got int at 1"),
+        (["a b", "c"], [["a"], [7]], TypeError, "labels must be names .* got 7 at 1"),
+        (["aa", "bb"], [["a"]], ValueError, "each of the 2 texts, got 1"),
+        (["aa", "bb"], [["a"], ["a"]], ValueError, "2 different names, got 1"),
+        (["", None], [["a"], ["b"]], ValueError, "texts must have words"),
+    ],
+)
+def test_what_is_refused(texts, labels, error, message):
+    with pytest.raises(error, match=message):
+        TextTagger(SMALL).fit(texts, labels)
+
+
+def write(path, kind):
+    rows = [
+        {"id": i, "body": text, "tags": tags} for i, (text, tags) in enumerate(zip(TEXTS, TAGS))
+    ]
+    if kind == "parquet":
+        pytest.importorskip("pyarrow")
+        pd.DataFrame(rows).to_parquet(path)
+    elif "json" in kind:
+        text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n\n"
+        path.write_bytes(gzip.compress(text.encode()) if kind.endswith("gz") else text.encode())
+    else:
+        with (gzip.open if kind.endswith("gz") else open)(
+            path, "wt", encoding="utf-8-sig", newline=""
+        ) as file:
+            writer = csv.DictWriter(
+                file, ["id", "body", "tags"], delimiter="\t" if "tsv" in kind else ","
+            )
+            writer.writeheader()
+            writer.writerows({**row, "tags": "; ".join(row["tags"])} for row in rows)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sklsh", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        out, err = capsys.readouterr()
+        if isinstance(caught.value.code, str):
+            return 1, out, err + caught.value.code
+        return caught.value.code or 0, out, err
+
+    return call
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv.gz", "jsonl", "ndjson.gz", "parquet"])
+def test_one_command_and_back(kind, tmp_path, run):
+    path = tmp_path / f"texts.{kind}"
+    write(path, kind)
+    assert read_columns(path, ["body"])["body"] == TEXTS
+    options = ["--hidden", 16, "--epochs", 20]
+    code, out, err = run(
+        "train", path, "--text", "body", "--labels", "tags", "--separator", ";", *options
+    )
+    assert code == 0, err
+    assert "120 rows" in out and "4 labels: 20 epochs" in out
+    expected = TextTagger(SMALL).fit(TEXTS, TAGS).predict_topk(TEXTS, 2)[0]
+    code, out, err = run("predict", tmp_path / "texts.model", path, "-k", 2)
+    assert code == 0, err
+    assert [json.loads(line)["labels"] for line in out.splitlines()] == expected.tolist()
+    code, out, err = run("evaluate", tmp_path / "texts.model", path)
+    assert code == 0 and "precision" in out, err
+    code, out, err = run("predict", tmp_path / "texts.model", path, "-o", tmp_path / "o.npz")
+    assert code == 0, err
+    with np.load(tmp_path / "o.npz") as found:
+        np.testing.assert_array_equal(found["labels"][:, :2], expected)
+
+
+def test_labels_in_a_field():
+    fields = [
+        "a, b,,",
+        '["c", "d, e"]',
+        "",
+        None,
+        float("nan"),
+        ["f", "g"],
+        np.array(["h"]),
+        "[x]",
+        3,
+    ]
+    assert split_labels(fields) == [
+        ["a", "b"], ["c", "d, e"], [], [], [], ["f", "g"], ["h"], ["[x]"], ["3"]
+    ]  # fmt: skip
+    assert split_labels(["a b|c"], "|") == [["a b", "c"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.csv",
+            b"bodi,tags\nx,y\n",
+            "has no column 'body', but 'bodi', 'tags'; did you mean 'bodi'",
+        ),
+        ("a.csv", b"body,tags\na,b,c\n", "line 2: more fields than the header's 2"),
+        ("a.csv", b'body,tags\n"a,b\n', "after line 1: unexpected end of data"),
+        ("a.csv", b"body,tags\n\xff\xfe,b\n", "must be UTF-8"),
+        ("a.csv", b"", "has no column 'body'"),
+        ("a.csv", b"body,tags\n", "has no rows"),
+        ("a.jsonl", b'{"body": "x", "tags": "y"}\n{', "line 2: no JSON"),
+        ("a.jsonl", b"[1]\n", "line 1: must be an object"),
+        ("a.jsonl", b'{"body": 3, "tags": "y"}\n', "row 1: 'body' must be text, got 3"),
+        ("a.csv.gz", b"body,tags\n", "is damaged"),
+        ("a.parquet", b"PAR1", "cannot be read as parquet|needs pandas and pyarrow"),
+        ("a.xlsx", b"", "must end in one of .csv"),
+    ],
+)
+def test_one_line_says_what_is_wrong_with_a_file(name, content, message, tmp_path, run):
+    (tmp_path / name).write_bytes(content)
+    code, _, err = run("train", tmp_path / name, "--text", "body", "--labels", "tags")
+    assert code == 1 and "\n" not in err.strip()
+    assert re.search(message, err), err
+    assert name in err and not (tmp_path / "a.model").exists()
+
+
+def test_folders_and_wrong_options(tmp_path, run, tagger):
+    save_model(tagger, tmp_path / "m")
+    (tmp_path / "a.csv").write_text("body,tags\nx,y\n")
+    for arguments, message in [
+        (["train", tmp_path, "--text", "a", "--labels", "b"], "is a folder; a table is one file"),
+        (["train", tmp_path / "no.csv", "--text", "a", "--labels", "b"], "does not exist"),
+        (["train", tmp_path / "a.csv", "--text", "body"], "give both, or none"),
+        (["train", tmp_path / "a.csv", tmp_path / "n"], "is a table: name its columns"),
+        (["train", tmp_path / "a.txt"], "MODEL_DIR is missing"),
+        (["predict", tmp_path / "m", tmp_path / "a.csv"], "has no column 'text'"),
+        (["predict", tmp_path / "m", tmp_path], "is a folder; a table is one file"),
+    ]:
+        code, _, err = run(*arguments)
+        assert code == 1 and message in err and "\n" not in err.strip(), (arguments, err)
