@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all test-floors test-3.13 coverage lint bench bench-quick bench-classifier \
-	bench-federated bench-recommender doc clean
+	bench-federated bench-attacks bench-recommender doc clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,7 @@ help:
 	@echo "               ARGS=\"--data FOLDER\" for the public data sets"
 	@echo "make bench-quick        the same questions asked of bundled data, in minutes"
 	@echo "make bench-classifier   the classifier beside libpecos, omikuji, napkinXC and torch"
+	@echo "make bench-attacks      hostile devices, curious servers: a quarter of an hour"
 	@echo "make doc       documentation, to doc/_build/html"
 
 $(VENV)/.made:
@@ -102,7 +103,7 @@ bench-quick: $(VENV)/.with-bench
 bench-classifier bench-recommender: bench-%: $(PEERS)/.made
 	$(PEERS)/bin/python benchmarks/bench_$*.py $(ARGS)
 
-bench-federated: bench-%: $(VENV)/.with-bench
+bench-federated bench-attacks: bench-%: $(VENV)/.with-bench
 	$(BIN)/python benchmarks/bench_$*.py $(ARGS)
 
 doc: $(VENV)/.with-doc

@@ -1,10 +1,13 @@
-"""What does a hostile device cost? P@1 under each attack, beside that of the honest run.
+"""What does a hostile device cost, and what does a curious server learn?
 
-8 devices with equal shares of the rows, 1 and 2 of them hostile, the defaults of
-`FederatedLSHClassifier`. The attacks are in attacks.py: a hostile device knows what all others
-answer, and two act together. Written to benchmarks/results/attacks.json.
+P@1 under each attack, beside that of the honest run: 8 devices with equal shares of the rows, 1
+and 2 of them hostile, the defaults of `FederatedLSHClassifier` but for the number of rounds. The
+attacks are in attacks.py: a hostile device knows what all others answer, and two act together.
+What a server learns is in attacks_on_privacy.py. Written to benchmarks/results/attacks.json; the
+tables of doc/federated.md are made of that (--write-doc).
 
-    python benchmarks/bench_attacks.py
+    make bench-attacks
+    python benchmarks/bench_attacks.py --table --write-doc
     python benchmarks/bench_attacks.py --sets synthetic --hostile 1 --attacks "sign flip"
 """
 
@@ -19,6 +22,7 @@ from pathlib import Path
 from unittest import mock
 
 import attacks
+import attacks_on_privacy
 import numpy as np
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
@@ -28,8 +32,15 @@ from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
 RESULTS = Path(__file__).parent / "results"
+DOC = Path(__file__).parents[1] / "doc" / "federated.md"
+BEGIN, END = "<!-- attacks: begin -->\n", "<!-- attacks: end -->\n"
 N_DEVICES = 8
 HIDDEN = {"synthetic": 32, "bundled": 128}
+WORST = (
+    "sign flip, to the bound in batches", "labels flipped", "one label up, to the bound in batches",
+    "all at once",
+)  # fmt: skip
+"""Attacks on the bundled set, whose runs take four times as long."""
 LEAST = {1: 0.95, 2: 0.9}
 """Share of the honest run's P@1 that is asked for, by the number of hostile devices."""
 
@@ -75,38 +86,108 @@ def run(data, name: str, attack: str | None, n_hostile: int, n_rounds: int) -> d
     }  # fmt: skip
 
 
+def attack_all(sets, n_hostile, names, n_rounds: int) -> dict:
+    """The honest run of each set, and each attack's."""
+    results: dict = {}
+    for name in sets:
+        data = load(name)
+        honest = run(data, name, None, 0, n_rounds)
+        results[name] = {"honest": honest, "attacks": {}}
+        print(f"{name}: honest P@1 {honest['precision']:.4f}", flush=True)
+        default = WORST if name == "bundled" else attacks.ATTACKS
+        for n in n_hostile:
+            for attack in names or default:
+                found = run(data, name, attack, n, n_rounds)
+                results[name]["attacks"].setdefault(attack, {})[str(n)] = found
+                share = found["precision"] / honest["precision"]
+                missed = "" if share >= LEAST[n] else "  MISSED"
+                print(
+                    f"  {n} hostile, {attack:42s} {found['precision']:.4f} {share:6.3f} "
+                    f"{found['labels_per_row']:5.1f} {found['faults']} {found['left_out']}{missed}",
+                    flush=True,
+                )
+    return results
+
+
+def tables(report: dict) -> str:
+    """The record as the guide has it."""
+    sets = report["result"]
+    columns = [(name, n) for name in sets for n in LEAST]
+    honest = ", ".join(f"{name} {of['honest']['precision']:.3f}" for name, of in sets.items())
+    lines = [
+        f"P@1 as a share of the honest run's ({honest}; {report['rounds']} rounds, 8 devices); "
+        f"asked: {', '.join(f'{least} with {n} hostile' for n, least in LEAST.items())}. "
+        "Bold: missed.\n",
+        "| attack | " + " | ".join(f"{name}, {n} hostile" for name, n in columns) + " |",
+        "|---" * (1 + len(columns)) + "|",
+    ]
+    for attack in attacks.ATTACKS:
+        cells = []
+        for name, n in columns:
+            found = sets[name]["attacks"].get(attack, {}).get(str(n))
+            if found is None:
+                cells.append("")
+                continue
+            share = found["precision"] / sets[name]["honest"]["precision"]
+            cells.append(f"{share:.3f}" if share >= LEAST[n] else f"**{share:.3f}**")
+        lines.append(f"| {attack} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Rows of 240 that a server recovers from updates:\n",
+        "| devices, and what is asked of them | features known | entries known |",
+        "|---|---|---|",
+    ]
+    for case, found in report["privacy"]["rows"].items():
+        lines.append(f"| {case} | {found['features']} | {found['entries']} |")
+    lines += [
+        "",
+        "Precision of the best attacker that names a device's labels by the rounds in which "
+        "they are asked for, without prototypes; in brackets what was asked, 1.2 / (1 + decoys): "
+        "there are only so many other labels.\n",
+        "| decoys for each id | own labels only | with hashing |",
+        "|---|---|---|",
+    ]
+    by = report["privacy"]["labels"]
+    for decoys in by["lsh"]:
+        cells = [
+            f"{of['precision']:.2f} ({of['asked']:.2f})"
+            for of in (by["labels"][decoys], by["lsh"][decoys])
+        ]
+        lines.append(f"| {float(decoys):g} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sets", default="synthetic,bundled")
     parser.add_argument("--hostile", default="1,2")
     parser.add_argument("--attacks", default=None, help="names, separated by ;")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--write-doc", action="store_true")
     args = parser.parse_args()
-    names = list(attacks.ATTACKS) if args.attacks is None else args.attacks.split(";")
-    results: dict = {}
-    for name in args.sets.split(","):
-        data = load(name)
-        honest = run(data, name, None, 0, args.rounds)
-        results[name] = {"honest": honest, "attacks": {}}
-        print(
-            f"{name}: honest P@1 {honest['precision']:.4f}, {honest['seconds']:.0f} s", flush=True
+    if args.table:
+        report = json.loads(args.output.read_text())
+    else:
+        names = None if args.attacks is None else args.attacks.split(";")
+        began, privacy = time.perf_counter(), attacks_on_privacy.measure()
+        found = attack_all(
+            args.sets.split(","), [int(n) for n in args.hostile.split(",")], names, args.rounds
         )
-        for n_hostile in map(int, args.hostile.split(",")):
-            for attack in names:
-                found = run(data, name, attack, n_hostile, args.rounds)
-                share = found["precision"] / honest["precision"]
-                results[name]["attacks"].setdefault(attack, {})[str(n_hostile)] = found
-                missed = "" if share >= LEAST[n_hostile] else "  MISSED"
-                print(
-                    f"  {n_hostile} hostile, {attack:42s} {found['precision']:.4f} {share:6.3f} "
-                    f"{found['labels_per_row']:5.1f} {found['faults']} {found['left_out']}{missed}",
-                    flush=True,
-                )
-    machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}
-    report = {"rounds": args.rounds, "machine": machine, "result": results}
-    args.output.parent.mkdir(exist_ok=True)
-    args.output.write_text(json.dumps(report, indent=1) + "\n")
+        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}
+        report = {
+            "rounds": args.rounds, "machine": machine, "result": found, "privacy": privacy,
+            "minutes": (time.perf_counter() - began) / 60,
+        }  # fmt: skip
+        args.output.parent.mkdir(exist_ok=True)
+        args.output.write_text(json.dumps(report, indent=1) + "\n")
+    text = tables(report)
+    print(text)
+    if args.write_doc:
+        before, _, rest = DOC.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        DOC.write_text(before + BEGIN + text + END + after)
 
 
 if __name__ == "__main__":

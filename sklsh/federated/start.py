@@ -42,10 +42,15 @@ def total_rows(statistics: Sequence[ClientStatistics]) -> int:
 
 
 def typical_labels(statistics: Sequence[ClientStatistics]) -> float:
-    """Labels a row: the median of rows, each with its device's mean."""
+    """Labels a row: the median of rows, each with its device's mean.
+
+    A device counts for the median number of rows at most: at `LARGEST` of them, two liars of
+    eight would have half of all.
+    """
     labels = np.array([c.labels_per_row for c in statistics])
     order = np.argsort(labels, kind="stable")
-    rows = np.cumsum(counted_rows([c.n_samples for c in statistics])[order])
+    claimed = np.array([float(c.n_samples) for c in statistics])
+    rows = np.cumsum(np.minimum(claimed, np.median(claimed))[order])
     return float(labels[order][np.searchsorted(rows, rows[-1] / 2)])
 
 

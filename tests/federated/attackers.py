@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from sklsh.federated import Ledger, run_round
+from tests.federated.problems import N_FEATURES, Tampering, federation
+
 LEAST_RECALL = 0.2
 """An attacker must name so many of the labels: a few lucky ones tell nothing."""
 
@@ -38,16 +41,14 @@ def named_by_pattern(requests, labels) -> float:
     return best
 
 
-def rows_recovered(update, X, accumulators=None) -> int:
-    """Rows that one update tells exactly: their features, and their values up to scale.
+def rows_recovered(update, X, *, values=True) -> int:
+    """Rows that one update tells exactly: their features, and (`values`) these up to scale.
 
     Parameters
     ----------
     update : Update
     X : ndarray (n, n_features)
         The device's rows.
-    accumulators : ndarray (n_features,) or None
-        As the device was sent them; None: tiny.
 
     Notes
     -----
@@ -59,7 +60,7 @@ def rows_recovered(update, X, accumulators=None) -> int:
     lengths = np.linalg.norm(rows, axis=1)
     kept = lengths > 0
     units, features = rows[kept] / lengths[kept, None], body.features[kept]
-    values = np.sqrt(np.maximum(body.state[kept], 0))
+    entries = np.sqrt(np.maximum(body.state[kept], 0))
     found = set()
     free = np.ones(features.shape[0], dtype=bool)
     while free.any():
@@ -68,13 +69,49 @@ def rows_recovered(update, X, accumulators=None) -> int:
         free &= ~group
         for candidate in (group, np.ones_like(group)):
             guess = np.zeros(X.shape[1])
-            guess[features[candidate]] = values[candidate]
+            guess[features[candidate]] = entries[candidate]
             norm = np.linalg.norm(guess)
             for i, row in enumerate(X):
                 same = np.array_equal(np.flatnonzero(row), np.flatnonzero(guess))
-                if same and guess @ np.abs(row) > 0.9999 * norm * np.linalg.norm(row):
+                cosine = guess @ np.abs(row) / (norm * np.linalg.norm(row))
+                if same and (cosine > 0.9999 or not values):
                     found.add(i)
     return len(found)
+
+
+def rows_of_a_curious_server(n_rounds, local_steps, *, values=True, **own) -> int:
+    """Of 240 rows of 8 devices, those that a server which asks for few at a time recovers.
+
+    Parameters
+    ----------
+    n_rounds : int
+    local_steps : float
+        Share of its rows that a device is asked to train on in a round.
+    values : bool
+        Whether to recover a row is to know its entries up to scale, or its features alone.
+    **own
+        Settings of the devices: what they refuse.
+    """
+    server, transport = federation(
+        n_devices=8, n_samples=240, own={"batch_size": 1, "sampler": "all", **own},
+        local_steps=local_steps, n_rounds=n_rounds, payload="float32",
+    )  # fmt: skip
+    found = 0
+
+    def watch(question, replies):
+        nonlocal found
+        if question == "train":
+            for update in replies:
+                device = transport._devices[update.device]
+                rows = np.unique(device.order(server.invite()))
+                X = device.X.take(rows).to_matrix(N_FEATURES).toarray()
+                found += rows_recovered(update, X, values=values)
+        return replies
+
+    rng = np.random.default_rng(0)
+    for _ in range(n_rounds):
+        run_round(server, Tampering(transport, watch), rng, ledger=Ledger())
+    return found
 
 
 def told_apart(one, other, asked_one, asked_other, direction) -> float:

@@ -236,6 +236,10 @@ def test_sizes_of_one_device_count_for_a_few_medians():
     assert typical_labels(lying[:2] + lying[3:]) in (2.0, 1e30)
     several = [ClientStatistics(i, -1, 10, 1.0, float(i)) for i in range(4)]
     assert typical_labels([*several, ClientStatistics(9, -1, 10, 1.0, 1e30)]) == 2
+    # Two of eight that act together, beside devices of unequal sizes.
+    honest = [ClientStatistics(i, -1, n, 1.0, 2.0) for i, n in enumerate((7, 8, 9, 10, 11, 12))]
+    liars = [ClientStatistics(i, -1, 10**9, 1.0, 1e4) for i in (6, 7)]
+    assert typical_labels([*honest, *liars]) == 2
 
 
 def test_the_centre_is_a_median():

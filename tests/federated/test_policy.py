@@ -10,8 +10,8 @@ from sklsh.federated import Ledger, run_round
 from sklsh.federated.messages import Invite
 from sklsh.federated.policy import Policy, Refused
 from sklsh.federated.submodels import coarse
-from tests.federated.attackers import rows_recovered
-from tests.federated.problems import N_FEATURES, Tampering, federation
+from tests.federated.attackers import rows_of_a_curious_server
+from tests.federated.problems import Tampering, federation
 
 INVITE = Invite(0, 0.5, 0.1)
 
@@ -109,31 +109,12 @@ def test_growth_of_accumulators_leaves_as_powers_of_two():
             np.testing.assert_array_equal(grown, np.rint(grown))
 
 
-def recovered(n_rounds, local_steps, **own):
-    """Rows of all devices that a server which asks for few of them at a time has recovered."""
-    server, transport = federation(
-        n_devices=8, n_samples=240, own={"batch_size": 1, "sampler": "all", **own},
-        local_steps=local_steps, n_rounds=n_rounds, payload="float32",
-    )  # fmt: skip
-    found = 0
-
-    def watch(question, replies):
-        nonlocal found
-        if question == "train":
-            for update in replies:
-                device = transport._devices[update.device]
-                rows = np.unique(device.order(server.invite()))
-                found += rows_recovered(update, device.X.take(rows).to_matrix(N_FEATURES).toarray())
-        return replies
-
-    rng = np.random.default_rng(0)
-    for _ in range(n_rounds):
-        run_round(server, Tampering(transport, watch), rng, ledger=Ledger())
-    return found
-
-
 def test_a_server_that_asks_for_one_row_a_round_gets_none():
     """The attack: the growth of accumulators is the square of the row, on the ids changed."""
-    assert recovered(30, 1e-9) == 0
+    assert rows_of_a_curious_server(30, 1e-9) == 0
     # A quarter of a device's rows is what it gives; in all rounds so many that it gives all.
-    assert recovered(4, 0.25) == 0
+    assert rows_of_a_curious_server(4, 0.25) == 0
+    # What a device without a policy gives away is which features its rows have.
+    assert rows_of_a_curious_server(5, 1e-9, least_rows=1) == 0
+    assert rows_of_a_curious_server(5, 1e-9, values=False, least_rows=1) > 20  # of 40
+    assert rows_of_a_curious_server(5, 1e-9, values=False) == 0
