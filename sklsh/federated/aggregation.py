@@ -14,6 +14,18 @@ TRIM = 0.2
 """Share of the devices that "trimmed_mean" leaves out at each end, coordinate by coordinate."""
 
 
+def union_of(ids: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """All ids, ascending int32, and where each device's are among them.
+
+    O(number of ids + largest id): no sort.
+    """
+    present = np.zeros(1 + max((int(part.max(initial=-1)) for part in ids), default=-1), dtype=bool)
+    for part in ids:
+        present[part] = True
+    place = np.cumsum(present, dtype=np.int32) - 1
+    return np.flatnonzero(present).astype(np.int32), [place[part] for part in ids]
+
+
 def aggregate_rows(
     ids: Sequence[np.ndarray], rows: Sequence[np.ndarray], weights: Sequence[float], how: str
 ):
@@ -37,11 +49,10 @@ def aggregate_rows(
 
     Notes
     -----
-    O(size of all changes), and a sort of their ids. "mean" holds one row an id beside the
+    O(size of all changes + largest id). "mean" holds one row an id beside the
     changes; the others a copy of them.
     """
-    union, inverse = np.unique(np.concatenate(ids), return_inverse=True)
-    places = np.split(inverse, np.cumsum([part.shape[0] for part in ids])[:-1])
+    union, places = union_of(ids)
     holders = np.zeros(union.shape[0], dtype=np.int32)
     for place in places:
         holders[place] += 1
@@ -52,8 +63,8 @@ def aggregate_rows(
             change[place] += np.float32(weight) * part
             total[place] += np.float32(weight)
         change /= total.reshape(-1, *[1] * (change.ndim - 1))
-        return union.astype(np.int32), change, holders
-    return union.astype(np.int32), _robust(places, rows, holders, how), holders
+        return union, change, holders
+    return union, _robust(places, rows, holders, how), holders
 
 
 def _robust(places, rows, holders, how) -> np.ndarray:

@@ -272,3 +272,19 @@ def test_counts_of_one_device_are_bounded():
         assert ids is reply.ids and of_ids is reply.counts and n == 10
     _, of_ids, n = bounded_counts([*honest, counts(3, 10**9, [10**9] * 4)])[-1]
     assert n == LARGEST * 10 and of_ids.tolist() == [30] * 4
+
+
+def test_changes_too_short_for_a_direction_agree_with_nobody():
+    updates = []
+    server, transport = federation()
+
+    def look(question, replies):
+        updates.extend(replies if question == "train" else [])
+        return replies
+
+    run_round(server, Tampering(transport, look), np.random.default_rng(0), ledger=Ledger())
+    head = updates[0].head
+    for weights in (np.zeros_like(head.weights), np.full_like(head.weights, 1e-45)):
+        short = replace(updates[0], head=replace(head, weights=weights))
+        found = agreement([short, *updates[1:]])
+        assert np.isfinite(found).all() and found[0] < agreement(updates)[0]

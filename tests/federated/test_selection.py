@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.aggregation import aggregate_rows
+from sklsh.federated.aggregation import aggregate_rows, union_of
 from sklsh.federated.messages import Invite
 from sklsh.federated.selection import count_collisions
 from sklsh.hashing import make_family
@@ -108,3 +108,13 @@ def test_robust_aggregation_is_not_moved_by_one_device(how):
     rows = [np.full((4, 2), 1.0 + 0.01 * i, dtype=np.float32) for i in range(4)]
     _, change, _ = aggregate_rows(ids, [*rows, np.full((4, 2), 1e6, np.float32)], [1.0] * 5, how)
     assert np.all((change >= 1.0) & (change <= 1.03))
+
+
+@given(st.lists(st.sets(st.integers(0, 50)), min_size=1, max_size=5))
+def test_union_of_ids(sets):
+    ids = [np.array(sorted(some), dtype=np.int32) for some in sets]
+    union, places = union_of(ids)
+    np.testing.assert_array_equal(union, np.unique(np.concatenate(ids)))
+    assert union.dtype == np.int32
+    for part, place in zip(ids, places, strict=True):
+        np.testing.assert_array_equal(union[place], part)
