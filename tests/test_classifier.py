@@ -131,7 +131,7 @@ def test_classes_of_any_kind(names):
     np.testing.assert_array_equal(model.classes_, np.unique(names))
     assert model.predict(X).dtype == y.dtype and model.score(X, y) > 0.95
     labels, _ = model.predict_topk(X, 2)
-    best = labels[:, 0] if y.dtype.kind == "i" else model.classes_[labels[:, 0]]
+    best = labels[:, 0] if y.dtype.kind in "iU" else model.classes_[labels[:, 0]]
     np.testing.assert_array_equal(best, model.predict(X))
     scores = model.decision_function(X)
     probabilities = model.predict_proba(X)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
-from sklearn.datasets import make_multilabel_classification
+from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, KFold
@@ -453,3 +453,31 @@ def test_scorer_as_an_object():
 def test_public_names():
     for name in metrics.__all__:
         assert getattr(metrics, name).__doc__
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_names_are_compared_as_names(dtype):
+    y = np.array(["b", "c", "a", "c"], dtype=dtype)
+    ranked = np.array([["b", "a"], ["a", "b"], ["c", "a"], ["c", ""]], dtype=dtype)
+    numbers = {"": -1, "a": 0, "b": 1, "c": 2}
+    columns = np.array([[numbers[name] for name in row] for row in ranked])
+    truth = np.array([numbers[name] for name in y])
+    for metric in (precision_at_k, recall_at_k, ndcg_at_k):
+        for k in (1, 2):
+            assert metric(y, ranked, k=k) == metric(truth, columns, k=k)
+    assert precision_at_k(y, ranked, k=1) == 0.5
+    with pytest.raises(TypeError, match=r"dtype <U1|dtype object"):
+        precision_at_k(truth, ranked, k=1)
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_a_classifier_of_names_answers_with_names(dtype):
+    X, y = load_digits(return_X_y=True)
+    names = np.array([f"class {i}" for i in range(10)], dtype=dtype)
+    model = SparseLSHMLPClassifier((16,), max_iter=2, random_state=0)
+    found, scores = model.fit(X, names[y]).predict_topk(X, k=12)
+    assert (found[:, 0] == model.predict(X)).all() and (found[:, 10:] == "").all()
+    assert np.isneginf(scores[:, 10:]).all()
+    accuracy = model.score(X, names[y])
+    assert precision_at_k(names[y], found, k=1) == pytest.approx(accuracy)
+    assert make_topk_scorer(precision_at_k, k=1)(model, X, names[y]) == pytest.approx(accuracy)

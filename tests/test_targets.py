@@ -160,12 +160,13 @@ def test_names_of_labels():
     labels = np.array([[1, 0, -1]])
     for y, expected in (
         ([5, -9], [5, -9, -1]),
-        (["a", "b"], [1, 0, -1]),
         ([0.0, 4.0], [1, 0, -1]),
         (np.array([3, 200], dtype=np.uint8), [200, 3, -1]),
     ):
         names = Targets.learn(y)[0].names(labels)
         assert names.dtype == np.int64 and names.tolist() == [expected]
+    for y in (["a", "b"], np.array(["a", "b"], dtype=object)):
+        assert Targets.learn(y)[0].names(labels).tolist() == [["b", "a", ""]]
     assert Targets.learn(Y)[0].names(labels) is labels
 
 

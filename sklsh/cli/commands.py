@@ -251,7 +251,11 @@ def rank_data(model_dir: Path, model, X, k: int):
             f"the model in {model_dir} needs {model.n_features_in_} features, "
             f"the data has {X.shape[1]}"
         )
-    return model.predict_topk(X, k=k)
+    labels, scores = model.predict_topk(X, k=k)
+    if labels.dtype.kind not in "iu":  # files have numbers: the places of names in `classes_`
+        columns = np.searchsorted(model.classes_, labels)
+        labels = np.where(np.isneginf(scores), -1, columns)
+    return labels, scores
 
 
 @app.command()

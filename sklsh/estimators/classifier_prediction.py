@@ -38,9 +38,10 @@ class ClassifierPrediction:
 
         Returns
         -------
-        labels : ndarray (n_samples, k), int64
+        labels : ndarray (n_samples, k), int64 or text
             Best first, padded with -1 if there are fewer than `k` labels. Integer classes
-            as they are; of other classes their positions in `classes_`.
+            as they are, and text, padded with ""; of other classes (floats, which metrics would
+            take for scores, or booleans) their positions in `classes_`.
         scores : ndarray (n_samples, k), float32
             Logit, neighbours' votes and gains of the linear view, added; padded with -inf.
 

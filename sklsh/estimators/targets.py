@@ -114,13 +114,16 @@ class Targets:
         return getattr(sp, self.container)((data, indices, indptr), shape=shape)
 
     def names(self, labels: np.ndarray) -> np.ndarray:
-        """Label columns as int64 labels: integer classes themselves, positions of others.
+        """Label columns as labels: integer classes (int64) and text themselves, positions of
+        others. None is -1, or "" among text.
 
         Raises
         ------
         ValueError
             Unsigned classes that int64 does not hold, so that there would be no -1 for none.
         """
+        if not self.multilabel and is_text(self.classes):
+            return np.where(labels >= 0, self.classes[labels], "")
         if self.multilabel or self.classes.dtype.kind not in "iu":
             return labels
         largest = np.iinfo(np.int64).max
@@ -129,6 +132,12 @@ class Targets:
                 f"classes must be at most {largest} to be ranked as int64, got {self.classes[-1]}"
             )
         return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
+
+
+def is_text(classes: np.ndarray) -> bool:
+    """Whether classes are text, in an array of text or of objects."""
+    kind = classes.dtype.kind
+    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in classes.flat))
 
 
 def is_indicator(y) -> bool:

@@ -199,6 +199,7 @@ def ranked_hits(
     O(nnz log nnz) at most; no n_samples x n_labels array is made.
     """
     y_true, y_score = plain(y_true, "y_true"), plain(y_score, "y_score")
+    y_true, y_score = _numbered(y_true, y_score)
     ranked, n_columns = rank_labels(y_score, k)
     if n_columns is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
         y_true, n_columns = np.asarray(y_true), n_labels
@@ -230,6 +231,27 @@ def ranked_hits(
     inside = (places < known.shape[0]) & (ranked >= 0)
     found[inside] = known[places[inside]] == asked[inside]
     return Y, ranked, found
+
+
+def _numbered(y_true, y_score):
+    """Classes that are text as numbers of their sorted names; "" among the ranked ones is none.
+
+    Anything else as it is.
+    """
+    if sp.issparse(y_true) or sp.issparse(y_score) or np.ndim(y_true) != 1:
+        return y_true, y_score
+    true, ranked = np.asarray(y_true), np.asarray(y_score)
+    if not (_is_text(true) and _is_text(ranked) and ranked.ndim == 2):
+        return y_true, y_score
+    names = np.unique(np.concatenate([true, ranked.ravel()]).astype(str))
+    names = names[names != ""]
+    columns = np.searchsorted(names, ranked.astype(str))
+    return np.searchsorted(names, true.astype(str)), np.where(ranked != "", columns, -1)
+
+
+def _is_text(array: np.ndarray) -> bool:
+    kind = array.dtype.kind
+    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in array.flat))
 
 
 def row_weights(sample_weight, n_samples: int) -> np.ndarray:

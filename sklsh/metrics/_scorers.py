@@ -89,9 +89,9 @@ def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
         estimator = estimator.steps[-1][1]
     if hasattr(estimator, "predict_topk"):
         labels, _ = estimator.predict_topk(X, k=k)
-        if multilabel or estimator.classes_.dtype.kind not in "iu":
+        if multilabel or (labels.dtype.kind in "iu" and estimator.classes_.dtype.kind not in "iu"):
             return labels
-        # Integer classes come as themselves: back to their columns. Places of the padding
+        # Integer classes and text come as themselves: back to their columns. Places of the padding
         # are at the end, beyond the last class.
         columns, _ = class_columns(estimator.classes_, labels)
         columns[:, len(estimator.classes_) :] = -1
