@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sklsh.estimators.hasher import CompressedLSHHasher
     from sklsh.estimators.recommender import LSHRecommender
     from sklsh.estimators.text import TextTagger
+    from sklsh.warming import warm_up
 
 __version__ = "0.1.0.dev0"
 
@@ -18,6 +19,7 @@ __all__ = [
     "LSHRecommender",
     "SparseLSHMLPClassifier",
     "TextTagger",
+    "warm_up",
 ]
 
 # Estimators are loaded when they are asked for: a device of a federation, a new process for
@@ -28,6 +30,7 @@ _HOMES = {
     "LSHRecommender": "sklsh.estimators.recommender",
     "SparseLSHMLPClassifier": "sklsh.estimators.classifier",
     "TextTagger": "sklsh.estimators.text",
+    "warm_up": "sklsh.warming",
 }
 
 

@@ -113,6 +113,18 @@ def n_bytes(*matrices: sp.csr_matrix) -> int:
     return sum(m.data.nbytes + m.indices.nbytes + m.indptr.nbytes for m in matrices)
 
 
+@app.command("warm-up")
+def warm_up(
+    kinds: Annotated[
+        list[str] | None,
+        typer.Argument(help="classifier, recommender, hasher; all of them if none is named"),
+    ] = None,
+) -> None:
+    """Compile ahead what a first fit needs, so that nobody waits for it."""
+    seconds = sklsh.warm_up(*(kinds or ()), verbose=True)
+    console().print(f"compiled, or found compiled, in {seconds:.1f} s")
+
+
 @app.command()
 def demo(random_state: Seed = 0) -> None:
     """Train on the bundled WordNet subset and compare with two simple methods."""

@@ -5,8 +5,10 @@ fails on them in every later run, or runs machine code that is not what was comp
 """
 
 import contextlib
+import logging
 import pickle
 import zlib
+from functools import cache
 from pathlib import Path
 
 from numba.core import dispatcher
@@ -55,15 +57,25 @@ class _CheckedCache(FunctionCache):
         )
 
     def load_overload(self, sig, target_context):
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # another LLVM's code, say: compile
-            return None
+        found = None
+        with contextlib.suppress(Exception):  # another LLVM's code, say: compile
+            found = super().load_overload(sig, target_context)
+        if found is None:
+            _say_once()
+        return found
 
     def save_overload(self, sig, data):
         # A full disk: the kernel is there, and lives as long as the process.
         with contextlib.suppress(OSError):
             super().save_overload(sig, data)
+
+
+@cache
+def _say_once() -> None:
+    """That somebody waits for a compiler, in the log of who watches it."""
+    logging.getLogger(PACKAGE).info(
+        "compiling kernels, once on this machine: some ten seconds; sklsh.warm_up() does it ahead"
+    )
 
 
 def _cache_of(py_func):
