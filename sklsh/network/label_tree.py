@@ -35,7 +35,7 @@ BITS = 6
 COST = 1.0
 """Of a row's squared hinge, beside half the squared length of the weights."""
 
-PASSES, TOLERANCE = 10, np.float32(0.1)
+PASSES, TOLERANCE = 10, np.float32(0.3)
 """Of coordinate descent: more change neither P@1 nor P@5."""
 
 THRESHOLD = np.float32(0.1)

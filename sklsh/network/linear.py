@@ -22,6 +22,9 @@ from sklsh.network.rows import SparseRows
 N_TREES = 3
 """Trees of different splits, whose shares are averaged: some .6 points of P@1 above one."""
 
+MANY_LABELS = 100_000
+"""From so many labels on there is one tree: three would be most of a fit's time and memory."""
+
 DEPTH = 50
 """Labels of a row that the view scores."""
 
@@ -61,7 +64,8 @@ class LinearView:
         seen = np.unique(Y.indices)
         depth = tree_depths(seen.shape[0])[-1]
         trees = []
-        for i in range(N_TREES if depth else 1):
+        n_trees = N_TREES if depth and seen.shape[0] < MANY_LABELS else 1
+        for i in range(n_trees):
             order = bisect(points, seen, depth, seed + (i << 32), n_threads)
             trees.append(LabelTree.train(X, Y, n_features, order, weights, seed + i, n_threads))
         return cls(trees, points.shape[0])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sklsh.kernels.splits import bisect_spans
 from sklsh.kernels.tree_training import local_rows, prune_weights, rows_of_nodes, solve_children
-from sklsh.network import label_tree
+from sklsh.network import label_tree, linear
 from sklsh.network.label_order import bisect, halves
 from sklsh.network.label_tree import BITS, LEAF, LabelTree, tree_depths
 from sklsh.network.linear import LinearView, unit_rows
@@ -316,3 +316,14 @@ def test_weights_of_rows_are_as_if_rows_came_again(monkeypatch):
     ours, theirs = (view.shares(X, everything(X)) for view in (counted, again))
     np.testing.assert_array_equal(ours[0][:, 0], theirs[0][:, 0])
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-3)
+
+
+def test_very_many_labels_have_one_tree(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, Y = random_rows(rng, 60, N_FEATURES), random_labels(rng, 60, 90, least=1)
+    points = rng.standard_normal((90, 4), dtype=np.float32)
+    monkeypatch.setattr(label_tree, "LEAF", 4)
+    for many, n_trees in (91, 3), (20, 1):
+        monkeypatch.setattr(linear, "MANY_LABELS", many)
+        view = linear.LinearView.build(X, Y, everything(X), N_FEATURES, points)
+        assert len(view.trees) == n_trees
