@@ -1,6 +1,7 @@
 """The code of the guides runs, as one reads it from top to bottom."""
 
 import doctest
+import pydoc
 import re
 from pathlib import Path
 
@@ -48,3 +49,14 @@ def test_every_page_is_in_a_table_of_contents():
         for entries in re.findall(r"```{toctree}\n(.*?)```", text, flags=re.DOTALL):
             listed |= set(re.findall(r"^(?:.*<)?([\w/-]+)>?$", entries, flags=re.MULTILINE))
     assert set(pages) - {"index", "sg_execution_times"} <= listed
+
+
+def test_names_of_ours_exist():
+    """Those that the page for who comes from another library gives."""
+    rows = re.findall(
+        r"^\|[^|\n]*\|[^|\n]*\|([^|\n]*)\|$", (DOC / "migrate.md").read_text(), re.MULTILINE
+    )
+    names = {name for row in rows for name in re.findall(r"`(sklsh\.[\w.]+)`", row)}
+    assert len(names) > 25
+    for name in names:
+        assert pydoc.locate(name) is not None, name
