@@ -5,7 +5,9 @@ adds Gaussian noise of standard deviation ``noise_multiplier * clip_norm`` to *e
 parameter (noise on touched rows alone would show which were touched) and divides by the
 expected number of devices, a constant. Each device is invited with probability `fraction`,
 on its own. Whoever sees the models of all rounds then learns of one device's data no more
-than (epsilon, delta) allows. The server itself is trusted: it sees requests and updates.
+than (epsilon, delta) allows: neighbours are a federation and the same one in which one device
+answers nothing. Nothing else of these rounds is kept (`sklsh.federated.training.released`). The
+server itself is trusted: it sees requests and updates.
 
 The promise hangs on noise and invitations that nobody can redo: see `private_generator`. They
 are numpy's, floating-point and no cryptographer's.
