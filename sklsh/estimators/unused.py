@@ -138,6 +138,8 @@ def _names(device_params) -> list[str]:
     parts = device_params if isinstance(device_params, list) else [device_params]
     found: list[str] = []
     for part in parts:
+        if not isinstance(part, Mapping):
+            continue  # refused later, by position
         for name, value in part.items():
             found += value if isinstance(value, Mapping) else [name]
     return found
