@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh import SparseLSHMLPClassifier, TextTagger
+import sklsh
 from sklsh.datasets._tables import is_table, read_columns, split_labels
+
+if TYPE_CHECKING:  # estimators are loaded when they are asked for: help needs none
+    from sklsh import SparseLSHMLPClassifier, TextTagger
 
 
 def check_is_text(model_dir: Path, model, text: str | None, data: Path) -> bool:
     """Whether a model and what it is asked for are texts; a ValueError if they do not fit."""
-    if isinstance(model, TextTagger):
+    if isinstance(model, sklsh.TextTagger):
         return True
     if text is not None or is_table(data):
         raise ValueError(f"the model in {model_dir} is of no texts, so that it takes no table")
@@ -33,7 +37,7 @@ def train_tagger(
     """A tagger that remembers its columns, and its training labels as an indicator."""
     found = read_columns(data, [text, labels])
     tags = split_labels(found[labels], separator)
-    tagger = TextTagger(classifier).fit(_texts(data, text, found[text]), tags)
+    tagger = sklsh.TextTagger(classifier).fit(_texts(data, text, found[text]), tags)
     tagger.columns_ = [text, labels, separator]
     return tagger, tagger.encode(tags)
 
