@@ -264,7 +264,12 @@ def test_a_folder_of_format_3(tmp_path, name):
     assert read_metadata(tmp_path / name)["format_version"] == 3
     of_users = name == "recommender"
     got = model.codes(X) if hasattr(model, "codes") else model.predict_topk(Y if of_users else X, 3)
-    np.testing.assert_array_equal(got[0] if isinstance(got, tuple) else got, answers)
+    got = got[0] if isinstance(got, tuple) else got
+    if of_users:
+        # Item-item scores count users of many items less than they did then.
+        assert np.mean(got == answers) > 0.9
+    else:
+        np.testing.assert_array_equal(got, answers)
     type(model)(**model.get_params(deep=False))  # every parameter of today is there
     y = np.arange(60) % 3 if name == "votes" else Y
     model.partial_fit(*([Y] if of_users else [X, y]))

@@ -23,8 +23,10 @@ def classifier(X, Y, **params):
 
 
 MAKE = {
-    "classifier": classifier,
-    "dense": lambda X, Y: classifier(X.toarray(), Y),
+    "classifier": lambda X, Y: classifier(
+        X, Y, linear=False
+    ),  # so that neighbours have a say, as below
+    "dense": lambda X, Y: classifier(X.toarray(), Y, n_neighbors=5),
     "lsh": lambda X, Y: classifier(X, Y, **LSH).partial_fit(X, Y),
     "recommender": lambda X, Y: LSHRecommender((8,), max_iter=1, random_state=0, **LSH).fit(Y),
     "signs": lambda X, Y: CompressedLSHHasher(n_tables=2, hash_length=3, random_state=0).fit(X),

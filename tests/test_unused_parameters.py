@@ -35,6 +35,7 @@ TRAINING = {
     "early_stopping": True, "validation_fraction": 0.3, "shuffle": False, "random_state": 1,
     "checkpoint_interval": 2,
 }  # fmt: skip
+STATISTICS = {"n_samples": 20, "row_norm": 0.5, "labels_per_row": 1.0}
 VALUES = {
     SparseLSHMLPClassifier: {**TRAINING, "linear": True, "n_neighbors": 3},
     LSHRecommender: {
@@ -52,7 +53,7 @@ VALUES = {
         "sketch_tolerance": 0.1, "server_optimizer": "adam", "local_optimizer": "fresh",
         "prototypes": False, "fraction": 0.5, "server_learning_rate": 0.5,
         "holder_power": (0.0, 0.0), "clip_norm": 0.01, "delta": 1e-3, "random_state": 1,
-        "noise_multiplier": 1.0,
+        "noise_multiplier": 1.0, "public_statistics": STATISTICS,
     },
 }  # fmt: skip
 BASE = {
@@ -62,7 +63,10 @@ BASE = {
     FederatedLSHClassifier: {"n_rounds": 2, "random_state": 0, "fraction": 0.75},
 }
 INNER = SparseLSHMLPClassifier((16,), sampler="lsh", n_active=10, sketch_dim=4)
-TOGETHER = {"noise_multiplier": {"clip_norm": 1.0}, "sketch_rounds": {"include_labels": False}}
+TOGETHER = {
+    "noise_multiplier": {"clip_norm": 1.0, "public_statistics": STATISTICS},
+    "sketch_rounds": {"include_labels": False},
+}
 """What must be said with a parameter: both models get it."""
 
 

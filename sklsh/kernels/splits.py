@@ -64,4 +64,6 @@ def bisect_spans(points, scales, order, bounds, n_rounds, seed, start, stop):
                 _unit_sum(points, scales, span[size // 2 :], right)
                 direction = right - left
             _project(points, scales, span, direction, values)
-            span[:] = span[np.argsort(values, kind="mergesort")]
+            sorted_span = span[np.argsort(values, kind="mergesort")]
+            for j in range(size):  # an assignment of arrays takes seconds to compile
+                span[j] = sorted_span[j]

@@ -110,7 +110,8 @@ def solve_children(
             ridge = np.float32(0.5) / (cost * row_weights[rows[i]])
             curvature = squares[i] + one + ridge
             first = indptr[rows[i]] - starts[i]
-            margins[:] = intercepts
+            for b in range(n_children):  # an assignment of arrays takes seconds to compile
+                margins[b] = intercepts[b]
             for position in range(starts[i], starts[i + 1]):
                 value, row = data[first + position], weights[local[position]]
                 for b in range(n_children):

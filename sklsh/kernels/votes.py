@@ -129,7 +129,8 @@ def try_votes(
                 votes, voted, n_voted,
             )  # fmt: skip
             logits = np.empty(n_voted, dtype=np.float32)
-            logits[: known.shape[0]] = known
+            for v in range(known.shape[0]):  # an assignment of arrays takes seconds to compile
+                logits[v] = known[v]
             for v in range(known.shape[0], n_voted):
                 logits[v] = logit(hidden[i], weights[voted[v]], bias[voted[v]])
             gains = np.empty(n_voted, dtype=np.float32)
