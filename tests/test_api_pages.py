@@ -52,6 +52,6 @@ def test_the_pages_show_them(tmp_path):
         page = (tmp_path / "generated" / f"sklsh.{name}.html").read_text()
         start = page.index(f'id="sklsh.{name}.{method}"')
         end = page.find('class="sig sig-object', start + 1)
-        shown = re.sub("<[^>]*>", "", page[start:end])
+        shown = re.sub("<[^>]*>", " ", page[start:end])
         for parameter in parameters_of(name, method):
             assert re.search(rf"\b{parameter}\b", shown.partition("Parameters")[2]), (name, method)
