@@ -63,6 +63,12 @@ def _unboxed(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
+def is_missing(value) -> bool:
+    """Whether a field of a table is None, NaN or pandas' NA."""
+    missing = value is None or type(value).__name__ == "NAType"
+    return missing or (isinstance(value, float) and value != value)
+
+
 def plain_ids(ids, name: str) -> np.ndarray:
     """Ids in any container as an array of text or signed integers, where they are such.
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import pickle
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated, Any
@@ -18,15 +16,15 @@ from rich.console import Console
 from rich.table import Table
 
 import sklsh
-from sklsh._utils.files import check_output, replacing
+from sklsh._utils.files import check_output
 from sklsh._utils.matrices import read_matrix
 from sklsh._utils.validation import check_sparse
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.cli.federated import app as federated_app
+from sklsh.cli.output import json_lines, write_lines, write_scores
 from sklsh.cli.text import (
     check_is_text,
     default_folder,
-    json_lines,
     read_labelled,
     read_texts,
     train_tagger,
@@ -403,34 +401,6 @@ def load_user_items(path: Path) -> sp.csr_matrix:
         return sp.csr_matrix(check_sparse(matrix, path.name))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
-
-
-def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_labels: int):
-    write_lines(output, score_lines(labels, scores, n_labels), labels=labels, scores=scores)
-
-
-def write_lines(output: Path | None, lines: Iterable[str], **arrays: Any) -> None:
-    """Lines as text, or `arrays` where the output is .npz."""
-    if output is None:
-        for line in lines:
-            typer.echo(line)
-        return
-    sys.stdout.flush()  # which `output` may lead to
-    with replacing(output) as file:
-        if output.suffix == ".npz":
-            np.savez_compressed(file, **arrays)
-        elif output.suffix == ".gz":
-            # By its own name: the temporary one would be what is unpacked.
-            with gzip.GzipFile(output.stem, "wb", fileobj=file) as packed:
-                packed.writelines(f"{line}\n".encode() for line in lines)
-        else:
-            file.writelines(f"{line}\n".encode() for line in lines)
-
-
-def score_lines(labels: np.ndarray, scores: np.ndarray, n_labels: int):
-    yield f"{labels.shape[0]} {n_labels}"
-    for row, values in zip(labels.tolist(), scores.tolist(), strict=True):
-        yield " ".join(f"{j}:{v:.7g}" for j, v in zip(row, values, strict=True) if j >= 0)
 
 
 @app.command()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import scipy.sparse as sp
 
 import sklsh
+from sklsh._utils.containers import is_missing
 from sklsh.datasets._tables import is_table, read_columns, split_labels
 
 if TYPE_CHECKING:  # estimators are loaded when they are asked for: help needs none
@@ -64,17 +62,9 @@ def _columns(tagger: TextTagger) -> list[str]:
 def _texts(data: Path, name: str, values: list) -> list[str]:
     out = []
     for number, value in enumerate(values, 1):
-        if value is None or (isinstance(value, float) and value != value):
+        if is_missing(value):
             value = ""
         if not isinstance(value, str):
             raise ValueError(f"{data}, row {number}: {name!r} must be text, got {value!r}")
         out.append(value)
     return out
-
-
-def json_lines(labels: np.ndarray, scores: np.ndarray) -> Iterator[str]:
-    """A row's labels and scores a line, best first."""
-    for names, values in zip(labels.tolist(), scores.tolist(), strict=True):
-        n = sum(name != "" for name in names)
-        row = {"labels": names[:n], "scores": [round(value, 6) for value in values[:n]]}
-        yield json.dumps(row, ensure_ascii=False)

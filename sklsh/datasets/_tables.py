@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import IO
 
+from sklsh._utils.containers import is_missing
+
 ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 """The first four may be compressed, with `.gz` behind."""
 
@@ -155,7 +157,7 @@ def split_labels(values: list, separator: str = ",") -> list[list[str]]:
 
 
 def _names_in(value, separator: str) -> list[str]:
-    if value is None or (isinstance(value, float) and value != value):
+    if is_missing(value):
         return []
     if isinstance(value, str):
         if value.lstrip().startswith("["):

@@ -14,6 +14,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.containers import is_missing
 from sklsh._utils.locks import answers, changes
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 
@@ -229,7 +230,7 @@ def checked_texts(texts) -> list[str]:
     """A list of str, "" for what is missing."""
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise TypeError(f"texts must be a list of texts, got {type(texts).__name__}")
-    found = ["" if _is_missing(text) else text for text in texts]
+    found = ["" if is_missing(text) else text for text in texts]
     for number, text in enumerate(found):
         if not isinstance(text, str):
             raise TypeError(f"texts must be of str, got {type(text).__name__} at {number}")
@@ -244,7 +245,7 @@ def checked_labels(labels) -> list[list[str]]:
     for number, tags in enumerate(labels):
         if isinstance(tags, str):
             tags = [tags]
-        elif _is_missing(tags):
+        elif is_missing(tags):
             tags = []
         tags = list(tags) if isinstance(tags, Iterable) else [tags]
         wrong = [tag for tag in tags if not isinstance(tag, str)]
@@ -252,9 +253,3 @@ def checked_labels(labels) -> list[list[str]]:
             raise TypeError(f"labels must be names (str), got {wrong[0]!r} at {number}")
         found.append(tags)
     return found
-
-
-def _is_missing(value) -> bool:
-    """None, NaN or NA, as tables have them."""
-    missing = value is None or type(value).__name__ == "NAType"
-    return missing or (isinstance(value, float) and value != value)
