@@ -24,12 +24,12 @@ import argparse
 import gzip
 import lzma
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.preprocessing import MultiLabelBinarizer
 
 POINTERS = "@", "@i", "&", ";c"
 """WordNet's marks of hypernyms, instances, similar adjectives and topics."""
@@ -70,13 +70,7 @@ def features(texts: list[str]) -> sp.csr_matrix:
 
 def indicators(lists: list[list[str]]) -> sp.csr_matrix:
     """One column a label, in the order of names."""
-    counts = Counter(label for labels in lists for label in set(labels))
-    columns = {label: i for i, label in enumerate(sorted(counts))}
-    indices = [sorted({columns[label] for label in labels}) for labels in lists]
-    indptr = np.concatenate([[0], np.cumsum([len(of_row) for of_row in indices])])
-    flat = np.array([column for of_row in indices for column in of_row], dtype=np.int32)
-    shape = len(lists), len(columns)
-    return sp.csr_matrix((np.ones(flat.shape[0], dtype=np.float32), flat, indptr), shape=shape)
+    return sp.csr_matrix(MultiLabelBinarizer(sparse_output=True).fit_transform(lists), dtype="f4")
 
 
 def save(out: Path, name: str, X: sp.csr_matrix, Y: sp.csr_matrix) -> None:

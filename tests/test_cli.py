@@ -18,22 +18,6 @@ from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
 from sklsh.persistence import load_model, save_model
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Call the script's entry point; gives (exit code, standard output, standard error)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sklsh", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        if isinstance(caught.value.code, str):  # the interpreter would print it and exit 1
-            return 1, out, err + caught.value.code
-        return caught.value.code or 0, out, err
-
-    return call
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")

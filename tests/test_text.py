@@ -4,14 +4,13 @@ import csv
 import gzip
 import json
 import re
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from sklsh import SparseLSHMLPClassifier, TextTagger, cli
+from sklsh import SparseLSHMLPClassifier, TextTagger
 from sklsh.datasets._tables import read_columns, split_labels
 from sklsh.persistence import load_model, save_model
 
@@ -109,20 +108,6 @@ def write(path, kind):
             )
             writer.writeheader()
             writer.writerows({**row, "tags": "; ".join(row["tags"])} for row in rows)
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sklsh", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        out, err = capsys.readouterr()
-        if isinstance(caught.value.code, str):
-            return 1, out, err + caught.value.code
-        return caught.value.code or 0, out, err
-
-    return call
 
 
 @pytest.mark.parametrize("kind", ["csv", "tsv.gz", "jsonl", "ndjson.gz", "parquet"])

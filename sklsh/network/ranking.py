@@ -145,7 +145,7 @@ def _votes(validation_rows: ValidationRows, ids) -> np.ndarray:
     memory = validation_rows.memory
     if memory is None:
         return np.zeros(ids.shape, dtype=np.float32)
-    neighbors, cosines = validation_rows.neighbors(memory)
+    neighbors, cosines = validation_rows.voters
     n_labels, of_rows = validation_rows.network.n_labels, memory.labels
     voters = np.nonzero(neighbors >= 0)
     similar = sp.csr_array(

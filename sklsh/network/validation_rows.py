@@ -83,12 +83,13 @@ class ValidationRows:
         """Labels and scores `found`, ranked again with their votes and `gains`."""
         if self.memory is None and gains is None:
             return found
-        voters = None if self.memory is None else self._voters
+        voters = None if self.memory is None else self.voters
         return merge_topk(
             self.network, self.hidden, found, found[0].shape[1], self.memory, voters, gains,
             self.n_threads,
         )  # fmt: skip
 
     @cached_property
-    def _voters(self):
+    def voters(self):
+        """Who votes on them, of `memory`; found once."""
         return self.neighbors(self.memory)
