@@ -56,9 +56,7 @@ def test_a_stream_learns_as_fit_does(wide):
     fitted = small(n_neighbors=0, linear=False, **params).fit(X, Y)
     scores = [precision_at_1(model, X_test, Y_test) for model in (streamed, fitted)]
     assert scores[0] > scores[1] - 0.05 and scores[1] > 0.4
-    # Half a row's even share of the first part.
-    assert streamed.threshold_ == pytest.approx(0.5 * 100 / Y[:100].nnz)
-    assert streamed.predict(X_test).nnz > 50
+    assert streamed.predict(X_test).nnz == pytest.approx(Y_test.nnz, rel=0.2)
 
 
 def test_classes_that_come_late():
@@ -130,8 +128,7 @@ def test_a_stream_that_begins_without_labels(wide):
     # The only rows that have labels count for nothing.
     Y = sp.vstack([Y[:50], sp.csr_matrix((50, Y.shape[1]))]).tocsr()
     model = small().partial_fit(X[:100], Y, sample_weight=np.repeat([0.0, 1.0], 50))
-    assert model.threshold_ == 0.5
-    assert model.predict(X[:10]).nnz <= 10
+    assert model.predict(X[:10]).nnz == 0
 
 
 # Warm starts and early stopping -----------------------------------------------------------

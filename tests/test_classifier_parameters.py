@@ -55,8 +55,8 @@ CHANGES = {
     "random_state": ([0, 1], {}),
 }
 UNCHANGING = {"n_jobs": [1, 2, -1], "verbose": [False, True]}
-# Says what a second fit does: see below.
-OF_A_SECOND_FIT = {"warm_start"}
+# Say what a second fit does: see below, and test_growing_classes.py.
+OF_A_SECOND_FIT = {"warm_start", "new_classes"}
 # Where and how often: see test_checkpoints.py.
 OF_A_KILLED_FIT = {"checkpoint_dir", "checkpoint_interval"}
 

@@ -23,6 +23,7 @@ PLACES = {
     "callback": "is called",
     "transport": "where devices are",
     "warm_start": "of a second fit",
+    "new_classes": "of a second fit, or a stream",
     "estimator": "what is trained",
 }
 """Parameters that change no result of one fit, and need not warn."""

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -25,7 +24,7 @@ from sklsh.estimators.checkpointing import checkpoint_of
 from sklsh.estimators.classifier_prediction import ClassifierPrediction
 from sklsh.estimators.targets import Targets, is_indicator
 from sklsh.estimators.unused import unused_in_training, warn_unused
-from sklsh.estimators.warm_start import warm_learner
+from sklsh.estimators.warm_start import warm_learner, warm_targets, widened
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily
 from sklsh.hashing.families import FOLDS
 from sklsh.network.calibration import fit_threshold
@@ -112,6 +111,13 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         Start `fit` from the weights of the fit before. Rows are held out by a hash of their
         features, so that a fit is judged by rows that no fit before has trained on; streams
         leave these rows out then, too.
+    new_classes : {"error", "grow"}, default="error"
+        What `partial_fit`, or `fit` with `warm_start`, does about classes that were not there
+        before. "error": refuses them, as scikit-learn has it. "grow": takes them, and an
+        indicator may have new columns behind the old ones; what was learnt of those before
+        stays. `classes_` stays sorted, so that columns of answers may move. No `classes` are
+        needed in the first call, but two different ones. A part with new ones costs
+        O(n_labels * n_hidden) for a copy of the head.
     shuffle : bool or {"auto", "lsh"}, default="auto"
         Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
         rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so
@@ -157,7 +163,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         and 5, P@1 and P@5 of both on held-out rows, occupancy. Empty for "exact".
     threshold_ : float
         Share of a row's score (softmax over its 50 best labels) from which `predict` names
-        a label: the one with the best samples-averaged F1 on held-out rows. Multilabel only.
+        a label: the one with the best samples-averaged F1 on held-out rows; of a stream, the one
+        that names as many labels as rows have. Multilabel only.
     n_iter_ : int
         Epochs run; each part of a stream is one more.
     loss_curve_ : list of float
@@ -223,6 +230,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         "early_stopping": ["boolean"],
         "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
+        "new_classes": [StrOptions({"error", "grow"})],
         "shuffle": ["boolean", StrOptions({"auto", "lsh"})],
         "random_state": ["random_state"],
         "checkpoint_dir": [None, str, PathLike],
@@ -261,6 +269,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         early_stopping=False,
         validation_fraction="auto",
         warm_start=False,
+        new_classes="error",
         shuffle="auto",
         random_state=None,
         checkpoint_dir=None,
@@ -291,6 +300,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
+        self.new_classes = new_classes
         self.shuffle = shuffle
         self.random_state = random_state
         self.checkpoint_dir = checkpoint_dir
@@ -329,6 +339,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         X = check_float32(check_X(self, X, reset=True))
         targets, Y = Targets.learn(y)
+        grown = warm_targets(self, y) if self.warm_start else None
+        if grown is not None:
+            targets, Y = grown, grown.encode(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
         learner = warm_learner(self, X, targets)
@@ -362,18 +375,20 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
 
         A label's neuron starts as the mean hidden vector of its first rows. The rows that
         vote are those of the last `fit`, if any: a stream adds none. The learning rate does
-        not fall but by what row-wise Adagrad itself lets it. The multilabel threshold is
-        half a row's even share, 1 / (2 x mean number of labels of the first batch's labelled
-        rows), unless `fit` has fitted one. The scale of rows follows the median of the last
-        64, by powers of two: where a stream's unit changes, what has been learnt holds in
-        the new one. Weights are in units of their mean, some 16,000 rows back.
+        not fall but by what row-wise Adagrad itself lets it. The multilabel threshold lets as
+        many labels through as rows have: a quarter of each part's rows, at most 256, are
+        predicted before they are learnt, O(n_labels * n_hidden) each (on heads of more than
+        65,536 labels fewer rows, but 16). A threshold that `fit` has fitted stays. The scale of
+        rows follows the median of the last 64, by powers of two: where a stream's unit changes,
+        what has been learnt holds in the new one. Weights are in units of their mean, some
+        16,000 rows back.
 
         Parameters
         ----------
         X, y, sample_weight : as in `fit`
         classes : array-like (n_classes,), default=None
             All classes there will ever be; needed in the first call for 1-d y. Later calls
-            may repeat it, not change it.
+            may repeat it, not change it. With ``new_classes="grow"``, any of them.
 
         Returns
         -------
@@ -388,35 +403,41 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "learner_")
         X = check_float32(check_X(self, X, reset=first))
+        targets, Y = self._stream_targets(y, classes)
+        check_same_length(X, Y)
+        weights = check_weights(sample_weight, X)
+        rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
+        votes = not first and self.learner_.memory is not None
+        settings = self._settings(STREAM_ROWS, targets, votes)
         if first:
-            if classes is None and not is_indicator(y):
-                raise ValueError("classes must be passed on the first call to partial_fit.")
-            targets, Y = Targets.learn(y, classes)
+            learner = self._start(rows, X, targets, settings)
         else:
+            learner = widened(self.learner_, self.targets_, targets)
+        learner.partial_fit(
+            rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs),
+            spare=self.warm_start,
+            count=targets.multilabel and (first or learner.label_counts is not None),
+        )  # fmt: skip
+        counts = learner.label_counts
+        threshold = None if first else self.threshold_
+        self._keep(learner, targets, threshold if counts is None else counts.threshold())
+        return self
+
+    def _stream_targets(self, y, classes) -> tuple[Targets, SparseRows]:
+        """Classes by now, and a part's labels as rows of them."""
+        if not hasattr(self, "learner_"):
+            if classes is None and not is_indicator(y) and self.new_classes != "grow":
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return Targets.learn(y, classes)
+        targets = warm_targets(self, y, classes)
+        if targets is None:
             targets = self.targets_
             if classes is not None and not targets.same_classes(classes):
                 raise ValueError(
                     f"`classes={classes!r}` is not the same as on last call to partial_fit, "
                     f"was: {targets.classes!r}"
                 )
-            Y = targets.encode(y)
-        check_same_length(X, Y)
-        weights = check_weights(sample_weight, X)
-        rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
-        votes = not first and self.learner_.memory is not None
-        settings = self._settings(STREAM_ROWS, targets, votes)
-        learner = self._start(rows, X, targets, settings) if first else self.learner_
-        learner.partial_fit(
-            rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs),
-            spare=self.warm_start,
-        )  # fmt: skip
-        threshold = None
-        if targets.multilabel:
-            # Rows without labels say nothing about how many a labelled one has.
-            n_labelled = max(1, int(np.count_nonzero(Y.counts())))
-            threshold = float(0.5 * n_labelled / max(1, Y.indices.size))
-        self._keep(learner, targets, threshold if first else self.threshold_)
-        return self
+        return targets, targets.encode(y)
 
     def _settings(self, n_samples, targets, votes=True, dense=False) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -101,9 +101,31 @@ class Targets:
         if unknown.size:
             raise ValueError(
                 f"y has values that are not in classes: {unknown[:10].tolist()}; "
-                "all classes must be named in the first call of partial_fit"
+                "all classes must be named in the first call of partial_fit, "
+                'unless new_classes="grow"'
             )
         return SparseRows.from_classes(np.searchsorted(self.classes, y))
+
+    def joined(self, y=None, classes=None) -> Targets:
+        """With what `y` and `classes` have beside: more classes, in order, or more columns.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Another kind of y or of classes; fewer columns.
+        """
+        if self.multilabel:
+            n_before = n_labels = self.classes.shape[0]
+            if y is not None and is_indicator(y):
+                n_labels = y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
+            if classes is not None:
+                n_labels = max(n_labels, len(classes))
+            return replace(self, classes=np.arange(max(n_labels, n_before)))
+        known = self.classes
+        for more in (classes, y):
+            if more is not None and not is_indicator(more):
+                known = _union(known, _unique_classes(more))
+        return self if known.shape == self.classes.shape else replace(self, classes=known)
 
     def indicator(self, indptr, indices):
         """A multilabel answer in y's container and dtype."""
@@ -166,6 +188,22 @@ def _unique_classes(classes) -> np.ndarray:
     if isinstance(classes, Set | range):
         classes = list(classes)
     return np.unique(_check_classes(plain(classes, "classes"), "classes"))
+
+
+def _union(known: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Sorted classes of both; numbers stay the kind of number that the known ones are."""
+    kinds = [_kind(known), _kind(more)]
+    if more.size and kinds[0] != kinds[1]:
+        raise TypeError(f"new classes must be {kinds[0]} as those before, got {kinds[1]}")
+    if known.dtype.kind in "iu" and more.dtype.kind == "f":
+        more = more.astype(np.int64)  # whole numbers: other floats are no classes
+    return np.union1d(known, more)
+
+
+def _kind(classes: np.ndarray) -> str:
+    if is_text(classes):
+        return "text"
+    return {"b": "booleans", "O": "objects"}.get(classes.dtype.kind, "numbers")
 
 
 def _check_classes(y, name: str = "y") -> np.ndarray:

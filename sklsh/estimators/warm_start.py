@@ -5,12 +5,36 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 
+import numpy as np
+
 from sklsh._utils.validation import check_hidden_layer_sizes
+from sklsh.estimators.targets import Targets
+from sklsh.network.growth import with_labels
 from sklsh.network.learner import Learner
+
+
+def warm_targets(estimator, y, classes=None) -> Targets | None:
+    """The classes of before and, with ``new_classes="grow"``, those of `y` and `classes`.
+
+    None where `estimator` is not to go on with what it has.
+    """
+    if not hasattr(estimator, "learner_") or estimator.new_classes != "grow":
+        return None
+    return estimator.targets_.joined(y, classes)
+
+
+def widened(learner: Learner, before: Targets, targets: Targets) -> Learner:
+    """The learner with a neuron for each class of `targets`, those of before where they were."""
+    n_labels = targets.classes.shape[0]
+    if n_labels == before.classes.shape[0]:
+        return learner
+    return with_labels(learner, n_labels, np.searchsorted(targets.classes, before.classes))
 
 
 def warm_learner(estimator, X, targets) -> Learner | None:
     """A copy of the learner of the fit before, if `estimator` is to go on with it.
+
+    With ``new_classes="grow"``, `targets` have those of before and maybe others.
 
     Raises
     ------
@@ -27,6 +51,9 @@ def warm_learner(estimator, X, targets) -> Learner | None:
             "warm_start needs the hidden_layer_sizes and activation of the fit before: "
             f"{sizes} and {network.activation!r}, got {wanted} and {estimator.activation!r}"
         )
+    learner = estimator.learner_
+    if estimator.new_classes == "grow":
+        learner, before = widened(learner, before, targets), targets
     had = (network.n_features, before.classes.tolist(), before.multilabel)
     has = (X.shape[1], targets.classes.tolist(), targets.multilabel)
     if had != has:
@@ -36,7 +63,6 @@ def warm_learner(estimator, X, targets) -> Learner | None:
             + ("" if had[0] != has[0] or len(had[1]) != len(has[1]) else " others")
         )
     # The fit may fail, and leaves the estimator as it was.
-    learner = estimator.learner_
     return replace(
         learner, network=deepcopy(learner.network), optimizer=deepcopy(learner.optimizer)
     )

@@ -1,4 +1,4 @@
-"""A learner for more items than before: what it has learnt stays, new rows start fresh."""
+"""A learner for more labels than before: what it has learnt stays, new rows start fresh."""
 
 from __future__ import annotations
 
@@ -12,36 +12,61 @@ from sklsh.network.model import HIDDEN_NORM
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR
 
 
+def with_labels(learner: Learner, n_labels: int, places: np.ndarray) -> Learner:
+    """A learner with a wider head: old neuron i is ``places[i]``, ascending; `learner` stays.
+
+    New head rows are 0 and out of play until a row has their label. Layers below the head are
+    shared with `learner`, not copied. O(n_labels * n_hidden).
+    """
+    network, state = learner.network, learner.optimizer
+    places = places.astype(np.int32)
+
+    def spread(array, value=0.0):
+        out = np.full((n_labels, *array.shape[1:]), value, dtype=array.dtype)
+        out[places] = array
+        return out
+
+    head = replace(
+        network, head_weights=spread(network.head_weights), head_bias=spread(network.head_bias),
+        seen_ids=places if network.seen_ids is None else places[network.seen_ids],
+    )  # fmt: skip
+    optimizer = replace(
+        state, head_weights=spread(state.head_weights, INITIAL_ACCUMULATOR),
+        head_bias=spread(state.head_bias, INITIAL_ACCUMULATOR),
+    )  # fmt: skip
+    memory, linear = learner.memory, learner.linear
+    if memory is not None:
+        labels = memory.labels
+        memory = replace(memory, labels=labels._replace(indices=places[labels.indices]))
+    if linear is not None:
+        trees = [replace(tree, order=places[tree.order]) for tree in linear.trees]
+        linear = replace(linear, trees=trees, n_labels=n_labels)
+    # Without sampler and index: their tables and id lists are of the narrower head.
+    return replace(
+        learner, network=head, optimizer=optimizer, memory=memory, linear=linear, sampler=None,
+        index=None, table_stats={}, history=deepcopy(learner.history),
+        adjustment=None if learner.adjustment is None else spread(learner.adjustment),
+    )  # fmt: skip
+
+
 def grown(learner: Learner, n_items: int) -> Learner:
     """An autoencoder's learner with more features and as many more neurons; `learner` stays.
 
-    New first-layer rows are random as in a fresh network for rows of unit norm, new head
-    rows are 0 and out of play until a row has their item. O(n_items * n_hidden).
+    New first-layer rows are random as in a fresh network for rows of unit norm.
+    O(n_items * n_hidden).
     """
-    network, state = deepcopy((learner.network, learner.optimizer))
-    n_old = network.n_labels
+    n_old = learner.network.n_labels
     n_new = n_items - n_old
-    if network.seen_ids is None:
-        network.seen_ids = np.arange(n_old, dtype=np.int32)
+    wider = with_labels(learner, n_items, np.arange(n_old))
+    network, state = wider.network, wider.optimizer
+    for part in (network, state):
+        part.body_weights, part.body_biases = deepcopy((part.body_weights, part.body_biases))
     n_out = network.body_weights[0].shape[1]
     rng = np.random.default_rng([learner.seed, n_old])
     fresh = rng.standard_normal((n_new, n_out), dtype=np.float32)
     gain = 2.0 if network.activation == "relu" else 1.0
     fresh *= np.float32(HIDDEN_NORM * np.sqrt(gain / n_out))
-
-    def longer(array, value=0.0):
-        tail = np.full((n_new, *array.shape[1:]), value, dtype=array.dtype)
-        return np.concatenate([array, tail])
-
+    tail = np.full(n_new, INITIAL_ACCUMULATOR, dtype=state.body_weights[0].dtype)
     network.body_weights[0] = np.concatenate([network.body_weights[0], fresh])
-    network.head_weights = longer(network.head_weights)
-    network.head_bias = longer(network.head_bias)
-    state.body_weights[0] = longer(state.body_weights[0], INITIAL_ACCUMULATOR)
-    state.head_weights = longer(state.head_weights, INITIAL_ACCUMULATOR)
-    state.head_bias = longer(state.head_bias, INITIAL_ACCUMULATOR)
-    adjustment = None if learner.adjustment is None else longer(learner.adjustment)
-    # Without the sampler: its tables and id lists are of the narrower head.
-    return replace(
-        learner, network=network, optimizer=state, sampler=None, adjustment=adjustment,
-        history=deepcopy(learner.history),
-    )  # fmt: skip
+    state.body_weights[0] = np.concatenate([state.body_weights[0], tail])
+    return wider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 import numpy as np
 
@@ -10,7 +11,14 @@ from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
 from sklsh._utils.validation import check_int
 from sklsh.hashing import HashFamily, make_family
-from sklsh.network.calibration import NEIGHBORS, fit_temperature, fit_votes, hits
+from sklsh.network.calibration import (
+    N_RIVALS,
+    NEIGHBORS,
+    LabelCounts,
+    fit_temperature,
+    fit_votes,
+    hits,
+)
 from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.fitting import (
     STREAM_HISTORY,
@@ -59,6 +67,10 @@ SAMPLING = (
 
 UNFITTED_WEIGHT = 4.0
 """Of the linear view, if it is wanted where no rows are held out to fit it on."""
+
+MAX_JUDGED, JUDGED_SHARE, JUDGED_SCORES = 256, 0.25, 1 << 24
+"""Rows of a stream's part that tell how many labels to name, before they are learnt: at most so
+many, this share of them, and so many rows times labels; of a wide head 16 rows all the same."""
 
 MAX_VALIDATION_ROWS = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
@@ -116,6 +128,8 @@ class Learner:
         Of the rows that came with a weight: see `relative_weights`.
     spared_to : int or None
         Rows whose hash is larger may have been trained on; None: there were none held out.
+    label_counts : LabelCounts or None
+        Of a multilabel stream that no fit has set a threshold for.
     """
 
     network: WideNetwork
@@ -136,6 +150,7 @@ class Learner:
     temperature: float = 1.0
     adjustment: np.ndarray | None = None
     spared_to: int | None = None
+    label_counts: LabelCounts | None = None
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -253,7 +268,7 @@ class Learner:
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
-            self.memory = self.linear = None
+            self.memory = self.linear = self.label_counts = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if settings.n_neighbors and spared.size:
                 self._fit_memory(validation_rows, settings)
@@ -343,12 +358,13 @@ class Learner:
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1,
-        spare: bool = False,
+        spare: bool = False, count: bool = False,
     ) -> None:  # fmt: skip
         """One pass over the rows; neurons of labels not seen before start as prototypes.
 
-        `spare`: not over those that `fit` would hold out, or has. If it fails, or is
-        interrupted, or leaves a weight that is not finite, everything is as it was before.
+        `spare`: not over those that `fit` would hold out, or has. `count`: keep `label_counts`,
+        by what some rows score before they are learnt. If it fails, or is interrupted, or leaves
+        a weight that is not finite, everything is as it was before.
         O(rows touched * n_hidden) of memory for that.
         """
         self.own()
@@ -360,6 +376,9 @@ class Learner:
             if not rows.size:
                 return
         try:
+            judged = count and self.n_steps > 0
+            if judged:
+                self._count_labels(X, Y, n_threads)
             loss = self._learn(X, Y, rows, settings, sample_weight, n_threads, journal)
             check_finite(loss if journal.is_finite() else np.nan)
         except BaseException:
@@ -369,7 +388,20 @@ class Learner:
             raise
         # Tables over a head that has moved on would miss what it learns.
         self.index, self.table_stats = None, {}
+        if count and not judged:
+            self._count_labels(X, Y, n_threads)
         self.history.add(loss, STREAM_HISTORY)
+
+    def _count_labels(self, X: SparseRows, Y: SparseRows, n_threads: int) -> None:
+        """Add the first rows of a part to `label_counts`."""
+        n_labels = self.network.n_labels
+        most = min(MAX_JUDGED, max(16, JUDGED_SCORES // n_labels), ceil(JUDGED_SHARE * X.n_rows))
+        rows = np.arange(most, dtype=np.int32)
+        predictor = replace(self.predictor(n_threads), index=None)
+        _, scores = predictor.topk(X, min(N_RIVALS, n_labels), rows)
+        counts = LabelCounts() if self.label_counts is None else self.label_counts
+        scores /= np.float32(self.temperature)
+        self.label_counts = counts.joined(scores, Y.counts()[rows])
 
     def _learn(self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal) -> float:
         """The pass itself; its mean loss."""

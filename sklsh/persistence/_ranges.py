@@ -20,6 +20,7 @@ from sklsh.hashing.families import SignFunctions, WinnerFunctions
 from sklsh.hashing.projection import Projection
 from sklsh.hashing.tables import HashTables
 from sklsh.network.autoencoder import Autoencoder
+from sklsh.network.calibration import THRESHOLDS
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.learner import Learner
 from sklsh.network.lsh import LSHCandidates
@@ -160,6 +161,8 @@ def _(learner: Learner) -> None:
         shaped(state, (network.n_labels,), "accumulators of the head")
     if learner.adjustment is not None:
         shaped(learner.adjustment, (network.n_labels,), "adjustment of logits")
+    if learner.label_counts is not None:
+        shaped(learner.label_counts.named, THRESHOLDS.shape, "label_counts")
     if learner.memory is not None:
         _check_votes(learner.memory, network)
     for candidates in (learner.index, getattr(learner.sampler, "candidates", None)):

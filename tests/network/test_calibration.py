@@ -12,6 +12,7 @@ from sklsh.network.calibration import (
     TEMPERATURES,
     THRESHOLDS,
     WEIGHTS,
+    LabelCounts,
     fit_temperature,
     fit_threshold,
     fit_votes,
@@ -144,3 +145,32 @@ def test_temperature_is_the_likeliest_of_the_grid(seed, scale):
         )
 
     assert likelihood(found) >= max(likelihood(t) for t in TEMPERATURES) - 1e-3
+
+
+@given(seeds)
+def test_counts_of_a_stream_fade_and_choose_the_threshold(seed):
+    rng = np.random.default_rng(seed)
+    parts = []
+    for n_rows in (1, 40, 256):
+        scores = -np.sort(-rng.standard_normal((n_rows, 8)).astype(np.float32) * 3)
+        scores[0, 5:] = -np.inf
+        parts.append((scores, rng.integers(0, 4, n_rows)))
+    counts = LabelCounts()
+    named, true = np.zeros(THRESHOLDS.shape[0]), 0.0
+    for scores, n_true in parts:
+        counts = counts.joined(scores, n_true)
+        shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        kept = 0.5 ** (n_true.shape[0] / 256)
+        now = [(shares >= threshold).sum() for threshold in THRESHOLDS]
+        named, true = kept * named + now, kept * true + n_true.sum()
+    # A share within rounding of a threshold may fall on either side of it.
+    np.testing.assert_allclose(counts.named, named, atol=2)
+    assert counts.true == pytest.approx(true)
+    errors = np.abs(named - true)
+    chosen = np.flatnonzero(np.float32(counts.threshold()) == THRESHOLDS)[0]
+    assert errors[chosen] <= errors.min() + 4
+
+
+def test_threshold_of_rows_without_labels_names_none():
+    none = np.full((3, 5), -np.inf, dtype=np.float32)
+    assert LabelCounts().joined(none, np.zeros(3, dtype=int)).threshold() >= 0.9 - 1e-6
