@@ -50,35 +50,41 @@ def split_interactions(user_items, hidden_share=0.2, *, random_state=None):
     return _entries(rows, ~hidden), _entries(rows, hidden)
 
 
-def split_by_time(user_items, times, n_parts):
+def split_by_time(user_items, times, n_parts, *, shape=None):
     """Cut interactions into parts that follow each other: a stream for `partial_fit`.
 
     Parameters
     ----------
-    user_items : sparse matrix or array-like (n_users, n_items)
-        Entries other than 0 are interactions.
-    times : sparse matrix or array-like (n_users, n_items)
+    user_items : sparse matrix or array-like (n_users, n_items), or a tuple of columns
+        Entries other than 0 are interactions. A tuple ``(users, items)`` or ``(users, items,
+        weights)`` of columns (n_events,) has a row for each event, so that an item that a user
+        had several times keeps all its times: a matrix has one entry for it, and one time.
+    times : sparse matrix or array-like (n_users, n_items), or (n_events,)
         When each was: an entry wherever `user_items` has one (of dense arrays, any number;
-        a sparse entry may be 0 if it is stored). Real, finite, of any unit.
+        a sparse entry may be 0 if it is stored), or a column. Real, finite, of any unit.
     n_parts : int
         Parts of nearly equal numbers of interactions. Those of one time stay together, in
         the part that the middle of them falls in, so that a part may be empty.
+    shape : (int, int), default=None
+        Of the parts, where columns come. None: as far as the largest numbers go.
 
     Returns
     -------
     list of csr_matrix or csr_array (n_users, n_items)
-        `n_parts` of them, which add up to `user_items`. Every row is there in every part:
+        `n_parts` of them, which add up to `user_items`; the weights (1 each) of events of the same
+        user, item and part are summed. Every row is there in every part:
         ``part[numpy.diff(part.indptr) > 0]`` are the users who did something.
 
     Raises
     ------
     ValueError, TypeError
         Not 2-d; another shape of `times`; an interaction without a time, or with one that
-        is NaN or infinite; ``n_parts < 1``.
+        is NaN or infinite; ``n_parts < 1``; columns of different lengths, or with numbers that are
+        negative or outside `shape`.
 
     Notes
     -----
-    O(nnz log nnz).
+    O(nnz log nnz). `Interactions.stream` does so with names, from a frame of events.
 
     Examples
     --------
@@ -88,14 +94,58 @@ def split_by_time(user_items, times, n_parts):
     >>> times = np.array([[30, 10, 0], [0, 20, 40]])
     >>> [part.toarray().tolist() for part in split_by_time(user_items, times, 2)]
     [[[0, 1, 0], [0, 1, 0]], [[1, 0, 0], [0, 0, 1]]]
+    >>> users, items, times = [0, 0, 1], [1, 1, 0], [10, 40, 20]  # one of them twice
+    >>> [part.toarray().tolist() for part in split_by_time((users, items), times, 3)]
+    [[[0, 1], [0, 0]], [[0, 0], [1, 0]], [[0, 1], [0, 0]]]
     """
     n_parts = check_int(n_parts, "n_parts", 1)
+    if isinstance(user_items, tuple):
+        return _split_columns(user_items, times, n_parts, shape)
+    if shape is not None:
+        raise ValueError(f"shape must be None where user_items is a matrix, got {shape!r}")
     rows = _interactions(user_items)
-    when = _times_of(rows, times)
+    part_of = parts_by_time(_times_of(rows, times), n_parts)
+    return [_entries(rows, part_of == part) for part in range(n_parts)]
+
+
+def parts_by_time(when: np.ndarray, n_parts: int) -> np.ndarray:
+    """The part of each time, int64: nearly as many in each, those of one time in one."""
     _, moment, counts = np.unique(when, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - counts / 2
-    part_of = np.minimum(n_parts * middle / max(rows.nnz, 1), n_parts - 1).astype(np.int64)
-    return [_entries(rows, part_of[moment] == part) for part in range(n_parts)]
+    part_of = np.minimum(n_parts * middle / max(when.shape[0], 1), n_parts - 1)
+    return part_of.astype(np.int64)[moment]
+
+
+def _split_columns(columns: tuple, times, n_parts: int, shape):
+    """`split_by_time` of events, a row each."""
+    if len(columns) not in (2, 3):
+        raise ValueError(
+            "user_items must be (users, items) or (users, items, weights), "
+            f"got {len(columns)} columns"
+        )
+    names = ("users", "items", "weights")
+    arrays = [np.asarray(plain(c, name)) for c, name in zip(columns, names, strict=False)]
+    when = _finite(np.asarray(plain(times, "times")))
+    lengths = [array.shape for array in (*arrays, when)]
+    if len({*lengths}) > 1 or when.ndim != 1:
+        raise ValueError(f"columns and times must be 1-d, of one length, got shapes {lengths}")
+    users, items = arrays[:2]
+    for name, array in zip(names, (users, items), strict=False):
+        if array.size and array.dtype.kind not in "iu":
+            raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
+    if shape is None:
+        shape = tuple(int(array.max(initial=-1)) + 1 for array in (users, items))
+    for name, array, end in zip(names, (users, items), shape, strict=False):
+        if array.size and (array.min() < 0 or array.max() >= end):
+            raise ValueError(f"{name} must be in [0, {end}), got {array.min()} to {array.max()}")
+    weights = arrays[2] if len(arrays) == 3 else np.ones(users.shape[0], dtype=np.int64)
+    part_of = parts_by_time(when, n_parts)
+    parts = []
+    for part in range(n_parts):
+        mine = np.flatnonzero(part_of == part)
+        coo = sp.coo_array((weights[mine], (users[mine], items[mine])), shape=shape)
+        parts.append(_interactions(coo.tocsr()))
+    return parts
 
 
 def _interactions(user_items):
@@ -145,6 +195,10 @@ def _times_of(rows, times) -> np.ndarray:
                 f"{owners[first]} and item {rows.indices[first]}"
             )
         when = stored.data[at] if keys.size else np.empty(0)
+    return _finite(when)
+
+
+def _finite(when: np.ndarray) -> np.ndarray:
     if when.dtype.kind not in "iufb":
         raise TypeError(f"times must be numbers, got dtype {when.dtype}")
     if not np.isfinite(when).all():

@@ -137,14 +137,14 @@ def _read_parquet(path: Path, names: list[str]) -> dict[str, list]:
     return {name: frame[name].tolist() for name in names}
 
 
-def check_columns(path: Path, names: list[str], found: list[str]) -> None:
+def check_columns(table: Path | str, names: list[str], found: list[str]) -> None:
     """Raise a ValueError that says what there is unless all `names` are `found`."""
     for name in names:
         if name not in found:
-            near = get_close_matches(name, found, 1)
+            near = get_close_matches(str(name), map(str, found), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ValueError(
-                f"{path} has no column {name!r}, but {', '.join(map(repr, found[:20]))}{hint}"
+                f"{table} has no column {name!r}, but {', '.join(map(repr, found[:20]))}{hint}"
             )
 
 

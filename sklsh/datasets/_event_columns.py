@@ -1,0 +1,217 @@
+"""Columns of events - ids, times, weights - as arrays, from frames of any kind or parquet.
+
+No frame library is imported: frames are told by what they can do. Nothing loops over rows in
+Python where the column's own library (pandas, polars, pyarrow) or numpy can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sklsh._utils.containers import is_missing, plain, plain_ids
+from sklsh.datasets._tables import check_columns
+
+
+class Codes(NamedTuple):
+    """Names that differ, (n,) int64 or text, ascending; and which one each event has, int32."""
+
+    names: np.ndarray
+    codes: np.ndarray
+
+
+class Moments(NamedTuple):
+    """Times, int64 or float64, and their unit: of datetimes that of numpy, of numbers None."""
+
+    values: np.ndarray
+    unit: Any
+
+    @property
+    def latest(self) -> Any:
+        """The last of them, as it came."""
+        last = self.values.max()
+        return last if self.unit is None else np.datetime64(int(last), self.unit)
+
+    def age(self, now) -> np.ndarray:
+        """How long before `now` each is, float64 in their unit; None: before the latest."""
+        if now is None:
+            now = self.values.max()
+        elif self.unit is not None:
+            now = np.datetime64(now, self.unit).astype(np.int64)
+        return np.asarray(now - self.values, dtype=np.float64)
+
+    def length(self, half_life) -> float:
+        """A duration in their unit.
+
+        Raises
+        ------
+        TypeError
+            A number for datetimes, or a duration for numbers.
+        """
+        if self.unit is None:
+            if isinstance(half_life, bool) or not isinstance(half_life, int | float | np.number):
+                raise TypeError(f"half_life must be a number, as times are, got {half_life!r}")
+            return float(half_life)
+        try:
+            if isinstance(half_life, int | float | np.number) and not isinstance(
+                half_life, np.timedelta64
+            ):
+                raise TypeError
+            return float(np.timedelta64(half_life) / np.timedelta64(1, self.unit))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                "half_life must be a datetime.timedelta or numpy.timedelta64, as times are dates, "
+                f"got {half_life!r}"
+            ) from error
+
+
+def read_events(events, names: list[str]):
+    """What columns are taken from: a frame or mapping as it is, or a parquet file's columns.
+
+    Raises
+    ------
+    ValueError
+        Another kind of file, or one that cannot be read; pyarrow is not installed.
+    TypeError
+        No frame, mapping or path.
+    """
+    if isinstance(events, str | PathLike):
+        return _read_parquet(Path(events), names)
+    if not isinstance(events, Mapping) and not hasattr(events, "columns"):
+        raise TypeError(
+            "events must be a frame, a mapping of columns, or the path of a parquet file, got "
+            f"{type(events).__name__}"
+        )
+    # A pyarrow table has its columns themselves under `columns`.
+    named = events if isinstance(events, Mapping) else getattr(events, "column_names", None)
+    check_columns("events", names, list(events.columns if named is None else named))
+    return events
+
+
+def _read_parquet(path: Path, names: list[str]):
+    if path.suffix.lower() != ".parquet":
+        raise ValueError(f"events must be a .parquet file where it is a path, got {path}")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise ValueError(f"{path}: parquet needs pyarrow ({error})") from error
+    try:
+        check_columns(path, names, list(parquet.read_schema(path).names))
+        return parquet.read_table(path, columns=names)
+    except (OSError, ValueError) as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+
+
+def encode(column, name: str) -> Codes:
+    """Names of a column of ids, and codes.
+
+    Raises
+    ------
+    ValueError
+        A missing id, or more names than int32 counts.
+    TypeError
+        Ids that are neither integers nor text.
+    """
+    if hasattr(column, "factorize"):  # pandas
+        codes, found = column.factorize()
+        names = np.asarray(found)
+    elif hasattr(column, "dictionary_encode"):  # pyarrow
+        _check_no_nulls(column.null_count, name)
+        encoded = column.dictionary_encode()
+        if hasattr(encoded, "combine_chunks"):
+            encoded = encoded.combine_chunks()
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        names = encoded.dictionary.to_numpy(zero_copy_only=False)
+    elif hasattr(column, "null_count"):  # polars
+        _check_no_nulls(column.null_count(), name)
+        codes = column.rank("dense").to_numpy().astype(np.int64) - 1
+        names = column.unique().sort().to_numpy()
+    else:
+        ids = plain_ids(column, name)
+        if ids.dtype.kind == "O":
+            _check_no_nulls(sum(map(is_missing, ids.flat)), name)
+            raise TypeError(f"{name} must be integers or text, got objects of several kinds")
+        _check_no_nulls(int(np.count_nonzero(ids != ids)), name)
+        names, codes = np.unique(ids, return_inverse=True)
+    _check_no_nulls(int(np.count_nonzero(codes < 0)), name)
+    names = plain_ids(names, name)
+    if names.dtype.kind not in "iuU":
+        raise TypeError(f"{name} must be integers or text, got dtype {names.dtype}")
+    order = np.argsort(names, kind="stable")
+    rank = np.empty(order.shape[0], dtype=np.int32)
+    rank[order] = np.arange(order.shape[0], dtype=np.int32)
+    return Codes(names[order], rank[codes])
+
+
+def _check_no_nulls(n_missing: int, name: str) -> None:
+    if n_missing:
+        raise ValueError(f"{name} must have no missing values, got {n_missing}; leave them out")
+
+
+def moments(column, name: str) -> Moments:
+    """Times as numbers.
+
+    Raises
+    ------
+    ValueError
+        A missing or infinite one.
+    TypeError
+        Text, or anything else that is no number and no date.
+    """
+    array = _datetimes(column)
+    if array.dtype.kind == "M":
+        missing = np.count_nonzero(np.isnat(array))
+        _check_no_nulls(int(missing), name)
+        unit = np.datetime_data(array.dtype)[0]
+        return Moments(array.astype(np.int64), unit)
+    array = np.asarray(plain(column, name))
+    if array.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{name} must be numbers or datetimes, got dtype {array.dtype}; pandas.to_datetime "
+            "reads dates from text"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    return Moments(array, None)
+
+
+def _datetimes(column) -> np.ndarray:
+    """datetime64 of whatever is a date, in UTC where it has a zone; else as numpy has it."""
+    if getattr(getattr(column, "dtype", None), "tz", None) is not None and hasattr(column, "dt"):
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)  # pandas
+    array = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+    if array.dtype.kind == "O" and array.size and hasattr(array.flat[0], "year"):
+        return array.astype("datetime64[us]")
+    return array
+
+
+def weights(column, name: str) -> np.ndarray:
+    """Weights as float64.
+
+    Raises
+    ------
+    ValueError
+        A missing, negative or infinite one.
+    TypeError
+        No numbers.
+    """
+    array = np.asarray(plain(column, name))
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite, got NaN or infinity")
+    if (array < 0).any():
+        raise ValueError(
+            f"{name} must be at least 0, got {array.min()}; a dislike is no interaction: leave it "
+            "out, or name it in filter_items"
+        )
+    return array

@@ -1,0 +1,302 @@
+"""`Interactions`: frames of events as matrices with names, against a loop over events."""
+
+import datetime as dt
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sklsh import LSHRecommender
+from sklsh.datasets import Interactions, split_by_time
+
+
+def by_loop(log, half_life=None, now=None, duplicates="sum", items=None, new_items="add"):
+    """Entries by name, and the names of the columns; the naive twin."""
+    known = list(items or [])
+    new = sorted({item for _, item, _, _ in log} - set(known)) if new_items == "add" else []
+    now = max(time for *_, time in log) if now is None else now
+    found, last = defaultdict(float), {}
+    for user, item, weight, time in log:
+        if item not in known + new:
+            continue
+        value = weight * 2.0 ** (-(now - time) / half_life) if half_life else weight
+        if duplicates == "sum":
+            found[user, item] += value
+        elif duplicates == "max":
+            found[user, item] = max(found[user, item], value)
+        elif time >= last.get((user, item), -np.inf):
+            found[user, item], last[user, item] = value, time
+    return found, known + new
+
+
+def entries(found):
+    matrix = found.matrix.tocoo()
+    rows, columns = found.user_ids[matrix.row], found.item_ids[matrix.col]
+    return dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), matrix.data, strict=True))
+
+
+def random_log(seed, n_events=60):
+    rng = np.random.default_rng(seed)
+    users = np.array(["zoë", "ann", "bob", "c" * 20])[rng.integers(0, 4, n_events)]
+    items = rng.integers(-3, 5, n_events)
+    return list(
+        zip(users.tolist(), items.tolist(), rng.integers(1, 9, n_events).tolist(),
+            rng.integers(0, 30, n_events).tolist(), strict=True)
+    )  # fmt: skip
+
+
+COLUMNS = ("user", "item", "weight", "time")
+NAMED = {"user": "user", "item": "item", "weight": "weight", "time": "time"}
+
+
+def mapping(log):
+    return dict(zip(COLUMNS, map(list, zip(*log, strict=True)), strict=True))
+
+
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from([None, 3.0]),
+    st.sampled_from(["sum", "last", "max"]),
+    st.sampled_from([None, [2, -1, 77]]),
+    st.sampled_from(["add", "drop"]),
+)
+def test_as_a_loop_over_events_has_it(seed, half_life, duplicates, items, new_items):
+    if items is None:
+        new_items = "add"
+    log = random_log(seed)
+    options = {"half_life": half_life, "duplicates": duplicates}
+    expected, names = by_loop(log, items=items, new_items=new_items, **options)
+    found = Interactions.from_events(
+        mapping(log), **NAMED, **options, items=items, new_items=new_items
+    )
+    assert found.item_ids.tolist() == names
+    assert found.matrix.dtype == np.float32 and found.matrix.has_canonical_format
+    ours = entries(found)
+    assert ours.keys() == expected.keys()
+    for key, value in expected.items():
+        assert ours[key] == pytest.approx(value, rel=1e-6)
+    assert found.latest == max(time for *_, time in log)
+    assert sorted({user for user, *_ in log}) == found.user_ids.tolist() or new_items == "drop"
+
+
+def frames():
+    log = mapping(random_log(0))
+    dates = [dt.datetime(2026, 1, 1) + dt.timedelta(days=day) for day in log["time"]]
+    log["date"] = dates
+    pandas = pd.DataFrame(log)
+    yield "mapping of arrays", {name: np.array(values) for name, values in log.items()}
+    yield "mapping of lists", log
+    yield "pandas", pandas
+    yield "pandas, categories", pandas.astype({"user": "category", "item": "category"})
+    yield "pandas, nullable", pandas.astype({"item": "Int64", "weight": "Float64"})
+    zoned = pandas.assign(date=pandas["date"].dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"))
+    yield "pandas, zones", zoned
+
+
+def check_frame(frame):
+    log = random_log(0)
+    for half_life, time in ((5, "time"), (dt.timedelta(days=5), "date")):
+        expected, _ = by_loop(log, half_life=5)
+        found = Interactions.from_events(frame, **NAMED | {"time": time}, half_life=half_life)
+        assert found.user_ids.dtype.kind == "U" and found.item_ids.dtype == np.int64
+        ours = entries(found)
+        assert ours.keys() == expected.keys()
+        for key, value in expected.items():
+            assert ours[key] == pytest.approx(value, rel=1e-6)
+    later = Interactions.from_events(
+        frame, user="user", item="item", weight="weight", time="date",
+        half_life=np.timedelta64(10, "D"), now=found.latest + np.timedelta64(10, "D"),
+    )  # fmt: skip
+    now = max(time for *_, time in log) + 10
+    for key, value in by_loop(log, half_life=10, now=now)[0].items():
+        assert entries(later)[key] == pytest.approx(value, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [name for name, _ in frames()])
+def test_frames(kind):
+    check_frame(dict(frames())[kind])
+
+
+def test_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(dict(frames())["mapping of lists"])
+    check_frame(frame)
+    check_frame(frame.with_columns(polars.col("user").cast(polars.Categorical)))
+    with pytest.raises(ValueError, match="user must have no missing values, got 1"):
+        Interactions.from_events(polars.DataFrame({"user": ["a", None], "item": [1, 2]}))
+
+
+def test_pyarrow_and_parquet(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.table(dict(frames())["mapping of lists"])
+    check_frame(table)
+    check_frame(pyarrow.concat_tables([table.slice(0, 20), table.slice(20)]))
+    parquet.write_table(table, tmp_path / "log.parquet")
+    check_frame(tmp_path / "log.parquet")
+    check_frame(str(tmp_path / "log.parquet"))
+    with pytest.raises(ValueError, match="has no column 'usr'"):
+        Interactions.from_events(tmp_path / "log.parquet", user="usr")
+    (tmp_path / "text.parquet").write_text("user,item\n")
+    with pytest.raises(ValueError, match="cannot be read as parquet"):
+        Interactions.from_events(tmp_path / "text.parquet")
+    with pytest.raises(ValueError, match="item must have no missing values, got 1"):
+        Interactions.from_events(pyarrow.table({"user": ["a", "b"], "item": [1, None]}))
+
+
+class TestStreams:
+    def test_parts_follow_time_and_keep_repeated_purchases(self):
+        log = mapping(random_log(1, 200))
+        parts = Interactions.stream(log, 4, time="time", weight="weight")
+        whole = Interactions.from_events(log, time="time", weight="weight")
+        assert sum(part.matrix.sum() for part in parts) == pytest.approx(whole.matrix.sum())
+        for before, after in pairwise(parts):
+            assert after.item_ids[: before.item_ids.size].tolist() == before.item_ids.tolist()
+            assert after.matrix.shape == (after.user_ids.size, after.item_ids.size)
+        # Every event is in the part of its own time.
+        users, items, weights, times = (np.array(log[name]) for name in COLUMNS)
+        ends = [part.latest for part in parts]
+        assert ends == sorted(ends) and ends[-1] == times.max()
+        for low, part in zip([-1, *ends], parts, strict=False):
+            mine = (times > low) & (times <= part.latest)
+            own, _ = by_loop(
+                list(zip(users[mine].tolist(), items[mine].tolist(), weights[mine].tolist(),
+                         times[mine].tolist(), strict=True))
+            )  # fmt: skip
+            assert entries(part) == pytest.approx(dict(own))
+
+    def test_a_recommender_learns_from_them_by_name(self):
+        rng = np.random.default_rng(0)
+        taste = rng.integers(0, 2, 400)
+        users = np.array([f"user {i}" for i in range(400)])
+        owner = np.repeat(np.arange(400), 6)
+        thing = rng.integers(0, 8, owner.size) + 8 * taste[owner]
+        when = owner + rng.random(owner.size)
+        thing[when < 200] %= 12  # four things come late
+        names = np.array([f"thing {chr(ord('p') - i)}" for i in range(16)])
+        log = pd.DataFrame({"who": users[owner], "what": names[thing], "at": when})
+        parts = Interactions.stream(log, 8, user="who", item="what", time="at")
+        model = LSHRecommender((16,), random_state=0)
+        for part in parts:
+            model.partial_fit(part.matrix, item_ids=part.item_ids)
+        assert sorted(model.item_ids_.tolist()) == sorted(names.tolist())
+        asked = log[log["who"].isin(["user 390", "user 391"])]
+        asked = pd.concat([asked, pd.DataFrame({"who": ["user 390"], "what": ["new"], "at": [0]})])
+        rows = Interactions.from_events(
+            asked, user="who", item="what", items=model.item_ids_, new_items="drop"
+        )
+        ids, _ = model.recommend([0, 1], rows.rows(["user 391", "user 390"]), N=2)
+        for user, found in zip((391, 390), ids, strict=True):
+            own = set(log.loc[log["who"] == f"user {user}", "what"])
+            likely = set(names[8 * taste[user] : 8 * taste[user] + 8]) - own
+            assert len(likely & set(found.tolist())) >= 1
+            assert not own & set(found.tolist())
+
+
+class TestRefused:
+    LOG = {"user": ["a", "b"], "item": [1, 2], "time": [1.0, 2.0], "weight": [1, 2]}  # noqa: RUF012
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"user": "usr"}, "no column 'usr', but 'user', 'item'.*did you mean 'user'"),
+            ({"half_life": 3}, "time must name a column where there is half_life"),
+            ({"duplicates": "last"}, "time must name a column where there is duplicates"),
+            ({"now": 3, "time": "time"}, "half_life must be given where there is now"),
+            ({"half_life": 0, "time": "time"}, "half_life must be above 0, got 0"),
+            ({"half_life": float("nan"), "time": "time"}, "half_life must be above 0"),
+            ({"duplicates": "first"}, "duplicates must be one of 'sum', 'last', 'max'"),
+            ({"new_items": "drop"}, 'items must be given where new_items="drop"'),
+            ({"new_items": "drop", "items": [5]}, "at least one of the items, got none"),
+            ({"items": [5, 5]}, "items must differ"),
+        ],
+    )
+    def test_options(self, options, said):
+        with pytest.raises(ValueError, match=said):
+            Interactions.from_events(self.LOG, **options)
+
+    @pytest.mark.parametrize(
+        ("columns", "said"),
+        [
+            ({"user": ["a", None]}, "user must have no missing values, got 1"),
+            ({"item": [1.0, np.nan]}, "item must have no missing values, got 1"),
+            ({"item": [1.5, 2.5]}, "item must be integers or text, got dtype float64"),
+            ({"time": [1.0, np.inf]}, "time must be finite"),
+            ({"time": ["2026-01-01", "2026-01-02"]}, "pandas.to_datetime"),
+            ({"time": [pd.Timestamp(0), pd.NaT]}, "time must have no missing values, got 1"),
+            ({"weight": [1, -2]}, "weight must be at least 0, got -2.0; a dislike"),
+            ({"weight": [1, np.nan]}, "weight must have no missing values"),
+            ({"weight": ["1", "2"]}, "weight must be numbers"),
+        ],
+    )
+    def test_columns(self, columns, said):
+        with pytest.raises((ValueError, TypeError), match=said):
+            Interactions.from_events(pd.DataFrame(self.LOG | columns), time="time", weight="weight")
+
+    def test_others(self):
+        with pytest.raises(TypeError, match="events must be a frame, a mapping"):
+            Interactions.from_events([("a", 1)])
+        with pytest.raises(ValueError, match=r"must be a \.parquet file"):
+            Interactions.from_events("log.csv")
+        with pytest.raises(FileNotFoundError):
+            Interactions.from_events("nowhere.parquet")
+        with pytest.raises(ValueError, match="at least one row"):
+            Interactions.from_events(pd.DataFrame(self.LOG)[:0])
+        with pytest.raises(ValueError, match="of one length, got"):
+            Interactions.from_events(self.LOG | {"item": [1]})
+        with pytest.raises(TypeError, match="item must be text, as before, got integers"):
+            Interactions.from_events(self.LOG, items=["a"])
+        dated = self.LOG | {"time": pd.to_datetime(["2026-01-01", "2026-01-02"])}
+        with pytest.raises(TypeError, match="half_life must be a datetime"):
+            Interactions.from_events(dated, time="time", half_life=3)
+        with pytest.raises(TypeError, match="half_life must be a number, as times are"):
+            Interactions.from_events(self.LOG, time="time", half_life=dt.timedelta(3))
+        for wrong, said in (
+            (["a", None], "no missing values, got 1"),
+            ([b"a", 1], "several kinds"),
+        ):
+            with pytest.raises((ValueError, TypeError), match=said):
+                Interactions.from_events(self.LOG | {"user": np.array(wrong, dtype=object)})
+        with pytest.raises(ValueError, match="item must have no missing values, got 1"):
+            Interactions.from_events(self.LOG | {"item": np.array([1, np.nan])})
+        found = Interactions.from_events(self.LOG)
+        with pytest.raises(ValueError, match="users must be ids of users, got 'c'"):
+            found.rows(["a", "c"])
+        with pytest.raises(TypeError, match="users must be text"):
+            found.rows(1)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 5), st.booleans())
+def test_split_by_time_of_columns_dates_every_purchase(seed, n_parts, weighted):
+    rng = np.random.default_rng(seed)
+    n_events = int(rng.integers(0, 40))
+    users, items = rng.integers(0, 4, n_events), rng.integers(0, 3, n_events)
+    weights, times = rng.integers(1, 5, n_events), rng.permutation(n_events)
+    columns = (users, items, weights) if weighted else (users, items)
+    parts = split_by_time(columns, times, n_parts, shape=(4, 3))
+    for number, part in enumerate(parts):
+        expected = np.zeros((4, 3))
+        for u, i, w, t in zip(users, items, weights, times, strict=True):
+            # Times that differ fall into parts of equal numbers of events.
+            if int(n_parts * (t + 0.5) / n_events) == number:
+                expected[u, i] += w if weighted else 1
+        np.testing.assert_array_equal(part.toarray(), expected)
+
+
+def test_split_by_time_of_columns_refuses():
+    with pytest.raises(ValueError, match=r"\(users, items\) or \(users, items, weights\)"):
+        split_by_time(([1],), [1], 2)
+    with pytest.raises(ValueError, match="of one length, got shapes"):
+        split_by_time(([1, 2], [1]), [1, 2], 2)
+    with pytest.raises(TypeError, match="items must be integers"):
+        split_by_time(([1], ["a"]), [1], 2)
+    with pytest.raises(ValueError, match=r"users must be in \[0, 2\), got 3 to 3"):
+        split_by_time(([3], [0]), [1], 2, shape=(2, 2))
+    with pytest.raises(ValueError, match="shape must be None where user_items is a matrix"):
+        split_by_time(np.ones((2, 2)), np.ones((2, 2)), 2, shape=(2, 2))
+    with pytest.raises(ValueError, match="times must be finite"):
+        split_by_time(([1], [0]), [np.nan], 2)
