@@ -35,10 +35,11 @@ def test_a_logit_that_is_not_finite_shows_in_the_loss(strange, where):
     # Of -inf the loss is right: no share at all, unless it is the target's.
     logits = np.random.default_rng(0).standard_normal((1, 40)).astype(np.float32)
     logits[0, where] = strange
+    bits = np.empty((1, 40), dtype=np.int32)
     losses, one = np.empty(1, dtype=np.float32), np.ones(1, dtype=np.float32)
     softmax_residual(
         logits, np.zeros(40, dtype=np.float32), 40, np.array([0, 1]), np.zeros(1, dtype=np.int32),
         np.zeros(1, dtype=np.int32), np.arange(40, dtype=np.int32), one,
-        np.empty((1, 40), dtype=np.int32), losses, 0, 1,
+        bits, bits.view(np.float32), losses, 0, 1,
     )  # fmt: skip
     assert np.isfinite(losses[0]) == (strange == -np.inf and where > 0)

@@ -1,9 +1,11 @@
 """Active sets as stamped arrays: no sets, no dicts, no sort."""
 
-import numba as nb
+from sklsh.kernels.flags import kernel
+
+# Compiled in: flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def stamp_labels_csr(indptr, indices, rows, slots, active):
     """Give each label of the batch a slot; number of different labels.
 
@@ -21,7 +23,7 @@ def stamp_labels_csr(indptr, indices, rows, slots, active):
     return n_active
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def stamp_ids(ids, offset, slots, active, offsets, n_active):
     """Add the neurons of `ids` that are not active yet, each with the logit offset; new count."""
     for i in range(ids.shape[0]):
@@ -33,7 +35,7 @@ def stamp_ids(ids, offset, slots, active, offsets, n_active):
     return n_active
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def clear_slots(active, n_active, slots):
     """Forget an active set: its slots are -1 again."""
     for i in range(n_active):

@@ -1,14 +1,14 @@
 """How well weighted sums of scores rank the hidden items of users, for a grid of weights."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: topk 926a00ed
+# Compiled in: flags f62ac5f0, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def blend_gains(base, added, weights, ids, hidden, discounts, gains, start, stop):
     """``gains[i, v, w]``: DCG of row i ranked by ``base + weights[w] * added[v]``.
 

@@ -1,16 +1,15 @@
 """Re-ranking of candidate items: those with the most votes, and those that tables name."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 from sklsh.kernels.interactions import vote_items
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: flags 3c39a1ed, interactions c5fd96a5, topk 926a00ed
+# Compiled in: flags f62ac5f0, interactions befd223a, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def item_score(hidden, weights, user, factors, bias, votes, weight, sharpness):
     """``logit + user @ factors + weight * log1p(sharpness * votes)`` of one item for one user."""
     total = np.float32(0.0)
@@ -21,7 +20,7 @@ def item_score(hidden, weights, user, factors, bias, votes, weight, sharpness):
     return total + bias + weight * np.log1p(sharpness * votes)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def rank_candidates(
     hidden, weights, bias, rows, indptr, indices, data, ids, values, source_scale, target_scale,
     weight, sharpness, users, factors, to_indptr, to_items, coefficients, slope,

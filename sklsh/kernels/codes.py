@@ -1,17 +1,16 @@
 """Codes of vectors: the nearest of some centroids, signs in bytes, sums of looked-up parts."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FUSED
+from sklsh.kernels.flags import FUSED, kernel
 
-# Compiled in: flags 3c39a1ed
+# Compiled in: flags f62ac5f0
 
 LANES = 128
 """Rows coded side by side: 4 kB of float32 for each 8 coordinates."""
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FUSED)
+@kernel(fastmath=FUSED)
 def nearest_centroids(rows, first, last, centroids, half_squares, out, column, start, stop):
     """``out[i, column]`` is the centroid nearest to ``rows[i, first:last]``, the first on a tie.
 
@@ -56,7 +55,7 @@ def nearest_centroids(rows, first, last, centroids, half_squares, out, column, s
             out[begin + lane, column] = winners[lane]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def pack_signs(values, out, lengths, start, stop):
     """Signs of ``values[i]``, eight to a byte of ``out[i]``, the first highest; 0 is minus.
 
@@ -74,7 +73,7 @@ def pack_signs(values, out, lengths, start, stop):
         lengths[i] = total
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def sign_tables(values, tables, start, stop):
     """``tables[q, byte, code]`` sums ``values[q, 8 byte : 8 byte + 8]``, minus where bits are 0."""
     for q in range(start, stop):
@@ -91,7 +90,7 @@ def sign_tables(values, tables, start, stop):
                     table[size + code] = table[code] + np.float32(2.0) * part[7 - bit]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def score_codes(codes, tables, scale, bias, out, start, stop):
     """``out[q, i - start] = bias[i] + scale[i] * sum of tables[q, s, codes[i, s]]`` over s.
 

@@ -1,10 +1,13 @@
 """Collisions straight from codes, for when no table is to be kept."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 
-@nb.njit(nogil=True, cache=True)
+# Compiled in: flags f62ac5f0
+
+
+@kernel
 def count_equal_codes(codes, keys, counts):
     """``counts[q, i] += number of (table, probe) with codes[t, i] == keys[q, t, probe]``.
 
@@ -25,7 +28,7 @@ def count_equal_codes(codes, keys, counts):
                     target[i] += np.uint8(row[i] == key)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def keep_best(counts, first_id, limit, levels, out_ids, out_counts):
     """The best `limit` of one query's counts over consecutive ids, in order of the id.
 

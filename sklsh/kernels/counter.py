@@ -1,10 +1,13 @@
 """A stateless random source: the same (seed, row, draw) gives the same bits, on any thread."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 
-@nb.njit(nogil=True, cache=True, inline="always")
+# Compiled in: flags f62ac5f0
+
+
+@kernel(inline="always")
 def mix(seed, row, draw):
     """64 well-mixed bits of three integers (splitmix64's finaliser over a Weyl sequence)."""
     z = np.uint64(seed) + np.uint64(row) * np.uint64(0x9E3779B97F4A7C15)
@@ -14,16 +17,22 @@ def mix(seed, row, draw):
     return z ^ (z >> np.uint64(31))
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel(inline="always")
+def draw_integer(seed, row, draw, upper):
+    """An integer uniform on ``[0, upper)``."""
+    # The high 32 bits times `upper`: no modulo, bias below upper / 2^32.
+    bits = mix(seed, row, draw) >> np.uint64(32)
+    return np.int64((bits * np.uint64(upper)) >> np.uint64(32))
+
+
+@kernel
 def draw_integers(seed, row, upper, out):
     """Fill `out` with integers uniform on ``[0, upper)``, for the stream ``(seed, row)``."""
     for i in range(out.shape[0]):
-        # The high 32 bits times `upper`: no modulo, bias below upper / 2^32.
-        bits = mix(seed, row, i) >> np.uint64(32)
-        out[i] = np.int64((bits * np.uint64(upper)) >> np.uint64(32))
+        out[i] = draw_integer(seed, row, i, upper)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def dropout_rows(seed, keys, rate, values, start, stop):
     """Zero each of ``values[start:stop]`` with probability `rate`, scale what stays (inverted).
 

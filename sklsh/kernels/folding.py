@@ -4,11 +4,14 @@ Both kernels add a bin's terms in ascending order of the coordinate, in float32:
 sketch is the same to the last bit dense or sparse, alone or in a batch.
 """
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 
-@nb.njit(nogil=True, cache=True)
+# Compiled in: flags f62ac5f0
+
+
+@kernel
 def fold_rows(X, order, bin_starts, weights, out, start, stop):
     """``out[i, b] = sum of weights[p] * X[i, order[p]]`` over bin b, for rows start:stop.
 
@@ -35,7 +38,7 @@ def fold_rows(X, order, bin_starts, weights, out, start, stop):
             out[i3, b] = sum3
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def fold_rows_csr(indptr, indices, data, bins, weights, out, start, stop):
     """The same from CSR; `bins` and `weights` (n_features,), bin -1 = dropped. O(nnz) a row."""
     for i in range(start, stop):

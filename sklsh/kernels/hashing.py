@@ -5,18 +5,18 @@ rows and LLVM vectorises them. No fast-math: every lane does the same IEEE opera
 the same order, so a row has the same code alone, in a batch and on another machine.
 """
 
-import numba as nb
 import numpy as np
 
 from sklsh.kernels.counter import mix
+from sklsh.kernels.flags import kernel
 
-# Compiled in: counter 46982fd1
+# Compiled in: counter f6a05216, flags f62ac5f0
 
 LANES = 128
 """Rows hashed side by side: 4 kB of float32 for each 8 coordinates, half of an L1 cache."""
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _transpose(sketch, first, n_lanes, columns):
     for lane in range(n_lanes):
         row = sketch[first + lane]
@@ -24,7 +24,7 @@ def _transpose(sketch, first, n_lanes, columns):
             columns[j, lane] = row[j]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def sign_codes(sketch, planes, out, start, stop):
     """``out[t, i]`` packs the bits ``planes[t] @ sketch[i] > 0``, first bit highest.
 
@@ -62,7 +62,7 @@ def sign_codes(sketch, planes, out, start, stop):
                 target[first + lane] = codes[lane]
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _dot_lanes(plane, columns, sums, n_used):
     """``sums = plane @ columns``, eight coordinates a pass."""
     for lane in range(n_used):
@@ -78,7 +78,7 @@ def _dot_lanes(plane, columns, sums, n_used):
                            + (p6 * x[6, lane] + p7 * x[7, lane]))  # fmt: skip
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def _winner(row, coordinates):
     """Position of the largest of ``row[coordinates]`` (first on a tie); -1 if all are zero."""
     best, winner, empty = row[coordinates[0]], 0, row[coordinates[0]] == 0
@@ -90,7 +90,7 @@ def _winner(row, coordinates):
     return -1 if empty else winner
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def borrow(row, coordinates, seed, bin_id):
     """The winner of another bin of the same vector, for an all-zero bin; -1 if there is none.
 
@@ -117,7 +117,7 @@ def borrow(row, coordinates, seed, bin_id):
     return -1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def winner_codes(sketch, coordinates, tables, digit_bits, seed, out, start, stop):
     """``out[s, i]`` concatenates the winners of the bins of table ``tables[s]``.
 

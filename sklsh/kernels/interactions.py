@@ -1,15 +1,15 @@
 """User-item interactions: co-occurrences of items, their votes, and entries drawn by a hash."""
 
-import numba as nb
 import numpy as np
 
 from sklsh.kernels.counter import mix
+from sklsh.kernels.flags import kernel
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: counter 46982fd1, topk 926a00ed
+# Compiled in: counter f6a05216, flags f62ac5f0, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def draw_entries_csr(indptr, indices, seed, rate, drawn):
     """``drawn[p]`` (bool): whether entry `p` of a CSR matrix is among a share `rate`.
 
@@ -21,7 +21,7 @@ def draw_entries_csr(indptr, indices, seed, rate, drawn):
             drawn[position] = (mix(seed, row, indices[position]) >> np.uint64(32)) < threshold
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def add_cooccurrences(
     items, users_indptr, users, user_data, indptr, indices, data, shares, damping,
     sums, touched, ids, values, start, stop,
@@ -74,7 +74,7 @@ def add_cooccurrences(
             sums[touched[u]] = np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def vote_items(
     row, indptr, indices, data, ids, values, source_scale, target_scale, votes, voted
 ):  # fmt: skip
@@ -104,7 +104,7 @@ def vote_items(
     return n_voted
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def offset_rows(
     rows, indptr, indices, data, ids, values, source_scale, target_scale, weight, sharpness,
     position_of, exclude, mask, votes, voted, out, start, stop,

@@ -1,14 +1,15 @@
 """Nearest training rows of sparse queries through an inverted index."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
+from sklsh.kernels.sorting import sort_pairs
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: topk 926a00ed
+# Compiled in: flags f62ac5f0, sorting a5f304c7, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def nearest_rows_csr(
     postings_indptr, postings_rows, postings_data, indptr, indices, data, rows,
     excluded, max_postings, sums, touched, ids, similarities, start, stop,
@@ -20,31 +21,40 @@ def nearest_rows_csr(
     and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way.
     Training row ``excluded[i]`` is left out for query `i` (-1: none). A query's features are
     read from the rarest on; once `max_postings` entries have been read, the more common ones
-    only add to rows found before. `sums` (n_train,) float32 must be 0 and is so again on
-    return, `touched` (n_train,) is scratch.
+    only add to rows found before. Equally rare ones are read as they come. `sums`
+    (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
     """
+    longest = 0
+    for i in range(start, stop):
+        longest = max(longest, indptr[rows[i] + 1] - indptr[rows[i]])
+    counts, spare_counts = np.empty(longest), np.empty(longest)
+    order, spare_order = np.empty(longest, dtype=np.int32), np.empty(longest, dtype=np.int32)
     for i in range(start, stop):
         square = 0.0
         query = rows[i]
         for position in range(indptr[query], indptr[query + 1]):
-            square += np.float64(data[position]) ** 2
-        ids[i, :] = -1
-        similarities[i, :] = np.float32(0.0)
+            square += np.float64(data[position]) * np.float64(data[position])
+        for slot in range(ids.shape[1]):
+            ids[i, slot] = -1
+            similarities[i, slot] = np.float32(0.0)
         if square == 0.0:
             continue
         scale = np.float32(1.0 / np.sqrt(square))
         first = indptr[query]
-        found_in = np.empty(indptr[query + 1] - first, dtype=np.int64)
-        for j in range(found_in.shape[0]):
+        n_entries = indptr[query + 1] - first
+        for j in range(n_entries):
             feature = indices[first + j]
-            found_in[j] = postings_indptr[feature + 1] - postings_indptr[feature]
+            counts[j] = postings_indptr[feature + 1] - postings_indptr[feature]
+            order[j] = j
+        sort_pairs(counts[:n_entries], order, spare_counts, spare_order)
         n_touched = 0
         n_read = 0
-        for j in np.argsort(found_in):
+        for place in range(n_entries):
+            j = order[place]
             value = data[first + j] * scale
             feature = indices[first + j]
             fresh = n_read < max_postings
-            n_read += found_in[j]
+            n_read += postings_indptr[feature + 1] - postings_indptr[feature]
             for posting in range(postings_indptr[feature], postings_indptr[feature + 1]):
                 row = postings_rows[posting]
                 if sums[row] == np.float32(0.0):
@@ -69,17 +79,17 @@ def nearest_rows_csr(
             sums[row] = np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def inverse_norms_csr(indptr, data, out):
     """``out[i] = 1 / |row i|``, 0 for rows of zeros."""
     for i in range(out.shape[0]):
         square = 0.0
         for position in range(indptr[i], indptr[i + 1]):
-            square += np.float64(data[position]) ** 2
+            square += np.float64(data[position]) * np.float64(data[position])
         out[i] = np.float32(1.0 / np.sqrt(square)) if square > 0.0 else np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def invert_rows_csr(indptr, indices, data, scales, ends, rows, values):
     """Fill a feature-major copy: row and scaled value of each entry, rows ascending.
 

@@ -1,10 +1,13 @@
 """Multiprobe: the codes nearest to a row's own, in order of what it costs to reach them."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 
-@nb.njit(nogil=True, cache=True)
+# Compiled in: flags f62ac5f0
+
+
+@kernel
 def order_by_cost(cost, order):
     """Positions by ascending cost, ties by position: insertion sort, there are 62 at most."""
     for j in range(cost.shape[0]):
@@ -15,7 +18,7 @@ def order_by_cost(cost, order):
         order[place] = j
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def nearest_codes(codes, costs, deltas, out):
     """``out[i, t]`` = the code and the cheapest combinations of flips; -1 when used up.
 
@@ -74,7 +77,7 @@ def nearest_codes(codes, costs, deltas, out):
                     n_waiting += 1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def winner_flips(sketch, coordinates, tables, digit_bits, costs, deltas):
     """Margins of winner-takes-all bins: runner-up against winner.
 

@@ -1,14 +1,13 @@
 """Kernels of the prototype initialisation."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 
-# Compiled in: flags 3c39a1ed
+# Compiled in: flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def scatter_rows(indptr, indices, rows, hidden, fresh, sums, first, last):
     """Add columns ``first:last`` of ``hidden[i]`` to ``sums[label]`` for each fresh label."""
     for i in range(rows.shape[0]):
@@ -20,7 +19,7 @@ def scatter_rows(indptr, indices, rows, hidden, fresh, sums, first, last):
                     target[column] += hidden[i, column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def normalise_prototypes(weights, bias, fresh, scale, centre, start, stop):
     """Scale each fresh, non-zero row to length `scale`; its bias to ``-weights[j] @ centre``."""
     for j in range(start, stop):

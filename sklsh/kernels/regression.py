@@ -1,14 +1,13 @@
 """Each item regressed on its nearest items, and what the coefficients say of a user's row."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 
-# Compiled in: flags 3c39a1ed
+# Compiled in: flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def link_gram(columns, n_columns, users_indptr, users, shares, head, gram):
     """Lower triangle of the Gram matrix of the 0/1 columns ``columns[:n_columns]``.
 
@@ -41,7 +40,7 @@ def link_gram(columns, n_columns, users_indptr, users, shares, head, gram):
             head[users[p]] = -1
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _dot(x, y, n):
     total = np.float32(0.0)
     for c in range(n):
@@ -49,7 +48,7 @@ def _dot(x, y, n):
     return total
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def solve_ridge(gram, right, n, penalty, factor, solution):
     """``(gram + penalty * I)[:n, :n] @ solution = right[:n]``, by Cholesky's factors.
 
@@ -70,7 +69,7 @@ def solve_ridge(gram, right, n, penalty, factor, solution):
             solution[c] -= factor[a, c] * solution[a]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def regress_items(items, ids, users_indptr, users, shares, penalties, head, out, start, stop):
     """Ridge coefficients of the items ``items[start:stop]`` on their neighbours.
 
@@ -97,7 +96,7 @@ def regress_items(items, ids, users_indptr, users, shares, penalties, head, out,
                 solution[a] = np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def add_linear_rows(
     rows, indptr, indices, to_indptr, to_items, values, weight, position_of, out, start, stop
 ):

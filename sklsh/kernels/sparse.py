@@ -1,12 +1,15 @@
 """Structure of a CSR matrix: what must hold before any other kernel may trust its indices."""
 
-import numba as nb
+from sklsh.kernels.flags import kernel
+
+# Compiled in: flags f62ac5f0
+
 
 CANONICAL, UNSORTED, BAD_INDPTR, BAD_INDEX = 0, 1, 2, 3
 """Verdicts of `inspect_csr`. UNSORTED: sound, with unsorted or repeated indices in a row."""
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def inspect_csr(indptr, indices, n_columns):
     """Verdict and the row it was found in; never reads outside the arrays. O(nnz)."""
     n_rows = indptr.shape[0] - 1

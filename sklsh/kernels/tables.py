@@ -5,8 +5,11 @@ the code; where a code is wider, a prefix's short run is searched by halving. Na
 (prefix = code) so find their bucket with two loads, and 62-bit codes need no 2^62 array.
 """
 
-import numba as nb
 import numpy as np
+
+from sklsh.kernels.flags import kernel
+
+# Compiled in: flags f62ac5f0
 
 DIGIT_BITS = 11
 """Radix of the low bits' passes: 2,048 counters stay in the L1 cache."""
@@ -19,7 +22,7 @@ for _bit in range(64):
     BIT_NUMBER[((1 << _bit) * int(DE_BRUIJN) % 2**64) >> 58] = _bit
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def sort_all(codes, starts, ids):
     """`sort_table` where every id is a member and the prefix is the whole code.
 
@@ -52,7 +55,7 @@ def sort_all(codes, starts, ids):
         heads[code] = place + one
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def sort_table(codes, members, code_bits, prefix_bits, starts, ids, scratch):
     """Sort `members` (ascending ids) by ``codes[id]``, stably, into `ids`; fill `starts`.
 
@@ -97,7 +100,7 @@ def sort_table(codes, members, code_bits, prefix_bits, starts, ids, scratch):
     starts[0] = 0
 
 
-@nb.njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _first_not_below(codes, ids, low, high, key):
     """First position of ``ids[low:high]``, sorted by code, whose code is >= key."""
     while low < high:
@@ -109,7 +112,7 @@ def _first_not_below(codes, ids, low, high, key):
     return low
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def find_bucket(codes, ids, starts, low_bits, key):
     """``[low, high)`` of the bucket of `key` in `ids`. O(1), or O(log run) for wide codes."""
     prefix = key >> low_bits
@@ -120,7 +123,7 @@ def find_bucket(codes, ids, starts, low_bits, key):
     return low, high
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def bucket_sizes(codes, ids, starts, low_bits, keys, totals, start, stop):
     """``totals[q]`` = collisions of query q, each id once a table: what a ranking can yield."""
     for q in range(start, stop):
@@ -134,7 +137,7 @@ def bucket_sizes(codes, ids, starts, low_bits, keys, totals, start, stop):
         totals[q] = total
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def count_levels(counts, touched, n_touched, limit, levels):
     """The smallest collision count among the best `limit` ids.
 
@@ -152,7 +155,7 @@ def count_levels(counts, touched, n_touched, limit, levels):
     return 1
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def take_ranked(marks, counts, worst, limit, levels, offset, out_ids, out_counts):
     """The marked ids by descending count, ties by id: the first `limit`; number written.
 
@@ -184,7 +187,7 @@ def take_ranked(marks, counts, worst, limit, levels, offset, out_ids, out_counts
     return n_out
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def rank_collisions(
     codes, ids, starts, low_bits, keys, limits, offsets, counts, marks, touched, levels,
     out_ids, out_counts, n_found, start, stop,

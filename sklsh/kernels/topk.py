@@ -1,20 +1,19 @@
 """Partial selection: the k largest of a row, without sorting it."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 
-# Compiled in: flags 3c39a1ed
+# Compiled in: flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def beats(score, label, other_score, other_label):
     """Whether a label comes before another one: a higher score, or the same and smaller."""
     return score > other_score or (score == other_score and label < other_label)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def push_topk(score, label, scores, labels):
     """Insert into a list sorted best first (ties: the smaller label first); drop the last."""
     k = scores.shape[0]
@@ -31,7 +30,7 @@ GROUP = 32
 """Columns whose largest score is looked at before each of them."""
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def _any_above(values, bias, limit):
     # Counted: sums of integers vectorise, maxima do not where there may be NaN.
     count = np.int32(0)
@@ -40,7 +39,7 @@ def _any_above(values, bias, limit):
     return count > 0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def select_topk_rows(values, bias, ids, scores, labels, start, stop):
     """Merge ``values[i, c] + bias[c]``, the score of ``ids[c]``, into the top k of row `i`.
 
@@ -62,7 +61,7 @@ def select_topk_rows(values, bias, ids, scores, labels, start, stop):
                     worst = scores[i, k - 1]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def probe_topk_rows(hidden, weights, bias, indptr, candidates, slots, scores, ids, start, stop):
     """Best candidates that are not active yet, by exact logit, of hidden rows ``start:stop``.
 

@@ -1,14 +1,14 @@
 """Beam search in label trees of linear nodes, and the mean of several trees."""
 
-import numba as nb
 import numpy as np
 
+from sklsh.kernels.flags import kernel
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: topk 926a00ed
+# Compiled in: flags f62ac5f0, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def expand_beams(
     indptr, indices, data, rows, first_child, feature_indptr, features, entry_indptr, children,
     values, intercepts, beams, shares, next_beams, next_shares, start, stop,
@@ -21,19 +21,26 @@ def expand_beams(
     with -1. O(beam * (nnz * log(features of a node) + entries met)) a row.
     """
     last = next_beams.shape[1] - 1
+    widest = 0
+    for node in range(first_child.shape[0] - 1):
+        widest = max(widest, first_child[node + 1] - first_child[node])
+    margins = np.empty(widest, dtype=np.float32)
     for i in range(start, stop):
-        next_beams[i] = -1
-        next_shares[i] = -np.inf
+        for place in range(last + 1):
+            next_beams[i, place] = -1
+            next_shares[i, place] = -np.inf
         square = 0.0
         for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
-            square += np.float64(data[position]) ** 2
+            square += np.float64(data[position]) * np.float64(data[position])
         scale = np.float32(1.0 / np.sqrt(square)) if square > 0.0 else np.float32(0.0)
         for place in range(beams.shape[1]):
             node = beams[i, place]
             if node < 0:
                 break
             offset = first_child[node]
-            margins = intercepts[offset : first_child[node + 1]].copy()
+            n_children = first_child[node + 1] - offset
+            for b in range(n_children):
+                margins[b] = intercepts[offset + b]
             low, end = feature_indptr[node], feature_indptr[node + 1]
             for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
                 feature, high = indices[position], end
@@ -49,15 +56,15 @@ def expand_beams(
                     value = data[position] * scale
                     for entry in range(entry_indptr[low], entry_indptr[low + 1]):
                         margins[children[entry]] += value * values[entry]
-            for b in range(margins.shape[0]):
+            for b in range(n_children):
                 hinge = max(np.float32(0.0), np.float32(1.0) - margins[b])
                 share = shares[i, place] - hinge * hinge
-                child = offset + b
+                child = np.int32(offset + b)
                 if beats(share, child, next_shares[i, last], next_beams[i, last]):
                     push_topk(share, child, next_shares[i], next_beams[i])
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def add_shares(places, log_shares, order, factor, sums, found, n_found):
     """Add ``factor * exp(log_share)`` to the sums of one row's labels; number of labels found.
 
@@ -74,12 +81,13 @@ def add_shares(places, log_shares, order, factor, sums, found, n_found):
     return n_found
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def best_sums(sums, found, n_found, labels, values):
     """The largest sums, best first, padded with -1 and 0; `sums` is 0 again."""
-    labels[:] = -1
-    values[:] = np.float32(-np.inf)
     last = labels.shape[0] - 1
+    for j in range(last + 1):
+        labels[j] = -1
+        values[j] = np.float32(-np.inf)
     for j in range(n_found):
         label = found[j]
         if beats(sums[label], label, values[last], labels[last]):

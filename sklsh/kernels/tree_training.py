@@ -1,15 +1,14 @@
 """Linear nodes of a label tree: which rows a node sees, and its children's support vectors."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.counter import mix
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.counter import draw_integer
+from sklsh.kernels.flags import FAST, kernel
 
-# Compiled in: counter 46982fd1, flags 3c39a1ed
+# Compiled in: counter f6a05216, flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def rows_of_nodes(indptr, places, node_of, child_of, first_child, counts, rows, masks):
     """List the rows that have a label in a node, and the children where they have one.
 
@@ -32,7 +31,9 @@ def rows_of_nodes(indptr, places, node_of, child_of, first_child, counts, rows, 
         counts[node + 1] += counts[node]
     if rows.shape[0] < counts[n_nodes]:
         return
-    ends = counts[:n_nodes].copy()
+    ends = np.empty(n_nodes, dtype=np.int64)
+    for node in range(n_nodes):
+        ends[node] = counts[node]
     for row in range(n_rows):
         last = -1
         for position in range(indptr[row], indptr[row + 1]):
@@ -47,7 +48,7 @@ def rows_of_nodes(indptr, places, node_of, child_of, first_child, counts, rows, 
             masks[ends[node] - 1] |= np.uint64(1) << bit
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def local_rows(indptr, indices, data, rows, slots, features, local, starts, squares):
     """Number a node's features from 0 on, in order of appearance; how many there are.
 
@@ -74,43 +75,42 @@ def local_rows(indptr, indices, data, rows, slots, features, local, starts, squa
     return n_found
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def solve_children(
     indptr, data, rows, row_weights, masks, local, starts, squares, cost, n_passes, tolerance,
-    seed, weights,
+    seed, order, alphas, weights,
 ):  # fmt: skip
     """Squared-hinge L2 support vectors of all children of a node by dual coordinate descent.
 
     For child b, minimises ``|w|^2 / 2 + cost * sum of weight_i * max(0, 1 - y_i w . x_i)^2`` over
     the node's rows, where ``y_i`` is 1 if bit b of ``masks[i]`` is set, else -1, and ``x_i`` ends
     with a 1 for the intercept. `weights` (n_local + 1, n_children), zeros, gets the solutions, the
-    intercepts last; passes made are returned. A row's step is made for all children at once: they
-    share its entries, and the solver reads them in vectors. At most `n_passes`, each in a random
-    order; it ends when no step changes a margin by `tolerance`.
+    intercepts last; `alphas` (n_rows, n_children), zeros, the dual variables; `order`, the
+    row numbers, is shuffled. Passes made are returned. A row's step is made for all children at
+    once: they share its entries, and the solver reads them in vectors. At most `n_passes`, each in
+    a random order; it ends when no step changes a margin by `tolerance`.
 
     Hsieh et al., "A dual coordinate descent method for large-scale linear SVM", ICML 2008,
     algorithm 1 with D_ii = 1 / (2 C).
     """
     n_rows, n_children = rows.shape[0], weights.shape[1]
     intercepts = weights[weights.shape[0] - 1]
-    alphas = np.zeros((n_rows, n_children), dtype=np.float32)
     margins = np.empty(n_children, dtype=np.float32)
     steps = np.empty(n_children, dtype=np.float32)
-    order = np.arange(n_rows)
     one, zero = np.float32(1.0), np.float32(0.0)
     n_made = 0
     for turn in range(n_passes):
         n_made += 1
         for i in range(n_rows - 1, 0, -1):
-            bits = mix(seed, turn, i) >> np.uint64(32)
-            j = np.int64((bits * np.uint64(i + 1)) >> np.uint64(32))
+            j = draw_integer(seed, turn, i, i + 1)
             order[i], order[j] = order[j], order[i]
         largest = zero
-        for i in order:
+        for place in range(n_rows):
+            i = order[place]
             ridge = np.float32(0.5) / (cost * row_weights[rows[i]])
             curvature = squares[i] + one + ridge
             first = indptr[rows[i]] - starts[i]
-            for b in range(n_children):  # an assignment of arrays takes seconds to compile
+            for b in range(n_children):
                 margins[b] = intercepts[b]
             for position in range(starts[i], starts[i + 1]):
                 value, row = data[first + position], weights[local[position]]
@@ -140,7 +140,7 @@ def solve_children(
     return n_made
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def prune_weights(weights, order, threshold, kept, indptr, children, values):
     """Write weights of `threshold` or more as sparse rows; number of rows and entries.
 
@@ -149,8 +149,8 @@ def prune_weights(weights, order, threshold, kept, indptr, children, values):
     """
     fill = kept.shape[0] > 0
     n_kept, n_entries = 0, 0
-    for j in order:
-        before = n_entries
+    for place in range(order.shape[0]):
+        j, before = order[place], n_entries
         for b in range(weights.shape[1]):
             if abs(weights[j, b]) >= threshold:
                 if fill:

@@ -4,15 +4,14 @@ What has diverged divides by zero: the error model is numpy's, that the caller f
 loss instead of an exception from a kernel.
 """
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 
-# Compiled in: flags 3c39a1ed
+# Compiled in: flags f62ac5f0
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fastmath=FAST, error_model="numpy")
 def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, start, stop):
     """Row-wise Adagrad: one accumulator a row, of the mean squared gradient of its entries.
 
@@ -33,7 +32,7 @@ def adagrad_rows(weights, accumulators, ids, gradients, learning_rate, decay, st
             row[column] -= rate * gradient[column]
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fastmath=FAST, error_model="numpy")
 def adagrad_vector(weights, accumulators, ids, gradients, learning_rate, start, stop):
     """Element-wise Adagrad on ``weights[ids]``: the biases."""
     for i in range(start, stop):
@@ -41,7 +40,7 @@ def adagrad_vector(weights, accumulators, ids, gradients, learning_rate, start, 
         weights[ids[i]] -= learning_rate * gradients[i] / np.sqrt(accumulators[ids[i]])
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def column_sums(values, n_rows, out, start, stop):
     """``out[start:stop] = values[:n_rows, start:stop].sum(axis=0)``."""
     for column in range(start, stop):
@@ -51,7 +50,7 @@ def column_sums(values, n_rows, out, start, stop):
             out[column] += values[row, column]
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def transpose_batch(indptr, indices, data, rows, slots, features, starts, columns, values):
     """The CSR batch ``rows``, turned feature-major by counting sort; number of features met.
 
@@ -88,7 +87,7 @@ def transpose_batch(indptr, indices, data, rows, slots, features, starts, column
     return n_found
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@kernel(fastmath=FAST, error_model="numpy")
 def adagrad_features(
     weights,
     accumulators,

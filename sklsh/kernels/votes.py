@@ -1,23 +1,22 @@
 """Votes of the nearest training rows' labels: added to scores, ranked, and their weight tried."""
 
-import numba as nb
 import numpy as np
 
-from sklsh.kernels.flags import FAST
+from sklsh.kernels.flags import FAST, kernel
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: flags 3c39a1ed, topk 926a00ed
+# Compiled in: flags f62ac5f0, topk 00effc30
 
 
-@nb.njit(nogil=True, cache=True)
-def vote(ids, similarities, label_indptr, label_indices, votes, voted, n_voted):
-    """Sum each neighbour's similarity into ``votes`` of its labels; number of labels voted for.
+@kernel
+def vote(ids, similarities, first, last, label_indptr, label_indices, votes, voted, n_voted):
+    """Sum the similarities of neighbours ``first:last`` into ``votes``; number of labels voted for.
 
     `votes` (n_labels,) must be 0 where nobody voted; the caller clears ``votes[voted[:n]]``.
     ``voted[:n_voted]`` lists labels that have votes already: a power of a small similarity may
     be 0 in float32, and counts as a little more, so that a label is listed once.
     """
-    for i in range(ids.shape[0]):
+    for i in range(first, last):
         if ids[i] < 0:
             break
         for position in range(label_indptr[ids[i]], label_indptr[ids[i] + 1]):
@@ -29,13 +28,13 @@ def vote(ids, similarities, label_indptr, label_indices, votes, voted, n_voted):
     return n_voted
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def bonus(vote_sum, weight, sharpness):
     """What the neighbours' votes add to a label's logit."""
     return weight * np.log1p(sharpness * vote_sum)
 
 
-@nb.njit(nogil=True, cache=True, fastmath=FAST)
+@kernel(fastmath=FAST)
 def logit(hidden, weights, bias):
     """A neuron's score before any bonus."""
     total = bias
@@ -44,7 +43,7 @@ def logit(hidden, weights, bias):
     return total
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def merge_votes_topk(
     hidden, weights, bias, ids, similarities, label_indptr, label_indices, weight, sharpness,
     votes, voted, extra_labels, extra_gains, gains, net_labels, net_scores, labels, scores,
@@ -57,8 +56,12 @@ def merge_votes_topk(
     ``net_labels`` is. ``scores`` must hold -inf and ``labels`` -1; `gains` (n_labels,) must be 0
     and is so again.
     """
+    none = np.int64(0)  # a literal's type is one more to compile for
     for i in range(start, stop):
-        n_voted = vote(ids[i], similarities[i], label_indptr, label_indices, votes, voted, 0)
+        n_voted = vote(
+            ids[i], similarities[i], none, ids.shape[1], label_indptr, label_indices, votes, voted,
+            none,
+        )  # fmt: skip
         for j in range(extra_labels.shape[1]):
             label = extra_labels[i, j]
             if label < 0:
@@ -70,7 +73,7 @@ def merge_votes_topk(
                 n_voted += 1
         last = labels.shape[1] - 1
         for j in range(net_labels.shape[1]):
-            label = net_labels[i, j]
+            label = np.int32(net_labels[i, j])
             if label < 0:
                 break
             if votes[label] == np.float32(0.0) and beats(
@@ -87,21 +90,25 @@ def merge_votes_topk(
             gains[label] = np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def add_votes(
     ids, similarities, label_indptr, label_indices, weight, sharpness, votes, voted, logits,
     start, stop,
 ):  # fmt: skip
     """Add each row's bonuses to a dense block of logits, in place."""
+    none = np.int64(0)  # a literal's type is one more to compile for
     for i in range(start, stop):
-        n_voted = vote(ids[i], similarities[i], label_indptr, label_indices, votes, voted, 0)
+        n_voted = vote(
+            ids[i], similarities[i], none, ids.shape[1], label_indptr, label_indices, votes, voted,
+            none,
+        )  # fmt: skip
         for v in range(n_voted):
             label = voted[v]
             logits[i, label] += bonus(votes[label], weight, sharpness)
             votes[label] = np.float32(0.0)
 
 
-@nb.njit(nogil=True, cache=True)
+@kernel
 def try_votes(
     hidden, weights, bias, ids, similarities, label_indptr, label_indices, sharpness,
     votes, voted, net_labels, net_scores, true_indptr, true_indices, rows,
@@ -115,32 +122,28 @@ def try_votes(
     once: a trial costs one comparison a label voted for.
     """
     k = net_labels.shape[1]
-    labels = np.empty(k, dtype=np.int64)
-    scores = np.empty(k, dtype=np.float32)
+    labels, scores = np.empty(k, dtype=np.int32), np.empty(k, dtype=np.float32)
+    logits = np.empty(voted.shape[0], dtype=np.float32)
+    gains = np.empty(voted.shape[0], dtype=np.float32)
     for i in range(start, stop):
-        true = true_indices[true_indptr[rows[i]] : true_indptr[rows[i] + 1]]
-        logits = np.empty(0, dtype=np.float32)
-        n_voted = 0
+        n_voted, first = 0, 0
         for a in range(n_neighbors.shape[0]):
-            fresh = slice(n_neighbors[a - 1] if a else 0, n_neighbors[a])
-            known = logits
+            n_known, last = n_voted, min(n_neighbors[a], ids.shape[1])
             n_voted = vote(
-                ids[i, fresh], similarities[i, fresh], label_indptr, label_indices,
-                votes, voted, n_voted,
+                ids[i], similarities[i], first, last, label_indptr, label_indices, votes, voted,
+                n_voted,
             )  # fmt: skip
-            logits = np.empty(n_voted, dtype=np.float32)
-            for v in range(known.shape[0]):  # an assignment of arrays takes seconds to compile
-                logits[v] = known[v]
-            for v in range(known.shape[0], n_voted):
+            first = last
+            for v in range(n_known, n_voted):
                 logits[v] = logit(hidden[i], weights[voted[v]], bias[voted[v]])
-            gains = np.empty(n_voted, dtype=np.float32)
             for v in range(n_voted):
                 gains[v] = bonus(votes[voted[v]], np.float32(1.0), sharpness)
             for b in range(trial_weights.shape[0]):
-                labels[:] = -1
-                scores[:] = -np.inf
                 for j in range(k):
-                    label = net_labels[i, j]
+                    labels[j] = -1
+                    scores[j] = -np.inf
+                for j in range(k):
+                    label = np.int32(net_labels[i, j])
                     if label >= 0 and votes[label] == np.float32(0.0):
                         push_topk(net_scores[i, j], label, scores, labels)
                 for v in range(n_voted):
@@ -148,6 +151,9 @@ def try_votes(
                     if beats(total, voted[v], scores[k - 1], labels[k - 1]):
                         push_topk(total, voted[v], scores, labels)
                 for j in range(k):
-                    right[i, a, b, j] = np.any(true == labels[j])
+                    found = False
+                    for position in range(true_indptr[rows[i]], true_indptr[rows[i] + 1]):
+                        found |= true_indices[position] == labels[j]
+                    right[i, a, b, j] = found
         for v in range(n_voted):
             votes[voted[v]] = np.float32(0.0)

@@ -210,7 +210,8 @@ def _train_node(X, rows, masks, row_weights, n_children, most, slots, seed):
     weights = np.zeros((n_local + 1, n_children), dtype=np.float32)
     solve_children(
         X.indptr, X.data, rows, row_weights, masks, local, starts, squares, np.float32(COST),
-        PASSES, TOLERANCE, seed, weights,
+        PASSES, TOLERANCE, seed, np.arange(rows.shape[0]),
+        np.zeros((rows.shape[0], n_children), dtype=np.float32), weights,
     )  # fmt: skip
     threshold, size = THRESHOLD, weights.size - n_children
     if size > most:

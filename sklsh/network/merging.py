@@ -37,7 +37,7 @@ def merge_topk(
     scores : ndarray (n_samples, k), float32
     """
     n_samples = hidden.shape[0]
-    labels = np.full((n_samples, k), -1, dtype=np.int64)
+    labels = np.full((n_samples, k), -1, dtype=np.int32)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
     nobody = np.empty((n_samples, 0), dtype=np.int32), np.empty((n_samples, 0), dtype=np.float32)
     if memory is None:
@@ -56,4 +56,4 @@ def merge_topk(
         )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, QUERIES), n_threads)
-    return labels, scores
+    return labels.astype(np.int64), scores

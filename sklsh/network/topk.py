@@ -36,7 +36,7 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
     O(n_samples * n_labels * n_hidden) time, one block of logits a thread of memory.
     """
     n_samples = hidden.shape[0]
-    labels = np.full((n_samples, k), -1, dtype=np.int64)
+    labels = np.full((n_samples, k), -1, dtype=np.int32)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
     seen = network.seen_ids
     if seen is None:
@@ -55,12 +55,12 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
                 np.take(network.head_weights, ids, axis=0, out=weights, mode="clip")
             np.matmul(hidden[start:stop], weights.T, out=part)
             select_topk_rows(
-                part, network.head_bias[ids], ids,
+                logits, network.head_bias[ids], ids,
                 scores[start:stop], labels[start:stop], 0, stop - start,
             )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, ROWS), n_threads)
-    return labels, scores
+    return labels.astype(np.int64), scores
 
 
 def lsh_topk(
@@ -73,7 +73,7 @@ def lsh_topk(
     """
     n_samples = hidden.shape[0]
     indptr, ids, _ = index.query(hidden, n_threads)
-    labels = np.empty((n_samples, k), dtype=np.int64)
+    labels = np.empty((n_samples, k), dtype=np.int32)
     scores = np.empty((n_samples, k), dtype=np.float32)
     nobody = np.full(network.n_labels, -1, dtype=np.int32)
 
@@ -87,4 +87,4 @@ def lsh_topk(
     short = np.flatnonzero(labels[:, -1] < 0)
     if short.size:
         labels[short], scores[short] = exact_topk(network, hidden[short], k, n_threads)
-    return labels, scores
+    return labels.astype(np.int64), scores

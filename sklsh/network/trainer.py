@@ -149,7 +149,7 @@ class Trainer:
         def residual(start, stop):
             softmax_residual(
                 logits, offsets, n_active, Y.indptr, Y.indices, rows, self._slots,
-                row_weights, bits, losses, start, stop,
+                row_weights, bits, bits.view(np.float32), losses, start, stop,
             )  # fmt: skip
 
         run_blocks(residual, blocks(n_rows, ROWS), n_threads)

@@ -98,13 +98,15 @@ def test_exp_is_accurate_on_all_of_its_range():
     values = -np.concatenate([np.linspace(0, 87, 400_001), np.geomspace(1e-30, 1, 10_001)])
     values = values.astype(np.float32)
     exact = np.exp(values.astype(np.float64))
-    exp_in_place(values, np.empty(values.shape, dtype=np.int32))
+    bits = np.empty(values.shape, dtype=np.int32)
+    exp_in_place(values, bits, bits.view(np.float32))
     assert np.abs(values / exact - 1).max() < 1e-6
 
 
 def test_exp_far_below_is_nearly_nothing_and_finite():
     values = np.array([-88, -1e4, -3e38], dtype=np.float32)
-    exp_in_place(values, np.empty(3, dtype=np.int32))
+    bits = np.empty(3, dtype=np.int32)
+    exp_in_place(values, bits, bits.view(np.float32))
     assert (values >= 0).all() and (values < 2e-38).all()
 
 
@@ -132,7 +134,7 @@ def test_softmax_residual(seed, n_rows, n_labels, spread, weighted):
     bits = np.empty(logits.shape, dtype=np.int32)
     softmax_residual(
         logits, offsets, len(active), Y.indptr, Y.indices, rows, slots, row_weights, bits,
-        losses, 0, n_rows,
+        bits.view(np.float32), losses, 0, n_rows,
     )  # fmt: skip
     np.testing.assert_allclose(losses, [loss for loss, _ in expected], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(logits, [g for _, g in expected], atol=3e-6 * spread)
@@ -141,11 +143,11 @@ def test_softmax_residual(seed, n_rows, n_labels, spread, weighted):
 @pytest.mark.parametrize("size", [1e3, 1e6])
 def test_softmax_of_huge_logits_is_finite(size):
     logits = np.array([[size, -size, 0]], dtype=np.float32)
-    losses = np.empty(1, dtype=np.float32)
+    losses, bits = np.empty(1, dtype=np.float32), np.empty((1, 3), np.int32)
     softmax_residual(
         logits, np.zeros(3, np.float32), 3, np.array([0, 1]), np.array([1], np.int32),
         np.zeros(1, np.int32), np.arange(3, dtype=np.int32), np.ones(1, np.float32),
-        np.empty((1, 3), np.int32), losses, 0, 1,
+        bits, bits.view(np.float32), losses, 0, 1,
     )  # fmt: skip
     np.testing.assert_allclose(logits, [[1, -1, 0]], atol=1e-6)
     np.testing.assert_allclose(losses, [2 * size], rtol=1e-6)

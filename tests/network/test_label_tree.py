@@ -108,7 +108,8 @@ def solved(X, rows, masks, n_children, weights, *, passes=3_000, tolerance=1e-6)
     w = np.zeros((n_local + 1, n_children), np.float32)
     made = solve_children(
         X.indptr, X.data, rows, weights, masks, local, starts, squares, np.float32(1.5), passes,
-        np.float32(tolerance), 7, w,
+        np.float32(tolerance), 7, np.arange(len(rows)),
+        np.zeros((len(rows), n_children), np.float32), w,
     )  # fmt: skip
     whole = np.zeros((N_FEATURES + 1, n_children))
     whole[features[:n_local]] = w[:n_local]

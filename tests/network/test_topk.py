@@ -15,7 +15,7 @@ seeds = st.integers(0, 2**32 - 1)
 ks = st.integers(1, 9)
 
 
-def empty_lists(n, k, label_type=np.int64):
+def empty_lists(n, k, label_type=np.int32):
     return np.full((n, k), -np.inf, np.float32), np.full((n, k), -1, label_type)
 
 
