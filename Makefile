@@ -52,11 +52,14 @@ $(VENV)/.with-%: $(VENV)/.made pyproject.toml
 demo: $(VENV)/.with-cli
 	$(BIN)/sklsh demo
 
+# A process for each core; who has done its share takes tests from the others.
+EVERY_CORE := -n auto --maxprocesses 8 --dist worksteal
+
 test: $(VENV)/.with-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(EVERY_CORE)
 
 test-all: $(VENV)/.with-test-all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(EVERY_CORE)
 
 # Compiled kernels can't be watched: their own tests run once more as plain Python, with few
 # examples, as the whole suite would take hours that way.
@@ -67,12 +70,12 @@ FLOORS := numpy==1.26.* scipy==1.13.* scikit-learn==1.7.* numba==0.61.* joblib==
 test-floors: $(VENV)/.made
 	$(BIN)/python -m venv .venv-floors
 	.venv-floors/bin/python -m pip install --quiet --editable ".[test]" $(FLOORS:%="%")
-	.venv-floors/bin/python -m pytest -m "not slow"
+	.venv-floors/bin/python -m pytest -m "not slow" $(EVERY_CORE)
 
 test-3.13:
 	python3.13 -m venv .venv-3.13
 	.venv-3.13/bin/python -m pip install --quiet --editable ".[test]"
-	.venv-3.13/bin/python -m pytest -m "not slow"
+	.venv-3.13/bin/python -m pytest -m "not slow" $(EVERY_CORE)
 
 coverage: $(VENV)/.with-test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -m "not slow" --hypothesis-profile=few \

@@ -84,20 +84,19 @@ def test_what_is_read_was_written(tmp_path):
     found[1]["columns"][0, 0] = 9  # arrays are the reader's own
 
 
-@pytest.mark.parametrize(
-    "bits", [[0, 5], pytest.param(range(8), marks=pytest.mark.slow)], ids=["some", "all"]
-)
+@pytest.mark.parametrize("bits", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_every_flipped_bit_of_zip_s_directory(archive, changing, bits):
+    """Of each byte one bit, by turns, or all."""
     expected = archive.read()
     start = changing.index(b"PK\x01\x02")  # the first entry of the central directory
     refused = 0
     for place in range(start, len(changing)):
-        for bit in bits:
+        for bit in range(8) if bits == 8 else [3 * place % 8]:
             changing[place] ^= 1 << bit
             refused += refused_or_equal(archive, changing, expected)
             changing[place] ^= 1 << bit
     # Times, rights and comments of files may be anything.
-    assert refused > 0.4 * len(bits) * (len(changing) - start)
+    assert refused > 0.4 * bits * (len(changing) - start)
 
 
 def test_flipped_bits_anywhere(archive, changing):

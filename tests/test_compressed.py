@@ -14,7 +14,8 @@ from sklsh.persistence import load_model, save_model
 @pytest.fixture(scope="module")
 def words():
     data = load_wordnet()
-    model = SparseLSHMLPClassifier((64,), random_state=0, n_jobs=2).fit(data.X_train, data.Y_train)
+    X, Y = data.X_train[:4000], data.Y_train[:4000]
+    model = SparseLSHMLPClassifier((64,), random_state=0, n_jobs=2).fit(X, Y)
     return model, data.X_test[:600], data.Y_test[:600]
 
 

@@ -330,7 +330,7 @@ class TestItemWeight:
         users = wide[:, np.argsort(np.arange(6000) % 3 == 0, kind="stable")].tolil()
         users[:1500, 4500] = 1
         users = sp.csr_array(users)
-        params = {**SMALL, "max_iter": 1, "prediction": prediction}
+        params = {**SMALL, "max_iter": 1, "n_factors": 0, "prediction": prediction}
         plain = LSHRecommender(**params).fit(users)
         model = LSHRecommender(**params, item_weight="propensity").fit(users)
         np.testing.assert_allclose(model.item_weight_, inverse_propensity(users), rtol=1e-6)
@@ -497,7 +497,10 @@ HASHING = {
 
 @pytest.mark.parametrize("name", HASHING)
 def test_hashing_parameter_changes_what_is_computed(wide, name):
-    params = {**SMALL, "max_iter": 1, "sampler": "lsh", "sketch_dim": 4, "n_tables": 4}
+    params = {
+        **SMALL, "max_iter": 1, "sampler": "lsh", "sketch_dim": 4, "n_tables": 4,
+        "n_neighbors": 0, "n_factors": 0,
+    }  # fmt: skip
     scores = [
         LSHRecommender(**{**params, name: value}).fit(wide).predict_topk(wide[:20], 3)[1]
         for value in HASHING[name]

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklsh.network.calibration import (
@@ -82,6 +82,7 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
     assert np.float32(threshold) in THRESHOLDS
 
 
+@settings(max_examples=30)
 @given(seeds)
 def test_votes_are_the_best_of_the_grid(seed):
     X, Y, network = problem(seed, least=1)

@@ -46,6 +46,7 @@ def test_leaves_and_nodes_have_bits_for_their_children(n_labels):
     )
 
 
+@settings(max_examples=50)
 @given(seeds, st.integers(0, 17), st.integers(1, 4))
 def test_a_span_is_halved_along_the_learnt_direction(seed, n, n_rounds):
     """Whole numbers, so that the first direction's ties are ties in the twin too."""
@@ -117,7 +118,7 @@ def solved(X, rows, masks, n_children, weights, *, passes=3_000, tolerance=1e-6)
     return whole, made
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seeds, st.integers(1, 11), st.booleans())
 def test_children_are_the_optimum_of_their_convex_problems(seed, n_children, weighted):
     rng = np.random.default_rng(seed)
