@@ -248,8 +248,10 @@ def test_without_the_extra(missing):
 
 
 def test_another_missing_module_is_not_hidden(monkeypatch):
-    monkeypatch.delitem(sys.modules, "sklsh.cli.commands", raising=False)
+    monkeypatch.delitem(sys.modules, "sklsh.cli.classifiers", raising=False)
+    monkeypatch.delattr(cli, "classifiers", raising=False)
     monkeypatch.setitem(sys.modules, "sklsh.cli.baselines", None)
+    monkeypatch.setattr(sys, "argv", ["sklsh", "demo"])
     with pytest.raises(ModuleNotFoundError, match="baselines"):
         cli.main()
 
@@ -260,6 +262,24 @@ def test_module_can_be_run():
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert "evaluate" in done.stdout
+
+
+HEAVY = ["numpy", "scipy", "sklearn", "numba", "rich.progress"]
+
+
+@pytest.mark.parametrize("asked", ["--help", "--version", "train --help", "federated run --help"])
+def test_help_and_version_wait_for_nothing(asked):
+    """What takes seconds to import is not imported: .2 s of a processor in the place of 3."""
+    code = (
+        "import sys; from sklsh.cli import main\n"
+        "try: main()\nexcept SystemExit as end: code = end.code\n"
+        f"print(code, [name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *asked.split()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "0 []"
 
 
 def test_nearest_neighbors_against_naive():

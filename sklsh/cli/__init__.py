@@ -7,6 +7,7 @@ The commands themselves are in `sklsh.cli.commands`, which needs typer and rich 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 
 def main() -> None:
@@ -15,12 +16,10 @@ def main() -> None:
     Exits with 1 and one line on standard error for what a user can mend: a missing extra, a
     file that is not there or not right.
     """
-    try:
-        from sklsh.cli.commands import app
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("typer", "rich"):
-            raise
+    if find_spec("typer") is None or find_spec("rich") is None:
         sys.exit('The sklsh command needs typer and rich: pip install "sklsh[cli]"')
+    from sklsh.cli.commands import app
+
     try:
         app()
     except (ValueError, OSError) as error:

@@ -1,0 +1,70 @@
+"""What ``sklsh recommend`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+
+import sklsh
+from sklsh._utils.files import check_output
+from sklsh._utils.matrices import read_matrix
+from sklsh._utils.validation import check_sparse
+from sklsh.cli.output import write_scores
+from sklsh.cli.screen import table_of
+from sklsh.metrics import ndcg_at_k, recall_at_k
+from sklsh.persistence import is_model_folder, load_model, save_model
+
+
+def recommend(
+    data: Path,
+    model_dir: Path | None,
+    test: Path | None,
+    k: int,
+    output: Path | None,
+    random_state: int,
+    jobs: int | None,
+) -> None:
+    """`sklsh recommend`."""
+    if output is not None:
+        check_output(output)
+    user_items = load_user_items(data)
+    # A wrong test file should not be found after the training.
+    later = None if test is None else load_user_items(test)
+    if later is not None and later.shape != user_items.shape:
+        raise ValueError(
+            f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
+        )
+    if model_dir is not None and is_model_folder(model_dir):
+        model = load_model(model_dir, mmap_mode="c")
+        if not isinstance(model, sklsh.LSHRecommender):
+            raise ValueError(f"{model_dir} must hold a recommender, got {type(model).__name__}")
+        if user_items.shape[1] != model.n_features_in_:
+            raise ValueError(
+                f"the model in {model_dir} needs {model.n_features_in_} items, "
+                f"{data} has {user_items.shape[1]}"
+            )
+    else:
+        model = sklsh.LSHRecommender(random_state=random_state, n_jobs=jobs).fit(user_items)
+        if model_dir is not None:
+            save_model(model, model_dir)
+    items, scores = model.predict_topk(user_items, k)
+    if later is not None:
+        asked = np.flatnonzero(np.diff(later.indptr))
+        figures = [metric(later[asked], items[asked], k) for metric in (recall_at_k, ndcg_at_k)]
+        table_of(
+            f"{asked.shape[0]:,} users with later items",
+            [f"recall@{k}", f"nDCG@{k}"],
+            [[f"{figure:.4f}" for figure in figures]],
+        )
+    if output is not None or later is None:
+        write_scores(output, items, scores, user_items.shape[1])
+
+
+def load_user_items(path: Path) -> sp.csr_matrix:
+    matrix = read_matrix(path)
+    try:
+        return sp.csr_matrix(check_sparse(matrix, path.name))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
