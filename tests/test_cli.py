@@ -282,6 +282,15 @@ def test_help_and_version_wait_for_nothing(asked):
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
+@pytest.mark.parametrize("asked", [["trian"], ["federated", "jion"]])
+def test_a_mistyped_command_is_answered_once(asked, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["sklsh", *asked])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("Did you mean") == 1
+
+
 def test_nearest_neighbors_against_naive():
     X, Y = make_extreme_classification(80, 40, 15, random_state=1)
     X_train, Y_train, X_test = X[:60], Y[:60], X[60:] * 3

@@ -13,9 +13,11 @@ import typer
 
 import sklsh
 from sklsh.cli.federated import app as federated_app
+from sklsh.cli.groups import Group
 
 app = typer.Typer(
     name="sklsh",
+    cls=Group,
     help="Large-output learning on small machines.",
     no_args_is_help=True,
     add_completion=False,

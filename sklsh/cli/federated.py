@@ -15,9 +15,11 @@ from typing import Annotated
 import typer
 
 from sklsh.cli import flower
+from sklsh.cli.groups import Group
 
 app = typer.Typer(
     name="federated",
+    cls=Group,
     help="Train over several machines, with Flower. See the guide's page on deployment.",
     no_args_is_help=True,
 )
