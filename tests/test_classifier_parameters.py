@@ -51,6 +51,7 @@ CHANGES = {
     "n_iter_no_change": ([1, 3], {**STOP, "tol": 0.5, "learning_rate_init": 0.05}),
     "early_stopping": ([False, True], {"max_iter": 30, "learning_rate_init": 0.2}),
     "validation_fraction": ([0.1, 0.3], {}),
+    "class_weight": ([None, "balanced", {0: 10.0}], {}),
     "shuffle": ([True, False, "lsh"], {}),
     "random_state": ([0, 1], {}),
 }

@@ -253,3 +253,16 @@ class TestUnits:
 def test_a_sketch_that_overflows_is_refused():
     with pytest.raises(ValueError, match="sums are within float32"):
         CompressedLSHHasher(fold="periodic").fit(np.ones((2, 40))).sketch(np.full((1, 40), 3e38))
+
+
+def test_a_dense_output_for_frames():
+    X = np.random.default_rng(0).standard_normal((30, 6))
+    sparse = CompressedLSHHasher(n_tables=3, hash_length=3, random_state=0).fit(X)
+    dense = CompressedLSHHasher(n_tables=3, hash_length=3, sparse_output=False, random_state=0)
+    frame = dense.set_output(transform="pandas").fit_transform(X)
+    assert frame.columns.tolist() == sparse.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(frame.to_numpy(), sparse.transform(X).toarray())
+    with pytest.raises(ValueError, match="dense array"):
+        sparse.set_output(transform="pandas").transform(X)
+    with pytest.warns(UserWarning, match=r'sparse_output \(used with encode="onehot"\)'):
+        dense.set_params(encode="bits").fit(X)

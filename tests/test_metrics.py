@@ -1,5 +1,6 @@
 """Metrics against their naive twins, in every container, and the scorers built on them."""
 
+import copy
 import math
 import pickle
 
@@ -9,11 +10,14 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -481,3 +485,28 @@ def test_a_classifier_of_names_answers_with_names(dtype):
     accuracy = model.score(X, names[y])
     assert precision_at_k(names[y], found, k=1) == pytest.approx(accuracy)
     assert make_topk_scorer(precision_at_k, k=1)(model, X, names[y]) == pytest.approx(accuracy)
+
+
+def test_scorers_are_sent_weights_by_metadata_routing():
+    X, y = load_digits(return_X_y=True)
+    weights = np.where(np.arange(y.size) % 2, 1.0, 0.0)
+    with config_context(enable_metadata_routing=True):
+        model = LogisticRegression(max_iter=50).set_fit_request(sample_weight=False)
+        ours = make_topk_scorer(precision_at_k, k=1).set_score_request(sample_weight=True)
+        theirs = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        found = cross_validate(
+            model, X, y, scoring={"ours": ours, "theirs": theirs},
+            params={"sample_weight": weights}, cv=3,
+        )  # fmt: skip
+        np.testing.assert_allclose(found["test_ours"], found["test_theirs"])
+        search = GridSearchCV(model, {"C": [0.1]}, scoring=copy.deepcopy(ours), cv=3)
+        search.fit(X, y, sample_weight=weights)
+        assert search.best_score_ == pytest.approx(found["test_ours"].mean())
+        unset = make_topk_scorer(precision_at_k, k=1)
+        with pytest.raises(UnsetMetadataPassedError, match="TopKScorer"):
+            cross_validate(model, X, y, scoring=unset, params={"sample_weight": weights}, cv=3)
+        deaf = make_topk_scorer(precision_at_k, k=1).set_score_request(sample_weight=False)
+        plain = cross_validate(
+            model, X, y, scoring=deaf, params={"sample_weight": weights}, cv=3
+        )["test_score"]  # fmt: skip
+        assert not np.allclose(plain, found["test_ours"])

@@ -23,6 +23,7 @@ PLACES = {
     "callback": "is called",
     "transport": "where devices are",
     "warm_start": "of a second fit",
+    "sparse_output": "a container, never a number",
     "new_classes": "of a second fit, or a stream",
     "estimator": "what is trained",
 }
@@ -38,7 +39,9 @@ TRAINING = {
 }  # fmt: skip
 STATISTICS = {"n_samples": 20, "row_norm": 0.5, "labels_per_row": 1.0}
 VALUES = {
-    SparseLSHMLPClassifier: {**TRAINING, "linear": True, "n_neighbors": 3},
+    SparseLSHMLPClassifier: {
+        **TRAINING, "linear": True, "n_neighbors": 3, "class_weight": "balanced",
+    },
     LSHRecommender: {
         **TRAINING, "n_factors": 2, "input_dropout": 0.8, "item_weight": "propensity",
         "dropout": 0.2,

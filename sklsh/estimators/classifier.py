@@ -21,6 +21,7 @@ from sklsh._utils.validation import (
     check_X,
 )
 from sklsh.estimators.checkpointing import checkpoint_of
+from sklsh.estimators.class_weight import weighted_rows
 from sklsh.estimators.classifier_prediction import ClassifierPrediction
 from sklsh.estimators.targets import Targets, is_indicator
 from sklsh.estimators.unused import unused_in_training, warn_unused
@@ -118,6 +119,10 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         stays. `classes_` stays sorted, so that columns of answers may move. No `classes` are
         needed in the first call, but two different ones. A part with new ones costs
         O(n_labels * n_hidden) for a copy of the head.
+    class_weight : dict, "balanced" or None, default=None
+        What rows of each class weigh in training, beside `sample_weight`: by class (of a
+        multilabel y by column), 1 where none is given. "balanced": in inverse proportion to the
+        rows of the class, not in `partial_fit`. A row of several labels weighs their mean.
     shuffle : bool or {"auto", "lsh"}, default="auto"
         Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
         rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so
@@ -231,6 +236,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         "validation_fraction": [AUTO, Interval(Real, 0, 1, closed="neither")],
         "warm_start": ["boolean"],
         "new_classes": [StrOptions({"error", "grow"})],
+        "class_weight": [None, dict, StrOptions({"balanced"})],
         "shuffle": ["boolean", StrOptions({"auto", "lsh"})],
         "random_state": ["random_state"],
         "checkpoint_dir": [None, str, PathLike],
@@ -270,6 +276,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         validation_fraction="auto",
         warm_start=False,
         new_classes="error",
+        class_weight=None,
         shuffle="auto",
         random_state=None,
         checkpoint_dir=None,
@@ -301,6 +308,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.new_classes = new_classes
+        self.class_weight = class_weight
         self.shuffle = shuffle
         self.random_state = random_state
         self.checkpoint_dir = checkpoint_dir
@@ -321,9 +329,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
             Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
         sample_weight : array-like (n_samples,), default=None
-            Factor of each row's loss and of its share in prototypes, in units of their mean:
-            all of them times a constant changes nothing. A row of weight 0 is left out
-            altogether.
+            Factor of each row's loss, of its share in prototypes, and of its say in what is fitted
+            on held-out rows, in units of their mean: all of them times a constant changes nothing.
+            A row of weight 0 is left out altogether.
 
         Returns
         -------
@@ -344,6 +352,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             targets, Y = grown, grown.encode(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
+        weights = weighted_rows(self.class_weight, targets, Y, weights)
         learner = warm_learner(self, X, targets)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings = self._settings(rows.n_rows, targets, dense=rows.is_dense(X.shape[1]))
@@ -406,6 +415,10 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         targets, Y = self._stream_targets(y, classes)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
+        weights = weighted_rows(
+            self.class_weight, targets, Y, weights, stream=True,
+            may_grow=self.new_classes == "grow",
+        )  # fmt: skip
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         votes = not first and self.learner_.memory is not None
         settings = self._settings(STREAM_ROWS, targets, votes)

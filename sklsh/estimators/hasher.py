@@ -73,6 +73,8 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         What `transform` returns. "onehot": CSR, a column for each bucket that a fitted row
         fell in; a row of another bucket has no entry there. "onehot-dense": the same, dense.
         "ordinal": the codes, int64. "bits": the bits of the codes, highest first, as 0 and 1.
+    sparse_output : bool, default=True
+        False: "onehot" is dense, too, as ``set_output(transform="pandas")`` needs it.
     random_state : int, RandomState instance or None, default=None
         Seeds the projection and the hash functions.
     n_jobs : int, default=None
@@ -137,6 +139,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         "sketch_dim": [None, Interval(Integral, 1, None, closed="left")],
         "fold": [StrOptions(set(FOLDS))],
         "encode": [StrOptions({"onehot", "onehot-dense", "ordinal", "bits"})],
+        "sparse_output": ["boolean"],
         "random_state": ["random_state"],
         "n_jobs": [
             None,
@@ -154,6 +157,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         sketch_dim=None,
         fold="signed",
         encode="onehot",
+        sparse_output=True,
         random_state=None,
         n_jobs=None,
     ):
@@ -163,6 +167,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         self.sketch_dim = sketch_dim
         self.fold = fold
         self.encode = encode
+        self.sparse_output = sparse_output
         self.random_state = random_state
         self.n_jobs = n_jobs
 
@@ -190,7 +195,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         """
         X = check_float32(check_X(self, X, reset=True))
         self.functions_ = self._draw(X.shape[1])
-        warn_unused(self, unused_in_hashing(self.family))
+        warn_unused(self, unused_in_hashing(self.family, self.encode))
         self.tables_ = HashTables.build(
             self._hash(X), self.functions_.code_bits, n_jobs=self.n_jobs
         )
@@ -318,7 +323,8 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
             bits = (codes[:, :, None] >> places) & 1
             return bits.reshape(X.shape[0], -1).astype(X.dtype)
         encoded = self._indicators(codes, X.dtype)
-        return encoded.toarray() if self.encode == "onehot-dense" else encoded
+        is_sparse = self.encode == "onehot" and self.sparse_output
+        return encoded if is_sparse else encoded.toarray()
 
     def _indicators(self, codes, dtype):
         """CSR with a 1 at each (row, bucket); O(n_samples * n_tables * log n_buckets)."""

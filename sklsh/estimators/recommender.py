@@ -133,7 +133,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         **{
             name: constraint
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
-            if name not in ("warm_start", "new_classes", "prediction", "linear")
+            if name not in ("warm_start", "new_classes", "class_weight", "prediction", "linear")
         },
         "n_factors": [AUTO, Interval(Integral, 0, None, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],

@@ -87,9 +87,10 @@ def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:
     return dict.fromkeys(FOLD, 'family of "pghash" or "pghash_d"' if tables else would)
 
 
-def unused_in_hashing(family) -> dict[str, str]:
+def unused_in_hashing(family, encode: str) -> dict[str, str]:
     """Of a hasher."""
-    return _unused_fold(True, family, "")
+    unused = _unused_fold(True, family, "")
+    return unused if encode == "onehot" else unused | {"sparse_output": 'encode="onehot"'}
 
 
 def unused_in_federation(federation) -> dict[str, str]:
@@ -112,7 +113,7 @@ def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, s
     unused = dict.fromkeys(
         ("max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
          "n_neighbors", "n_factors", "linear", "prediction", "warm_start", "new_classes",
-         "rehash_interval", "checkpoint_dir", "checkpoint_interval"), alone,
+         "class_weight", "rehash_interval", "checkpoint_dir", "checkpoint_interval"), alone,
     )  # fmt: skip
     own = federation.device_params
     # Devices may each have their own, for which the estimator's are only defaults.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklsh._utils.containers import plain
 from sklsh._utils.validation import check_int
@@ -14,6 +15,8 @@ from sklsh._utils.validation import check_int
 
 class TopKScorer:
     """Callable ``(estimator, X, y) -> float``; see `make_topk_scorer`."""
+
+    _weight_request: bool | str | None = None
 
     def __init__(self, metric: Callable[..., float], k: int, params: dict):
         self.metric = metric
@@ -32,6 +35,27 @@ class TopKScorer:
             if ranking.dtype.kind == "f" and ranking.shape[1] < n_labels:
                 ranking = np.pad(ranking, ((0, 0), (0, 1)), constant_values=-np.inf)
         return self.metric(y, ranking, k=self.k, **params)
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> TopKScorer:
+        """Say, for scikit-learn's metadata routing, whether weights are to be sent here.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            Yes or no, or the name they come by; None: they are an error.
+
+        Returns
+        -------
+        self
+        """
+        self._weight_request = sample_weight
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """What `set_score_request` has asked for, as scikit-learn reads it."""
+        request = MetadataRequest(owner=self)
+        request.score.add_request(param="sample_weight", alias=self._weight_request)
+        return request
 
     def __repr__(self) -> str:
         params = "".join(f", {name}={value!r}" for name, value in self.params.items())
@@ -56,7 +80,8 @@ def make_topk_scorer(metric, k=5, **params) -> TopKScorer:
     scorer : callable ``(estimator, X, y, sample_weight=None) -> float``
         Calls the estimator's ``predict_topk`` where it has one (also that of a pipeline's
         last step), so that no n_samples x n_labels array is made; otherwise
-        ``decision_function`` or ``predict_proba``. It can be pickled.
+        ``decision_function`` or ``predict_proba``. It can be pickled. With scikit-learn's
+        metadata routing, ``scorer.set_score_request(sample_weight=True)`` has weights sent to it.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def fit_votes(
             network, hidden, (ids, cosines**power), found, validation_rows.Y, validation_rows.rows,
             n_neighbors, WEIGHTS, validation_rows.n_threads,
         )  # fmt: skip
-        gains.append((right @ discounts).mean(axis=0))
+        gains.append(validation_rows.mean(right @ discounts))
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
     return memory.weight
@@ -86,6 +86,8 @@ def fit_temperature(validation_rows: ValidationRows) -> float:
     share = right / np.maximum(right.sum(axis=1, keepdims=True), 1)
     if not right.any():
         return 1.0
+    if validation_rows.weights is not None:
+        share = share * validation_rows.weights[:, None]
     likelihoods = [
         float(np.sum(share * log_shares(scores / temperature), where=right))
         for temperature in TEMPERATURES
@@ -110,7 +112,8 @@ def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> 
         )
         total = n_predicted + n_true
         # A row without labels and without predictions is right.
-        f1 = np.where(total > 0, 2 * n_right / np.maximum(total, 1), 1.0).mean()
+        of_row = np.where(total > 0, 2 * n_right / np.maximum(total, 1), 1.0)
+        f1 = float(validation_rows.mean(of_row))
         if f1 > best_f1:
             best_f1, best = f1, float(threshold)
     return best

@@ -270,6 +270,8 @@ class Learner:
             self.n_steps, self.sampler = trainer.step_count, None
             self.memory = self.linear = self.label_counts = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
+            if sample_weight is not None:
+                validation_rows.weights = sample_weight[validation]
             if settings.n_neighbors and spared.size:
                 self._fit_memory(validation_rows, settings)
             if settings.linear:

@@ -45,7 +45,8 @@ class Candidates(NamedTuple):
     """Labels that may be among a row's best, (n, depth), and the parts of their scores.
 
     Labels are padded with -1. `votes` and `roots` (of shares) are as scores have them before
-    their weights; `frequency` is a label's ``log(1 + rows)``; `right` tells whether the row has it.
+    their weights; `frequency` is a label's ``log(1 + rows)``; `right` tells whether the row has it;
+    `weights` (n,), how much rows count, None: all alike.
     """
 
     labels: np.ndarray
@@ -54,6 +55,7 @@ class Candidates(NamedTuple):
     roots: np.ndarray
     frequency: np.ndarray
     right: np.ndarray
+    weights: np.ndarray | None = None
 
     def dcg(self, vote_weight: float, linear_weight: float, tau: float) -> np.ndarray:
         """DCG of each row's best `RANKED` by the weighted sum."""
@@ -70,10 +72,19 @@ class Candidates(NamedTuple):
         for value in values:
             trial = [*weights[:part], value, *weights[part + 1 :]]
             gains = self.dcg(*trial) - before
-            gain, error = gains.mean(), gains.std() / np.sqrt(gains.shape[0])
+            gain, error = mean_and_error(gains, self.weights)
             if gain > max(best, certain * error):
                 best, chosen = gain, trial
         return chosen
+
+
+def mean_and_error(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
+    """The weighted mean and its standard error, of as many rows as the weights are worth."""
+    if weights is None:
+        weights = np.ones(values.shape[0])
+    shares = weights / weights.sum()
+    mean = float(shares @ values)
+    return mean, float(np.sqrt(shares @ np.square(values - mean) * (shares @ shares)))
 
 
 def label_frequency(Y: SparseRows, rows, n_labels: int, sample_weight=None) -> np.ndarray:
@@ -137,7 +148,8 @@ def _candidates(validation_rows: ValidationRows, view, frequency) -> Candidates:
     for i, hidden in enumerate(validation_rows.hidden):
         logits[i] = network.head_weights[ids[i]] @ hidden + network.head_bias[ids[i]]
     votes = _votes(validation_rows, ids)
-    return Candidates(labels, logits, votes, roots, frequency[ids], hits(labels, Y, rows))
+    right, weights = hits(labels, Y, rows), validation_rows.weights
+    return Candidates(labels, logits, votes, roots, frequency[ids], right, weights)
 
 
 def _votes(validation_rows: ValidationRows, ids) -> np.ndarray:

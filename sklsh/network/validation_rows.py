@@ -35,6 +35,8 @@ class ValidationRows:
         Of all rows of `X`, if it votes: a row does not vote for itself.
     gains : tuple of labels and gains, or None
         What the linear view adds to their scores, see `LinearView.gains`, if it has a say.
+    weights : ndarray (n,) or None
+        How much each of them counts in what is fitted on them; None: all alike.
     """
 
     network: WideNetwork
@@ -44,6 +46,11 @@ class ValidationRows:
     n_threads: int = 1
     memory: NeighborMemory | None = None
     gains: tuple[np.ndarray, np.ndarray] | None = None
+    weights: np.ndarray | None = None
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Of values of the rows, (n, ...), as these count."""
+        return np.average(values, axis=0, weights=self.weights)
 
     @cached_property
     def hidden(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from sklsh.network.ranking import (
     VOTE_FACTORS,
     fit_ranking,
     label_frequency,
+    mean_and_error,
 )
 from sklsh.network.validation_rows import ValidationRows
 from sklsh.persistence import load_model, save_model
@@ -160,3 +162,16 @@ def test_the_adjustment_goes_where_the_model_goes(tmp_path):
     assert wider.adjustment[-2:].tolist() == [0, 0] and wider.adjustment.shape[0] == Y.shape[1] + 2
     learner.adjustment = None
     assert not np.array_equal(model.predict_topk(X[:50], 3)[1], scores)
+
+
+def test_weights_of_validation_rows_are_repetitions():
+    rng = np.random.default_rng(0)
+    values, weights = rng.standard_normal(20), rng.integers(1, 4, 20)
+    mean, error = mean_and_error(values, weights)
+    assert mean == pytest.approx(np.repeat(values, weights).mean())
+    alike = mean_and_error(values, None)
+    assert alike == pytest.approx((values.mean(), values.std() / np.sqrt(20)))
+    assert mean_and_error(values, np.full(20, 3.0)) == pytest.approx(alike)
+    # One row has nearly all the say: nothing is certain.
+    assert mean_and_error(np.array([1.0, -1.0]), np.array([1e-9, 1.0]))[0] == pytest.approx(-1)
+    assert error > alike[1]
