@@ -1,4 +1,4 @@
-"""What a fitted recommender answers: recommendations, similar items, vectors of users, a score."""
+"""What a fitted recommender answers: recommendations and why, similar items, vectors, a score."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from sklsh._utils.containers import one_row, plain_ids
 from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
-from sklsh.network.interactions import leave_some_out
+from sklsh.network.interactions import leave_some_out, without_each
 from sklsh.network.retrieval import similar_rows
 from sklsh.network.rows import SparseRows
 
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
+
+MAX_EXPLAINED = 2_000
+"""Items of a row that is explained: the cost grows with their square."""
 
 
 def _relative_entries(X: sp.csr_array) -> sp.csr_array:
@@ -168,6 +171,67 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
         ids = self.ids_.names_of(found)
         return (ids, scores) if columns.ndim else (ids[0], scores[0])
+
+    @answers
+    def explain(self, userid, user_items, itemid, N=10):
+        """Which of a user's items speak for an item, and by how much.
+
+        Parameters
+        ----------
+        userid : int
+            As in `recommend`; users are not stored.
+        user_items : array-like or sparse matrix (1, n_items), or a row (n_items,)
+            The user's items.
+        itemid : item id
+            What is to be explained, one of the user's own too.
+        N : int, default=10
+            At most the number of items, or 1,000 if that is more.
+
+        Returns
+        -------
+        score : float
+            Of the item for this user, as `recommend` gives it.
+        ids : ndarray (N,)
+            The user's items, the one that speaks most for it first; padded as in `recommend`.
+        contributions : ndarray (N,), float32
+            The score less what it is without that item in the row: negative where an item
+            speaks against it. They need not add up to the score. Padded with -inf.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `recommend`; more than one row; an id that is no item's; an item that nobody
+            has had; a row of less than two items, which leaves nothing to compare with, or
+            of more than 2,000.
+
+        Notes
+        -----
+        Exact for all parts of the score, network and votes too: the row is asked without each
+        of its items in turn. Costs as many rows of `recommend` for one item among `items`.
+        """
+        check_is_fitted(self)
+        rows, _ = self._rows(one_row(user_items), reset=False)
+        if plain_ids(userid, "userid").ndim or rows.n_rows != 1:
+            raise ValueError(
+                f"explain takes one userid and its row of user_items, got {rows.n_rows} rows"
+            )
+        N = check_depth(N, "N", self.n_features_in_)
+        column = self.ids_.columns(itemid, "itemid")
+        if column.ndim:
+            raise ValueError(f"itemid must be one item's, got shape {column.shape}")
+        if not self.engine_.serving().is_known[column]:
+            raise ValueError(f"itemid must be of an item that somebody has had, got {itemid!r}")
+        n_own = rows.indices.shape[0]
+        if not 2 <= n_own <= MAX_EXPLAINED:
+            raise ValueError(f"user_items must have 2 to {MAX_EXPLAINED} items, got {n_own}")
+        allowed = np.zeros(self.n_features_in_, dtype=bool)
+        allowed[column] = True
+        _, scores = self._topk(without_each(rows), 1, allowed, exclude=False)
+        contributions = scores[0, 0] - scores[1:, 0]
+        order = np.argsort(-contributions, kind="stable")[:N]
+        items, found = np.full(N, -1, dtype=np.int64), np.full(N, -np.inf, dtype=np.float32)
+        items[: order.size], found[: order.size] = rows.indices[order], contributions[order]
+        return float(scores[0, 0]), self.ids_.names_of(items), found
 
     @answers
     def transform(self, user_items):

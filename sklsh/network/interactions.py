@@ -62,6 +62,15 @@ def hide_entries(R: SparseRows, rows: np.ndarray, rate: float, seed: int):
     return seen, seen.take(rows), keep_entries(R, hidden).take(rows)
 
 
+def without_each(R: SparseRows) -> SparseRows:
+    """The one row of `R`, and behind it the same without each of its entries in turn."""
+    n = R.indices.shape[0]
+    kept = np.arange(n + 1)[:, None] != np.arange(1, n + 1)
+    entries = np.nonzero(kept)[1]
+    indptr = np.concatenate([[0], np.cumsum(kept.sum(axis=1))])
+    return SparseRows(indptr, R.indices[entries], R.data[entries])
+
+
 def item_weights(n_users_of: np.ndarray, n_users: int) -> np.ndarray:
     """Inverse document frequencies, ``1 + log((1 + n_users) / (1 + n_users_of))``, float32."""
     return (1.0 + np.log((1.0 + n_users) / (1.0 + n_users_of))).astype(np.float32)
