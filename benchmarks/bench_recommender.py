@@ -7,7 +7,8 @@ that compiles.
 
     python benchmarks/bench_recommender.py --data FOLDER --sets gowalla,amazon-beauty
 
-A set may also be MovieLens-100k's file of ratings. `--seeds 3` gives means of our defaults.
+A set may also be MovieLens-100k's file of ratings, or made of others (`recommender_sets`).
+`--seeds 3` gives means of our defaults.
 
 `--tune` first chooses each peer's parameters on a validation part of the training data
 (valid.npz, or a tenth of the entries) by Recall@20 of 4,000 users, and keeps them in
@@ -28,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import scipy.sparse as sp
 from recommender_peers import GRIDS, PEERS, THREADS, K
+from recommender_sets import load
 
 from sklsh import LSHRecommender
 from sklsh.metrics import ndcg_at_k, psp_at_k, recall_at_k
@@ -41,41 +43,16 @@ N_VALIDATION_USERS = 4_000
 UNSEEN = 0.1
 
 
-def movielens(path: Path):
-    """MovieLens-100k's file of ratings (u.data, or RecBole's ml-100k.inter): all of them count
-    as had, a fifth is for testing, drawn at random."""
-    with path.open() as file:
-        header = 0 if file.readline().split()[0].isdigit() else 1
-    table = np.loadtxt(path, usecols=(0, 1), dtype=np.int64, skiprows=header)
-    users, items = (np.unique(column, return_inverse=True)[1] for column in table.T)
-    shape = users.max() + 1, items.max() + 1
-    test = np.random.default_rng(0).random(len(users)) < 0.2
-    return [
-        sp.csr_matrix((np.ones(part.sum(), dtype=np.float32), (users[part], items[part])), shape)
-        for part in (~test, test)
-    ]
-
-
-def load(folder: Path):
-    if folder.is_file():
-        return movielens(folder)
-    train = sp.csr_matrix(sp.load_npz(folder / "train.npz"))
-    if (folder / "valid.npz").exists():
-        train = train + sp.csr_matrix(sp.load_npz(folder / "valid.npz"))
-    train = sp.csr_matrix(train, dtype=np.float32)
-    train.data[:] = 1
-    return train, sp.csr_matrix(sp.load_npz(folder / "test.npz"))
-
-
 def hide(users, rate, seed):
     """Rows without a share of their entries, and these entries."""
     parts = leave_some_out(SparseRows.from_matrix(users), rate, seed)
     return [sp.csr_matrix(part.to_matrix(users.shape[1])) for part in parts]
 
 
-def validation_split(folder: Path):
-    if folder.is_file():
-        return hide(movielens(folder)[0], 0.1, 1)
+def validation_split(data: Path, name: str):
+    folder = data / name
+    if not folder.is_dir():
+        return hide(load(data, name)[0], 0.1, 1)
     train = sp.csr_matrix(sp.load_npz(folder / "train.npz"), dtype=np.float32)
     train.data[:] = 1
     if (folder / "valid.npz").exists():
@@ -83,9 +60,9 @@ def validation_split(folder: Path):
     return hide(train, 0.1, 1)
 
 
-def tune(system: str, folder: Path) -> dict:
+def tune(system: str, data: Path, name: str) -> dict:
     """Each parameter's best value in turn, the others as they are by then."""
-    train, valid = validation_split(folder)
+    train, valid = validation_split(data, name)
     users = np.flatnonzero(np.diff(valid.indptr))
     users = np.sort(np.random.default_rng(0).permutation(users)[:N_VALIDATION_USERS])
     best = {name: values[0] for name, values in GRIDS[system].items()}
@@ -219,13 +196,13 @@ def main() -> None:
         return
     systems = args.systems.split(",")
     for name in args.sets.split(","):
-        train, test = load(args.data / name)
+        train, test = load(args.data, name)
         print(f"\n{name}: {train.shape[0]:,} users, {train.shape[1]:,} items")
         if args.tune:
             for system in systems:
                 if system in GRIDS:
                     print(f"{system}, on a validation part:")
-                    best = {"set": name, "system": system, "params": tune(system, args.data / name)}
+                    best = {"set": name, "system": system, "params": tune(system, args.data, name)}
                     others = [r for r in saved(TUNED) if (r["set"], r["system"]) != (name, system)]
                     TUNED.write_text(json.dumps([*others, best], indent=1))
             continue

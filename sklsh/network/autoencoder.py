@@ -48,8 +48,10 @@ features. Between 1 and 5 the network alone gains 1 point of recall, the whole n
 HIDDEN_SHARE = 0.2
 """Share of a judging user's items that are hidden, to be found from the others."""
 
-DEFAULTS = {"votes": (0, 1.0), "regression": (1, 8.0), "low pass": (1, 2.0)}
-"""Choice and weight of each source, where no user validated it."""
+DEFAULTS = {"votes": (0, 2.0), "regression": (1, 24.0), "low pass": (1, 8.0)}
+"""Choice and weight of each source, where no user validated it, and weights that validated ones
+are drawn towards: the best of some on most sets, whichever set is left out of the judgement
+(benchmarks/recommender_rules.py)."""
 
 N_CENTRE = 4096
 """Users whose hidden vectors the tables centre by."""

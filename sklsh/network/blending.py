@@ -4,7 +4,7 @@ A score is that of the network plus, for each other source, a weight times its o
 users name their best candidates by each source and by each choice within it (a penalty, a pair
 of powers, a number of factors); choice and weight of one source after another are then those
 with the best nDCG among these candidates, the other sources being as they are by then. A source
-that does not help has weight 0.
+that does not help has weight 0, or a small one.
 
 Validation items are drawn at random from the same time as the others; those to come are not,
 and what merely remembers pairs ranks worse on them. So of the settings between the default
@@ -38,8 +38,13 @@ ROUNDS = 3
 """Over the sources; further rounds changed nothing."""
 
 TOLERANCE, STEPS = 0.01, 8
-"""Share of nDCG that may be lost on the way to the defaults, and steps of it. Against none it is
-worth 4 % nDCG on a set whose test items are later ones, and cost 2 % on one of four others."""
+"""Share of nDCG that may be lost on the way to the defaults, and steps of it. Over eleven sets a
+hundredth is better than none, half of it, twice it, and one or two standard errors of the paired
+difference (benchmarks/recommender_rules.py)."""
+
+LEAST = 0.02
+"""Of a default weight: where a source without weight is drawn from. One that a few users found no
+use for has its say where it costs them little."""
 
 NAMED = 50
 """Candidates that each choice of a source names."""
@@ -160,7 +165,7 @@ class Blend:
 
 
 def _drawn(candidates: Candidates, taken, defaults: Mapping[str, float], n_threads: int):
-    """As near to the default weights as `TOLERANCE` lets it be; what is 0 stays 0."""
+    """As near to the default weights as `TOLERANCE` lets it be."""
 
     def gain(point) -> float:
         name, (choice, weight) = next(iter(point.items()))
@@ -170,7 +175,7 @@ def _drawn(candidates: Candidates, taken, defaults: Mapping[str, float], n_threa
     for step in range(STEPS):
         share = step / STEPS
         point = {
-            name: (choice, weight and defaults[name] ** (1 - share) * weight**share)
+            name: (choice, defaults[name] * max(weight / defaults[name], LEAST) ** share)
             for name, (choice, weight) in taken.items()
         }
         if gain(point) >= least:

@@ -78,12 +78,12 @@ class Settings:
     @classmethod
     def resolve(
         cls, params: Mapping, n_samples: int, n_labels: int, dense: bool = False,
-        max_validation: int = MAX_VALIDATION,
+        max_validation: int = MAX_VALIDATION, least_validation: int = 0,
     ) -> Settings:  # fmt: skip
         """Replace each ``"auto"`` among an estimator's parameters by what suits the problem.
 
         `dense`: whether rows are, see `SparseRows.is_dense`. `max_validation`: rows held out
-        automatically, at most.
+        automatically, at most. `least_validation`: at least, but of a quarter of the rows.
         """
 
         def given(name, automatic):
@@ -91,7 +91,7 @@ class Settings:
             return automatic if isinstance(value, str) and value == "auto" else value
 
         find_family(params["family"])
-        n_validation = _n_validation(params, n_samples, max_validation)
+        n_validation = _n_validation(params, n_samples, max_validation, least_validation)
         n_train = n_samples - n_validation
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
         n_steps = math.ceil(n_train / batch_size)
@@ -122,13 +122,13 @@ class Settings:
         return cls(**resolved, **as_given)
 
 
-def _n_validation(params: Mapping, n_samples: int, most: int) -> int:
+def _n_validation(params: Mapping, n_samples: int, most: int, least: int) -> int:
     """Rows held out: what was asked for, one at least; else a tenth, if that tells anything."""
     fraction = params["validation_fraction"]
     automatic = isinstance(fraction, str)
     count = int((min(0.1, most / max(1, n_samples)) if automatic else fraction) * n_samples)
     if automatic and not params["early_stopping"]:
-        return count if count >= MIN_VALIDATION else 0
+        return max(count, min(least, n_samples // 4)) if count >= MIN_VALIDATION else 0
     return min(max(1, count), n_samples - 1)
 
 

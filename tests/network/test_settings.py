@@ -49,6 +49,12 @@ def test_validation_rows():
     assert resolve(n_samples=10_000, validation_fraction=0.5).n_validation == 5_000
     # So few decide nothing: none are held out.
     assert resolve(n_samples=10 * MIN_VALIDATION - 10).n_validation == 0
+    for n_samples, expected in (490, 0), (500, 125), (2_400, 500), (9_000, 900), (10**6, 4_000):
+        of_users = Settings.resolve(
+            SparseLSHMLPClassifier().get_params() | {"n_neighbors": 5}, n_samples, 50,
+            max_validation=4_000, least_validation=500,
+        )  # fmt: skip
+        assert of_users.n_validation == expected
     assert resolve(n_samples=60, validation_fraction=0.99).n_validation == 59
 
 

@@ -200,7 +200,7 @@ class TestBlend:
             np.tile(np.arange(40, dtype=np.int32), (300, 1)), network,
             {"regression": noisy, "votes": -noisy}, hidden, np.ones(300, dtype=np.float32),
         )  # fmt: skip
-        sources = {"votes": Chosen(1), "regression": Chosen(1)}
+        sources = {"regression": Chosen(1)}
 
         def gain(weight):
             return candidates.ndcg("regression", [weight], {})[0, 0]
@@ -208,12 +208,33 @@ class TestBlend:
         Blend().joined(sources, candidates)
         best = sources["regression"].weight
         assert best > 2
-        Blend().joined(sources, candidates, defaults={"votes": 1.0, "regression": 0.5})
+        Blend().joined(sources, candidates, defaults={"regression": 0.5})
         drawn = sources["regression"].weight
-        assert 0.5 < drawn < best and sources["votes"].weight == 0
+        assert 0.5 < drawn < best
         assert gain(drawn) >= 0.99 * gain(best) and gain(0.5) < 0.99 * gain(best)
         step = (best / 0.5) ** (1 / 8)
         assert gain(drawn / step) < 0.99 * gain(best), "one step nearer would cost too much"
+
+        # One that ranks badly is drawn from next to nothing, the other with it.
+        both = {"votes": Chosen(1), "regression": Chosen(1)}
+        Blend().joined(both, candidates, defaults={"votes": 1.0, "regression": 0.5})
+        assert 0 < both["votes"].weight < 1 and both["regression"].weight >= drawn
+        point = {name: (0, source.weight) for name, source in both.items()}
+        assert candidates.ndcg("votes", [both["votes"].weight], point)[0, 0] >= 0.99 * gain(best)
+
+    def test_a_source_that_few_users_found_no_use_for_has_the_default_weight_where_it_may(self):
+        ids = np.tile(np.arange(4, dtype=np.int32), (30, 1))
+        hidden = np.tile([True, True, False, False], (30, 1))
+        network = np.tile(np.array([9, 8, 1, 0], dtype=np.float32), (30, 1))
+        says = np.tile(np.array([0, 0, 0.1, 0], dtype=np.float32), (1, 30, 1))
+        candidates = Candidates(
+            ids, network, {"votes": says}, hidden, np.ones(30, dtype=np.float32)
+        )
+        sources = {"votes": Chosen(1)}
+        Blend().joined(sources, candidates)
+        assert sources["votes"].weight == 0
+        Blend().joined(sources, candidates, defaults={"votes": 2.0})
+        assert sources["votes"].weight == 2
 
     def test_candidates_have_the_best_of_each_source_and_its_scores(self):
         rng = np.random.default_rng(0)

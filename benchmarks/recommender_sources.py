@@ -1,0 +1,146 @@
+"""What each source of a recommender's scores says, in several variants, of users of a set.
+
+For `recommender_rules`: one network is trained, beside it votes, regressions and low passes of
+several kinds are computed, and the items that any of them ranks high are kept with all scores,
+for validation users (a fifth of whose items was hidden from training) and for users with test
+items. Then rules that pick variants and weights are tried without training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sklsh import LSHRecommender
+from sklsh.network import blending, cooccurrence, regression
+from sklsh.network.autoencoder import HIDDEN_SHARE, Autoencoder
+from sklsh.network.blending import find_candidates
+from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.interactions import hide_entries
+from sklsh.network.lowpass import LowPass
+from sklsh.network.products import times_dense
+from sklsh.network.regression import DENSE_PENALTIES, MAX_DENSE, PENALTIES, ItemRegression
+from sklsh.network.rows import SparseRows
+
+THREADS, NAMED, USERS = 2, 40, 1_500
+VOTE_SHARES, REGRESSION_SHARES = (0.5, 0.75), (0.0, 0.5)
+N_FACTORS = 512
+LOW_PASSES = (
+    # factors, response (0: ideal, else flat above that share of the spectrum), exponent
+    (64, 0.0, 0.5), (256, 0.0, 0.5), (256, 0.1, 0.35), (N_FACTORS, 0.1, 0.5),
+    (N_FACTORS, 0.1, 0.35), (N_FACTORS, 0.1, 0.2), (N_FACTORS, 0.03, 0.35), (N_FACTORS, 0.3, 0.35),
+)  # fmt: skip
+
+
+@dataclass
+class Variants:
+    """Several sources as the choices of one."""
+
+    parts: list[tuple[Any, int]]
+    weight: float = 0.0
+
+    @property
+    def n_choices(self) -> int:
+        return len(self.parts)
+
+    def add(self, choice, weight, *rows_and_out) -> None:
+        source, own = self.parts[choice]
+        source.add(own, weight, *rows_and_out)
+
+
+class Filter(LowPass):
+    """A low pass with any response and exponent."""
+
+    @classmethod
+    def of(cls, low_pass: LowPass, R: SparseRows, n_factors, flat, exponent) -> Filter:
+        degrees = np.bincount(R.indices, minlength=low_pass.scales.shape[0]).astype(np.float32)
+        vectors = low_pass.factors * (np.maximum(degrees, 1) ** -0.5)[:, None]
+        response = np.ones(vectors.shape[1], dtype=np.float32)
+        if flat:
+            lengths = np.maximum(R.counts(), 1).astype(np.float32)
+            root = np.sqrt(low_pass.scales)
+            image = times_dense(
+                R._replace(data=np.repeat(lengths**-0.5, R.counts()) * root[R.indices]), vectors
+            )
+            response = np.minimum((image**2).sum(axis=0) / flat, 1)
+        power = np.where(degrees > 0, np.maximum(degrees, 1) ** exponent, 0).astype(np.float32)
+        # What is added is x D^-b V h V^T D^b: the response goes to one side, here to both.
+        factors = vectors[:, :n_factors] * power[:, None] * np.sqrt(response[:n_factors])
+        scales = np.where(power > 0, np.maximum(power, 1e-9) ** -2, 0).astype(np.float32)
+        return cls(np.ascontiguousarray(factors, dtype=np.float32), scales, shares=(1,))
+
+
+def sources(engine: Autoencoder, R: SparseRows, n_items: int):
+    """Variants by source, and what they are called."""
+    n_neighbors, votes, names = engine.memory.ids.shape[1], [], []
+    for share in VOTE_SHARES:
+        cooccurrence.SHARE_POWER = share
+        memory = ItemMemory.empty(n_items, n_neighbors)
+        memory.update(R, THREADS)
+        votes += [(memory, choice) for choice in range(memory.n_choices)]
+        names += [f"{share}/{n_neighbors}/{a},{b}" for a, b in cooccurrence.POWERS]
+    cooccurrence.SHARE_POWER = 0.75
+    called, regressions = {"votes": names}, []
+    penalties = DENSE_PENALTIES if n_items <= MAX_DENSE else PENALTIES
+    for share in REGRESSION_SHARES:
+        regression.SHARE_POWER = share
+        fitted = ItemRegression.fit(R, engine.memory.ids, penalties, THREADS)
+        regressions += [(fitted, choice) for choice in range(len(penalties))]
+    called["regression"] = [f"{share}/{p:g}" for share in REGRESSION_SHARES for p in penalties]
+    regression.SHARE_POWER = 0.5
+    whole = LowPass.fit(R, n_items, N_FACTORS, 0, THREADS)
+    passes = [(Filter.of(whole, R, *of), 0) for of in LOW_PASSES]
+    called["low pass"] = [f"{n}/{flat}/{exponent}" for n, flat, exponent in LOW_PASSES]
+    parts = {"votes": votes, "regression": regressions, "low pass": passes}
+    return {name: Variants(part) for name, part in parts.items()}, called
+
+
+def network_of(seen: SparseRows, n_items: int, seed: int) -> Autoencoder:
+    """The network of the defaults, trained on these rows alone, and its memory."""
+    model = LSHRecommender(random_state=seed, n_jobs=THREADS, n_factors=0)
+    settings = replace(model._settings(seen.n_rows, n_items), n_validation=0)
+    engine = model._start(n_items, settings)
+    engine._fit_sources = lambda *_: None
+    engine.fit(seen, settings, model.input_dropout, n_threads=THREADS)
+    return engine
+
+
+def cached(path: Path, train, test, seed: int) -> dict[str, Any]:
+    """Scores of the candidates of a set, from `path` if they are there."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **computed(train, test, seed))
+    with np.load(path) as file:
+        return dict(file)
+
+
+def computed(train, test, seed: int) -> dict[str, Any]:
+    n_items = train.shape[1]
+    R, T = SparseRows.from_matrix(train), SparseRows.from_matrix(test)
+    order = np.random.default_rng(seed).permutation(R.n_rows)
+    judges = order[: min(USERS, max(1, R.n_rows // 10))]
+    asked = order[judges.shape[0] :]
+    asked = asked[T.counts()[asked] > 0][:USERS]
+    seen, visible, hidden = hide_entries(R, judges, HIDDEN_SHARE, seed)
+    engine = network_of(seen, n_items, seed)
+    parts, called = sources(engine, seen, n_items)
+    blending.NAMED = NAMED
+    out: dict[str, Any] = {f"names {name}": np.array(of) for name, of in called.items()}
+    for part, given, wanted in (
+        ("validation", visible, hidden), ("test", seen.take(asked), T.take(asked)),
+    ):  # fmt: skip
+        found = find_candidates(
+            engine.learner.network, engine.inputs(given), parts, given, wanted,
+            engine.known_items(), engine.learner.network.head_bias, THREADS,
+        )  # fmt: skip
+        counts = wanted.counts()
+        out |= {
+            f"{part} ids": found.ids, f"{part} network": found.network,
+            f"{part} hidden": found.hidden, f"{part} best": found.best,
+            f"{part} wanted": counts[counts > 0],
+        }  # fmt: skip
+        out |= {f"{part} {name}": scores for name, scores in found.added.items()}
+    return out
