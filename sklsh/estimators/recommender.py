@@ -77,9 +77,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         `partial_fit`, which moves the head, and among few items (`items`), exact again.
     validation_fraction : float in (0, 1), default="auto"
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
-        it. "auto": a tenth, at most 4,000 and at least 500 if these are no more than a quarter, else
-        that; of fewer than 500 users, unless `early_stopping` asks for them, none are, and
-        weights are defaults. A number: that share, at least one user.
+        it. "auto": a tenth, at least 500 but of a quarter of the users, at most 4,000; with
+        fewer than 500 users, unless `early_stopping` asks for them, none are, and weights are
+        defaults. A number: that share, at least one user.
     shuffle : bool or {"auto", "lsh"}, default=True
     random_state, checkpoint_dir, checkpoint_interval, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.

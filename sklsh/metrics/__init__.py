@@ -26,8 +26,10 @@ import scipy.sparse as sp
 from sklsh._utils.containers import plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.validation import check_int
+from sklsh.metrics._comparison import compare_at_k
 from sklsh.metrics._hits import mean_of_rows, ranked_hits, relevant_labels, row_weights
 from sklsh.metrics._recommendation import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
+from sklsh.metrics._rows import ndcg_of_rows, precision_of_rows, recall_of_rows
 from sklsh.metrics._scorers import make_topk_scorer, named_scorer
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "mrr_at_k",
     "coverage_at_k",
     "novelty_at_k",
+    "compare_at_k",
     "make_topk_scorer",
     "precision_at_1_scorer",
     "precision_at_5_scorer",
@@ -86,8 +89,8 @@ def precision_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     0.5
     """
     k = check_int(k, "k", 1)
-    _, _, hits = ranked_hits(y_true, y_score, k)
-    return mean_of_rows(hits.sum(axis=1) / k, sample_weight)
+    Y, _, hits = ranked_hits(y_true, y_score, k)
+    return mean_of_rows(precision_of_rows(hits, np.diff(Y.indptr), k), sample_weight)
 
 
 def recall_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
@@ -105,7 +108,7 @@ def recall_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     """
     k = check_int(k, "k", 1)
     Y, _, hits = ranked_hits(y_true, y_score, k)
-    return mean_of_rows(hits.sum(axis=1) / np.maximum(np.diff(Y.indptr), 1), sample_weight)
+    return mean_of_rows(recall_of_rows(hits, np.diff(Y.indptr), k), sample_weight)
 
 
 def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
@@ -125,10 +128,7 @@ def ndcg_at_k(y_true, y_score, k=5, *, sample_weight=None) -> float:
     """
     k = check_int(k, "k", 1)
     Y, _, hits = ranked_hits(y_true, y_score, k)
-    n_ranked = hits.shape[1]  # fewer than k only where there are no more labels
-    gains = 1 / np.log2(np.arange(2, n_ranked + 2))
-    best = np.concatenate([[np.inf], np.cumsum(gains)])[np.minimum(np.diff(Y.indptr), n_ranked)]
-    return mean_of_rows(hits @ gains / best, sample_weight)
+    return mean_of_rows(ndcg_of_rows(hits, np.diff(Y.indptr), k), sample_weight)
 
 
 def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sklsh._utils.validation import check_int
 from sklsh.metrics._hits import mean_of_rows, rank_labels, ranked_hits, relevant_labels
+from sklsh.metrics._rows import hit_rate_of_rows, mrr_of_rows
 
 
 def hit_rate_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
@@ -24,8 +25,9 @@ def hit_rate_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
     >>> hit_rate_at_k(np.array([[1, 1, 0], [0, 0, 1]]), np.array([[0, 2], [1, 0]]), k=2)
     0.5
     """
-    _, _, hits = ranked_hits(y_true, y_score, check_int(k, "k", 1))
-    return mean_of_rows(np.where(hits.any(axis=1), 1.0, 0.0), sample_weight)
+    k = check_int(k, "k", 1)
+    Y, _, hits = ranked_hits(y_true, y_score, k)
+    return mean_of_rows(hit_rate_of_rows(hits, np.diff(Y.indptr), k), sample_weight)
 
 
 def mrr_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
@@ -40,10 +42,9 @@ def mrr_at_k(y_true, y_score, k=10, *, sample_weight=None) -> float:
     >>> mrr_at_k(np.array([[1, 1, 0], [0, 0, 1]]), np.array([[0, 2], [1, 2]]), k=2)
     0.75
     """
-    _, _, hits = ranked_hits(y_true, y_score, check_int(k, "k", 1))
-    found = hits.any(axis=1)
-    first = hits.argmax(axis=1)
-    return mean_of_rows(np.where(found, 1 / (1 + first), 0.0), sample_weight)
+    k = check_int(k, "k", 1)
+    Y, _, hits = ranked_hits(y_true, y_score, k)
+    return mean_of_rows(mrr_of_rows(hits, np.diff(Y.indptr), k), sample_weight)
 
 
 def coverage_at_k(y_score, n_labels: int, k=10) -> float:
