@@ -100,7 +100,7 @@ def corrupt():
         ([0.5, 1.5, 2.5], "y must be classes.*continuous"),
         ([1.0, np.nan, 2.0], "Input y contains NaN"),
         ([1.0, np.inf, 2.0], "Input y contains infinity"),
-        ([[1], [2, 3]], "y must be 1-d classes or a 2-d indicator, got lists of different"),
+        ([[1], [2, 3]], "y must be 1-d classes, a 2-d indicator, or lists of labels that are text"),
         (Y[:, :, None], r"y must be 1-d classes or a 2-d indicator, got shape \(3, 3, 1\)"),
         (2 * Y, "y must be an indicator of 0 and 1, got the value 2"),
         (-Y, "y must be an indicator of 0 and 1, got the value -1"),
@@ -160,7 +160,8 @@ def test_names_of_labels():
     labels = np.array([[1, 0, -1]])
     for y, expected in (
         ([5, -9], [5, -9, -1]),
-        ([0.0, 4.0], [1, 0, -1]),
+        ([0.0, 4.0], [4, 0, -1]),
+        ([False, True], [1, 0, -1]),
         (np.array([3, 200], dtype=np.uint8), [200, 3, -1]),
     ):
         names = Targets.learn(y)[0].names(labels)

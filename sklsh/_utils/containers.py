@@ -63,6 +63,35 @@ def _unboxed(array: np.ndarray, name: str) -> np.ndarray:
     return array
 
 
+def label_lists(y) -> list | None:
+    """Rows of labels by name, as lists; None if `y` is something else.
+
+    They are lists or tuples of text, or sets (of text or of whole numbers), in a list, Series or
+    array of objects. Lists of numbers are rows of a matrix, as everywhere in numpy.
+    """
+    if isinstance(y, str | bytes) or sp.issparse(y) or len(getattr(y, "shape", (0,))) != 1:
+        return None
+    kind = getattr(getattr(y, "dtype", None), "kind", None)
+    if not isinstance(y, list | tuple) and kind != "O":
+        return None
+    rows = list(y)
+    if not rows or not all(isinstance(row, list | tuple | Set) for row in rows):
+        return None
+    names = [name for row in rows for name in row]
+    if any(isinstance(row, Set) for row in rows):
+        return rows
+    return rows if names and all(isinstance(name, str) for name in names) else None
+
+
+def column_names(y) -> np.ndarray | None:
+    """Names of a frame's columns, if all are text."""
+    columns = getattr(y, "columns", None)
+    if columns is None or len(getattr(y, "shape", ())) != 2:
+        return None
+    names = list(columns)
+    return np.array(names) if names and all(isinstance(name, str) for name in names) else None
+
+
 def is_missing(value) -> bool:
     """Whether a field of a table is None, NaN or pandas' NA."""
     missing = value is None or type(value).__name__ == "NAType"

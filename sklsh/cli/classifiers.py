@@ -25,6 +25,7 @@ from sklsh.cli.text import (
 from sklsh.datasets import load_wordnet, load_xc
 from sklsh.datasets._tables import is_table
 from sklsh.metrics import jain_weights, ndcg_at_k, precision_at_k, psp_at_k
+from sklsh.metrics._hits import places_of
 from sklsh.persistence import (
     is_model_folder,
     load_model,
@@ -169,9 +170,11 @@ def rank_data(model_dir: Path, model, X, k: int):
             f"the data has {X.shape[1]}"
         )
     labels, scores = model.predict_topk(X, k=k)
-    if labels.dtype.kind not in "iu":  # files have numbers: the places of names in `classes_`
-        columns = np.searchsorted(model.classes_, labels)
-        labels = np.where(np.isneginf(scores), -1, columns)
+    names = getattr(model, "label_names_", None)
+    if names is None and labels.dtype.kind not in "iu":
+        names = np.asarray(model.classes_)
+    if names is not None:  # files have numbers: the places of names
+        labels = np.where(np.isneginf(scores), -1, places_of(names, labels))
     return labels, scores
 
 

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklsh._utils.containers import label_lists
 from sklsh._utils.locks import changes
 from sklsh._utils.progress import EpochProgress
 from sklsh._utils.threads import effective_n_threads
@@ -148,6 +149,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     ----------
     classes_ : ndarray (n_labels,)
         Class labels; for a multilabel y its column numbers.
+    label_names_ : ndarray (n_labels,) of str or int, or None
+        Of a multilabel y that has them: names of a frame's columns, or the labels in lists.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         If X had names.
@@ -327,7 +330,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             In any unit: the network divides rows by the median of their lengths, and shortens
             those that are then longer than 8.
         y : array-like (n_samples,), or indicator (n_samples, n_labels), dense or sparse
-            Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse.
+            Classes, or a multilabel indicator of 0 and 1. A sparse one stays sparse; columns of a
+            frame keep their names. Or lists of labels: lists of text, or sets of text or of
+            integers, one for each row, maybe empty. (Lists of numbers are rows of an indicator.)
         sample_weight : array-like (n_samples,), default=None
             Factor of each row's loss, of its share in prototypes, and of its say in what is fitted
             on held-out rows, in units of their mean: all of them times a constant changes nothing.
@@ -439,7 +444,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     def _stream_targets(self, y, classes) -> tuple[Targets, SparseRows]:
         """Classes by now, and a part's labels as rows of them."""
         if not hasattr(self, "learner_"):
-            if classes is None and not is_indicator(y) and self.new_classes != "grow":
+            is_multilabel = label_lists(y) is not None or is_indicator(y)
+            if classes is None and not is_multilabel and self.new_classes != "grow":
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             return Targets.learn(y, classes)
         targets = warm_targets(self, y, classes)

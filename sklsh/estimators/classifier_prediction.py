@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import expit, softmax
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import label_lists, plain
 from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
@@ -39,9 +40,9 @@ class ClassifierPrediction:
         Returns
         -------
         labels : ndarray (n_samples, k), int64 or text
-            Best first, padded with -1 if there are fewer than `k` labels. Integer classes
-            as they are, and text, padded with ""; of other classes (floats, which metrics would
-            take for scores, or booleans) their positions in `classes_`.
+            Best first, padded with -1 if there are fewer than `k` labels. Classes that are
+            integers, or floats of whole numbers, as integers; text as it is, padded with "";
+            booleans as 0 and 1. Of a multilabel y the columns, or their names (`label_names_`).
         scores : ndarray (n_samples, k), float32
             Logit, neighbours' votes and gains of the linear view, added; padded with -inf.
 
@@ -70,7 +71,8 @@ class ClassifierPrediction:
         Returns
         -------
         ndarray (n_samples,), or an indicator (n_samples, n_labels)
-            Classes; or, multilabel, in the container that y came in.
+            Classes; or, multilabel, in the container that y came in: of lists of labels an
+            array of objects, a sorted list each; of frames an array.
         """
         if not hasattr(self, "targets_") or not self.targets_.multilabel:
             labels, _ = self._topk(X, 1)
@@ -79,7 +81,7 @@ class ClassifierPrediction:
         chosen = log_shares(scores / self._temperature) > np.log(self.threshold_)
         indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
         answer = self.targets_.indicator(indptr, labels[chosen])
-        if self.targets_.container != "array":
+        if sp.issparse(answer):
             answer.sort_indices()
         return answer
 
@@ -158,6 +160,11 @@ class ClassifierPrediction:
         float
         """
         weights = plain(sample_weight, "sample_weight")
+        lists = label_lists(y)
+        if lists is not None:
+            found = zip(lists, self.predict(X), strict=True)
+            right = [set(true) == set(answered) for true, answered in found]
+            return float(np.average(right, weights=weights))
         return accuracy_score(plain(y, "y"), self.predict(X), sample_weight=weights)
 
     # A model to carry ---------------------------------------------------------------------
@@ -198,6 +205,11 @@ class ClassifierPrediction:
         return CompressedClassifier.of(self, bytes_per_label, body, neighbors, linear)
 
     # Fitted state -------------------------------------------------------------------------
+
+    @property
+    def label_names_(self):
+        """Names of a multilabel y's columns, None if it has none."""
+        return getattr(self.targets_, "label_names", None)
 
     @property
     def network_(self):

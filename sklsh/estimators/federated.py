@@ -146,7 +146,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     ----------
     estimator_ : SparseLSHMLPClassifier or LSHRecommender
         Holds the trained network; `predict`, `predict_proba`, `predict_topk` ... are its.
-    classes_, n_features_in_, feature_names_in_
+    classes_, label_names_, n_features_in_, feature_names_in_
         As the estimator has them.
     device_ids_ : ndarray
         Different values of `groups`, sorted; those that `partial_fit` brings come behind
@@ -426,7 +426,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     def _keep(self, estimator, progress, caches, device_ids):
         self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches
         self.n_features_in_ = estimator.n_features_in_
-        for name in ("classes_", "feature_names_in_"):
+        for name in ("classes_", "label_names_", "feature_names_in_"):
             self.__dict__.pop(name, None)  # of a fit before, to which it may have applied
             if hasattr(estimator, name):
                 setattr(self, name, getattr(estimator, name))

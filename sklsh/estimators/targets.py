@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import column_names, label_lists, plain, plain_ids
 from sklsh._utils.validation import check_sparse
 from sklsh.network.rows import SparseRows
 
@@ -24,16 +25,19 @@ class Targets:
     classes : ndarray (n_labels,)
         Sorted classes, or the column numbers of an indicator.
     multilabel : bool
-    container : {"array", "csr_matrix", "csr_array"}
+    container : {"array", "csr_matrix", "csr_array", "lists"}
         Of a multilabel y.
     dtype : str
         Name of a multilabel y's dtype.
+    label_names : ndarray (n_labels,) of str or int64, or None
+        What the columns of a multilabel y are called, if it says so.
     """
 
     classes: np.ndarray
     multilabel: bool
     container: str = "array"
     dtype: str = "int64"
+    label_names: np.ndarray | None = None
 
     @classmethod
     def learn(cls, y, classes=None) -> tuple[Targets, SparseRows]:
@@ -45,6 +49,11 @@ class Targets:
             NaN, continuous or ragged y; an indicator with other values than 0 and 1 or
             with fewer than two columns; no positive entry; fewer than two classes.
         """
+        lists, names = label_lists(y), column_names(y)
+        if lists is not None:
+            given = () if classes is None else list(classes)
+            names = names_in([*lists, given])
+            y = indicator_of(lists, names)
         y = plain(y, "y")
         if is_indicator(y):
             rows, n_labels, container, dtype = _encode_indicator(y)
@@ -60,7 +69,9 @@ class Targets:
                     f"a multilabel y must have at least 2 columns, got {n_labels}; "
                     "one label is one class against none: pass y as 1-d"
                 )
-            return cls(np.arange(n_labels), True, container, dtype.name), rows
+            if lists is not None:
+                container = "lists"
+            return cls(np.arange(n_labels), True, container, dtype.name, names), rows
         y = _check_classes(y)
         seen = np.unique(y)
         known = seen if classes is None else _unique_classes(classes)
@@ -71,6 +82,8 @@ class Targets:
 
     def same_classes(self, classes) -> bool:
         """Whether `classes` names what this has; of a multilabel y, as many columns."""
+        if self.container == "lists":
+            return set(classes) == set(self.label_names.tolist())
         if self.multilabel:
             return len(classes) == self.classes.shape[0]
         return np.array_equal(_unique_classes(classes), self.classes)
@@ -81,8 +94,17 @@ class Targets:
         Raises
         ------
         ValueError
-            The other kind; another number of columns; a class that is not in `classes`.
+            The other kind; another number of columns, or others; a class that is not in `classes`.
         """
+        lists = label_lists(y)
+        if (lists is not None) != (self.container == "lists"):
+            kinds = ("no lists of labels", "lists of labels")
+            raise ValueError(
+                f"y must be {kinds[lists is None]} as before, got {kinds[lists is not None]}"
+            )
+        if lists is not None:
+            y = indicator_of(lists, self.label_names)
+        self._check_names(y)
         y = plain(y, "y")
         if self.multilabel != is_indicator(y):
             kinds = ("1-d classes", "a multilabel indicator")
@@ -106,6 +128,19 @@ class Targets:
             )
         return SparseRows.from_classes(np.searchsorted(self.classes, y))
 
+    def _check_names(self, y) -> None:
+        """A ValueError unless a frame's columns are called as those before."""
+        names = column_names(y)
+        if names is None or self.label_names is None:
+            return
+        known = self.label_names[: names.shape[0]]
+        wrong = np.flatnonzero(names[: known.shape[0]] != known)
+        if wrong.size:
+            raise ValueError(
+                f"y must have the columns of before, in their order: {known[wrong[0]].item()!r}, "
+                f"got {names[wrong[0]].item()!r}"
+            )
+
     def joined(self, y=None, classes=None) -> Targets:
         """With what `y` and `classes` have beside: more classes, in order, or more columns.
 
@@ -114,13 +149,28 @@ class Targets:
         ValueError, TypeError
             Another kind of y or of classes; fewer columns.
         """
+        if self.container == "lists":
+            lists = label_lists(y) or []
+            found = names_in([*lists, () if classes is None else list(classes), self.label_names])
+            new = found[~np.isin(found, self.label_names)]
+            names = np.concatenate([self.label_names, new])
+            return replace(self, classes=np.arange(names.shape[0]), label_names=names)
         if self.multilabel:
+            self._check_names(y)
+            names = self.label_names
+            if names is not None and column_names(y) is not None:
+                names = np.concatenate([names, column_names(y)[names.shape[0] :]])
             n_before = n_labels = self.classes.shape[0]
-            if y is not None and is_indicator(y):
+            if y is not None and label_lists(y) is None and is_indicator(y):
                 n_labels = y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
             if classes is not None:
                 n_labels = max(n_labels, len(classes))
-            return replace(self, classes=np.arange(max(n_labels, n_before)))
+            n_labels = max(n_labels, n_before)
+            if names is not None and names.shape[0] < n_labels:
+                raise ValueError(
+                    f"y must name its {n_labels - names.shape[0]} new columns, as those before"
+                )
+            return replace(self, classes=np.arange(n_labels), label_names=names)
         known = self.classes
         for more in (classes, y):
             if more is not None and not is_indicator(more):
@@ -129,6 +179,11 @@ class Targets:
 
     def indicator(self, indptr, indices):
         """A multilabel answer in y's container and dtype."""
+        if self.container == "lists":
+            answer = np.empty(indptr.shape[0] - 1, dtype=object)
+            for row, (begin, end) in enumerate(pairwise(indptr)):
+                answer[row] = sorted(self.label_names[indices[begin:end]].tolist())
+            return answer
         shape = (indptr.shape[0] - 1, self.classes.shape[0])
         data = np.ones(indices.shape[0], dtype=self.dtype)
         if self.container == "array":
@@ -136,24 +191,60 @@ class Targets:
         return getattr(sp, self.container)((data, indices, indptr), shape=shape)
 
     def names(self, labels: np.ndarray) -> np.ndarray:
-        """Label columns as labels: integer classes (int64) and text themselves, positions of
-        others. None is -1, or "" among text.
+        """Label columns as labels: names of a multilabel y that has them, classes that are text
+        or whole numbers (int64), else positions. None is -1, or "" among text.
 
         Raises
         ------
         ValueError
-            Unsigned classes that int64 does not hold, so that there would be no -1 for none.
+            Classes that int64 does not hold, so that there would be no -1 for none.
         """
-        if not self.multilabel and is_text(self.classes):
-            return np.where(labels >= 0, self.classes[labels], "")
-        if self.multilabel or self.classes.dtype.kind not in "iu":
+        names = self.label_names if self.multilabel else self.classes
+        if names is None or names.dtype.kind not in "iufUO":
             return labels
+        if is_text(names):
+            return np.where(labels >= 0, names[labels].astype(str), "")
+        if names.dtype.kind == "O":
+            return labels
+        if self.multilabel:
+            return np.where(labels >= 0, names[labels], -1)
         largest = np.iinfo(np.int64).max
-        if self.classes[-1] > largest:
+        if self.classes[-1] > largest or self.classes[0] < -largest - 1:
             raise ValueError(
-                f"classes must be at most {largest} to be ranked as int64, got {self.classes[-1]}"
+                f"classes must be at most {largest} in size to be ranked as int64, got "
+                f"{self.classes[0]} to {self.classes[-1]}"
             )
         return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
+
+
+def names_in(lists) -> np.ndarray:
+    """Different labels in lists, ascending: text, or whole numbers.
+
+    Raises
+    ------
+    TypeError
+        Others, or both.
+    """
+    names = plain_ids({name for row in lists for name in row}, "labels in y")
+    if names.dtype.kind not in "iuU" and names.size:
+        raise TypeError(f"labels in y must be text or integers, got dtype {names.dtype}")
+    return names
+
+
+def indicator_of(lists, names: np.ndarray) -> sp.csr_array:
+    """Rows of labels by name as an indicator of columns `names`, which have all of them."""
+    column_of = {name: column for column, name in enumerate(names.tolist())}
+    unknown = {name for row in lists for name in row} - column_of.keys()
+    if unknown:
+        raise ValueError(
+            f"y has labels that were not there before: {sorted(map(str, unknown))[:10]}; "
+            'new_classes="grow" takes them'
+        )
+    rows = [sorted({column_of[name] for name in row}) for row in lists]
+    indptr = np.cumsum([0, *map(len, rows)])
+    indices = np.array([column for row in rows for column in row], dtype=np.int32)
+    data = np.ones(indices.shape[0], dtype=np.int64)
+    return sp.csr_array((data, indices, indptr), shape=(len(rows), names.shape[0]))
 
 
 def is_text(classes: np.ndarray) -> bool:
@@ -176,8 +267,9 @@ def is_indicator(y) -> bool:
         shape = y.shape if hasattr(y, "shape") else np.asarray(y).shape
     except ValueError as error:
         raise ValueError(
-            "y must be 1-d classes or a 2-d indicator, got lists of different lengths; "
-            "sklearn.preprocessing.MultiLabelBinarizer turns lists of labels into one"
+            "y must be 1-d classes, a 2-d indicator, or lists of labels that are text (or sets of "
+            "labels), got lists of different lengths; "
+            "sklearn.preprocessing.MultiLabelBinarizer turns them into an indicator"
         ) from error
     if len(shape) > 2:
         raise ValueError(f"y must be 1-d classes or a 2-d indicator, got shape {shape}")

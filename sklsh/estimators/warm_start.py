@@ -54,8 +54,10 @@ def warm_learner(estimator, X, targets) -> Learner | None:
     learner = estimator.learner_
     if estimator.new_classes == "grow":
         learner, before = widened(learner, before, targets), targets
-    had = (network.n_features, before.classes.tolist(), before.multilabel)
-    has = (X.shape[1], targets.classes.tolist(), targets.multilabel)
+    had, has = (
+        (n_features, of.classes.tolist(), of.multilabel, np.asarray(of.label_names).tolist())
+        for n_features, of in ((network.n_features, before), (X.shape[1], targets))
+    )
     if had != has:
         raise ValueError(
             "warm_start needs the features and classes of the fit before: "

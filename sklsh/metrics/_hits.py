@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import column_names, label_lists, plain
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_sparse
 
@@ -60,6 +60,8 @@ def relevant_labels(y_true, name: str = "y_true", n_labels: int | None = None) -
 
 
 def _one_label_a_row(y, name, n_labels):
+    if y.dtype.kind == "b" or (y.dtype.kind == "f" and (y == np.rint(y)).all()):
+        y = y.astype(np.int64)  # no other floats are classes
     if y.dtype.kind not in "iu":
         raise TypeError(
             f"{name}, if 1-d, must hold label columns (integers; encode classes as their "
@@ -198,8 +200,9 @@ def ranked_hits(
     -----
     O(nnz log nnz) at most; no n_samples x n_labels array is made.
     """
-    y_true, y_score = plain(y_true, "y_true"), plain(y_score, "y_score")
-    y_true, y_score = _numbered(y_true, y_score)
+    y_score = plain(y_score, "y_score")
+    y_true, y_score = _columns_numbered(y_true, y_score)
+    y_true, y_score = _numbered(plain(y_true, "y_true"), y_score)
     ranked, n_columns = rank_labels(y_score, k)
     if n_columns is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
         y_true, n_columns = np.asarray(y_true), n_labels
@@ -231,6 +234,43 @@ def ranked_hits(
     inside = (places < known.shape[0]) & (ranked >= 0)
     found[inside] = known[places[inside]] == asked[inside]
     return Y, ranked, found
+
+
+def _columns_numbered(y_true, y_score):
+    """Lists of labels, and frames with names, ranked by name: as an indicator and its columns."""
+    lists, names = label_lists(y_true), column_names(y_true)
+    if sp.issparse(y_score) or np.ndim(y_score) != 2:
+        return y_true, y_score
+    ranked = np.asarray(y_score)
+    if lists is not None:
+        nobody = "" if _is_text(ranked) else -1
+        found = {name for row in lists for name in row} | set(ranked.ravel().tolist()) - {nobody}
+        names = np.array(sorted(found))
+        return named_indicator(lists, names), places_of(names, ranked)
+    if names is None or not _is_text(ranked):
+        return y_true, y_score
+    Y = relevant_labels(y_true)
+    extra = np.setdiff1d(ranked[ranked != ""].astype(str), names)
+    wide = sp.csr_array((Y.data, Y.indices, Y.indptr), shape=(Y.shape[0], Y.shape[1] + extra.size))
+    return wide, places_of(np.concatenate([names, extra]), ranked)
+
+
+def named_indicator(lists, names: np.ndarray) -> sp.csr_array:
+    """Lists of labels as an indicator with a column for each of `names`, and one for all others."""
+    column_of = {name: column for column, name in enumerate(names.tolist())}
+    other = len(column_of)
+    rows = [sorted({column_of.get(name, other) for name in row}) for row in lists]
+    indptr = np.cumsum([0, *map(len, rows)])
+    indices = np.array([column for row in rows for column in row], dtype=np.int64)
+    return sp.csr_array((np.ones(indices.shape[0]), indices, indptr), (len(rows), other + 1))
+
+
+def places_of(names: np.ndarray, ranked: np.ndarray) -> np.ndarray:
+    """Positions in `names` of what is ranked by name; -1 for what is padded."""
+    order = np.argsort(names, kind="stable")
+    at = np.minimum(np.searchsorted(names, ranked, sorter=order), names.shape[0] - 1)
+    places = order[at]
+    return np.where(names[places] == ranked, places, -1)
 
 
 def _numbered(y_true, y_score):

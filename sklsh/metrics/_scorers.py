@@ -9,8 +9,9 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import label_lists, plain
 from sklsh._utils.validation import check_int
+from sklsh.metrics._hits import named_indicator, places_of
 
 
 class TopKScorer:
@@ -27,6 +28,9 @@ class TopKScorer:
         params = dict(self.params)
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
+        lists, names = label_lists(y), getattr(estimator, "label_names_", None)
+        if lists is not None and names is not None:
+            y = named_indicator(lists, names)
         y = plain(y, "y")
         multilabel = sp.issparse(y) or np.ndim(y) == 2
         ranking = ranked_or_scored(estimator, X, self.k, multilabel)
@@ -114,7 +118,10 @@ def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
         estimator = estimator.steps[-1][1]
     if hasattr(estimator, "predict_topk"):
         labels, _ = estimator.predict_topk(X, k=k)
-        if multilabel or (labels.dtype.kind in "iu" and estimator.classes_.dtype.kind not in "iu"):
+        names = getattr(estimator, "label_names_", None)
+        if multilabel:
+            return labels if names is None else places_of(names, labels)
+        if labels.dtype.kind in "iu" and estimator.classes_.dtype.kind not in "iuf":
             return labels
         # Integer classes and text come as themselves: back to their columns. Places of the padding
         # are at the end, beyond the last class.
