@@ -209,10 +209,10 @@ class Targets:
         if self.multilabel:
             return np.where(labels >= 0, names[labels], -1)
         largest = np.iinfo(np.int64).max
-        if self.classes[-1] > largest or self.classes[0] < -largest - 1:
+        ends = [name for name in self.classes[[0, -1]] if not -largest <= name <= largest]
+        if ends:
             raise ValueError(
-                f"classes must be at most {largest} in size to be ranked as int64, got "
-                f"{self.classes[0]} to {self.classes[-1]}"
+                f"classes must be at most {largest} to be ranked as int64, got {ends[0]}"
             )
         return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
 
