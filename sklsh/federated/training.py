@@ -95,11 +95,11 @@ def released(entry: dict) -> dict:
 
 
 def summary(entry: dict) -> str:
-    """A line about a round."""
+    """A line about a round, by its number in `history_`: the first is 0."""
     if entry["n_used"] is None:
-        return f"round {entry['round'] + 1}: epsilon {entry['epsilon']:.3g}"
+        return f"round {entry['round']}: epsilon {entry['epsilon']:.3g}"
     traffic = (entry["bytes_up"] + entry["bytes_down"]) / 1e6
     return (
-        f"round {entry['round'] + 1}: loss {entry['loss']:.4f}, {entry['n_used']} of "
+        f"round {entry['round']}: loss {entry['loss']:.4f}, {entry['n_used']} of "
         f"{entry['n_invited']} devices, {traffic:.1f} MB"
     )

@@ -106,9 +106,9 @@ def test_processes_are_killed_and_the_federation_goes_on(tmp_path):
         for i in range(2):
             net.join(i, data[i], seed=seed_of(i))
         net.run(*arguments)
-        net.wait(lambda: "round 1:" in net.log("run"), "a round")
+        net.wait(lambda: "round 0:" in net.log("run"), "a round")
         net.kill("node-1")
-        net.wait(lambda: "round 2:" in net.log("run"), "a round with a device less")
+        net.wait(lambda: "round 1:" in net.log("run"), "a round with a device less")
         os.kill(net.wait(loopback.server_app, "the ServerApp"), signal.SIGKILL)
         net.stop("run")
         net.join(2, data[1], seed=seed_of(1))
