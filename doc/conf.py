@@ -25,6 +25,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_memory": False,
     "min_reported_time": 1,
+    # What a line returns is shown where it has a form of its own for pages: no matplotlib reprs.
+    "capture_repr": ("_repr_html_",),
 }
 autosummary_generate = True
 autodoc_mock_imports = ["flwr"]  # an extra that the documentation has no other use for

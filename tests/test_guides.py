@@ -60,3 +60,14 @@ def test_names_of_ours_exist():
     assert len(names) > 25
     for name in names:
         assert pydoc.locate(name) is not None, name
+
+
+def test_the_paper_s_page_names_what_there_is():
+    root, text = DOC.parent, (DOC / "paper-to-code.md").read_text()
+    paths = re.findall(r"`([\w/]+\.py)`", text)
+    assert len(paths) > 15
+    assert [p for p in paths if not any((root / d / p).exists() for d in (".", "sklsh"))] == []
+    tests = "".join(path.read_text() for path in (root / "tests").rglob("*.py"))
+    names = re.findall(r"`(test_\w+)`", text)
+    assert len(names) > 5
+    assert [name for name in names if f"def {name}(" not in tests] == []
