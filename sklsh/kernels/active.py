@@ -33,10 +33,3 @@ def stamp_ids(ids, offset, slots, active, offsets, n_active):
             offsets[n_active] = offset
             n_active += 1
     return n_active
-
-
-@kernel
-def clear_slots(active, n_active, slots):
-    """Forget an active set: its slots are -1 again."""
-    for i in range(n_active):
-        slots[active[i]] = -1

@@ -87,15 +87,6 @@ def activation_gradient(partials, output, scale, activation, out, start, stop):
 
 
 @kernel
-def gather_rows(source, ids, out, start, stop):
-    """``out[start:stop] = source[ids[start:stop]]``, without an index array's temporaries."""
-    for i in range(start, stop):
-        row = source[ids[i]]
-        for column in range(source.shape[1]):
-            out[i, column] = row[column]
-
-
-@kernel
 def exp_in_place(values, bits, powers):
     """``exp`` of a 1-d float32 array in place, relative error below 5e-7 on [-87, 0].
 

@@ -41,16 +41,6 @@ def adagrad_vector(weights, accumulators, ids, gradients, learning_rate, start, 
 
 
 @kernel
-def column_sums(values, n_rows, out, start, stop):
-    """``out[start:stop] = values[:n_rows, start:stop].sum(axis=0)``."""
-    for column in range(start, stop):
-        out[column] = np.float32(0.0)
-    for row in range(n_rows):
-        for column in range(start, stop):
-            out[column] += values[row, column]
-
-
-@kernel
 def transpose_batch(indptr, indices, data, rows, slots, features, starts, columns, values):
     """The CSR batch ``rows``, turned feature-major by counting sort; number of features met.
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.counter import draw_integers
-from sklsh.kernels.layers import gather_rows
 from sklsh.kernels.topk import probe_topk_rows, select_topk_rows
 from sklsh.network.model import WideNetwork
 
@@ -196,15 +195,15 @@ class BestOfPool:
 
         def score(start, stop):
             rows = np.empty((stop - start, network.n_hidden), dtype=np.float32)
-            gather_rows(network.head_weights, pool[start:stop], rows, 0, stop - start)
+            np.take(network.head_weights, pool[start:stop], axis=0, out=rows, mode="clip")
             np.matmul(probes, rows.T, out=logits[:, start:stop])
 
         run_blocks(score, blocks(pool.shape[0], POOL), n_threads)
         shape = (probes.shape[0], self.n_active // self.n_probes)
-        ids = np.full(shape, -1, dtype=np.int64)
+        ids = np.full(shape, -1, dtype=np.int32)
         best = np.full(shape, -np.inf, dtype=np.float32)
         select_topk_rows(logits, network.head_bias[pool], pool, best, ids, 0, probes.shape[0])
-        return [(ids[ids >= 0].astype(np.int32), 0.0)]
+        return [(ids[ids >= 0], 0.0)]
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.active import clear_slots, stamp_ids, stamp_labels_csr
+from sklsh.kernels.active import stamp_ids, stamp_labels_csr
 from sklsh.kernels.counter import dropout_rows
-from sklsh.kernels.layers import activation_gradient, gather_rows, softmax_residual
+from sklsh.kernels.layers import activation_gradient, softmax_residual
 from sklsh.kernels.updates import (
     adagrad_features,
     adagrad_rows,
     adagrad_vector,
-    column_sums,
     transpose_batch,
 )
 from sklsh.network.journal import Journal
@@ -136,7 +135,8 @@ class Trainer:
         spans = blocks(n_active, NEURONS)
 
         def forward(start, stop):
-            gather_rows(network.head_weights, active, head, start, stop)
+            span = active[start:stop]
+            np.take(network.head_weights, span, axis=0, out=head[start:stop], mode="clip")
             logits[:, start:stop] = hidden @ head[start:stop].T
 
         run_blocks(forward, spans, n_threads)
@@ -153,7 +153,7 @@ class Trainer:
             )  # fmt: skip
 
         run_blocks(residual, blocks(n_rows, ROWS), n_threads)
-        clear_slots(active, n_active, self._slots)
+        self._slots[active[:n_active]] = -1
         loss = float(losses.sum())
         if not np.isfinite(loss):
             return loss
@@ -169,7 +169,7 @@ class Trainer:
             block = logits[:, start:stop]
             np.matmul(block, head[start:stop], out=partials[start // NEURONS])
             np.matmul(block.T, hidden, out=gradients[start:stop])
-            column_sums(logits, n_rows, bias_gradients, start, stop)
+            np.add.reduce(block, axis=0, out=bias_gradients[start:stop])
             adagrad_rows(
                 network.head_weights, state.head_weights, active, gradients,
                 learning_rate, self.alpha, start, stop,
@@ -213,7 +213,7 @@ class Trainer:
             run_blocks(through, blocks(n_rows, ROWS), self.n_threads)
             n_out = output.shape[1]
             bias_gradient = self._buffer(f"bias_gradient{layer}", (n_out,))
-            column_sums(gradient, n_rows, bias_gradient, 0, n_out)
+            np.add.reduce(gradient, axis=0, out=bias_gradient)
             adagrad_vector(
                 network.body_biases[layer], state.body_biases[layer],
                 np.arange(n_out, dtype=np.int32), bias_gradient, learning_rate, 0, n_out,

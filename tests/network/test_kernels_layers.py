@@ -10,7 +10,6 @@ from sklsh.kernels.layers import (
     activation_gradient,
     exp_in_place,
     gather_accumulate_csr,
-    gather_rows,
     scale_rows_csr,
     softmax_residual,
 )
@@ -80,18 +79,6 @@ def test_gradient_through_dropout(seed, n_rows, n_hidden, activation, rate):
     activation_gradient(partials, dropped, scale, ACTIVATIONS[activation], out, 0, n_rows)
     expected = partials[0] * kept * scale * reference.ACTIVATION_SLOPE[activation](y)
     np.testing.assert_allclose(out, expected, rtol=1e-4, atol=1e-5)
-
-
-@given(seeds, sizes, sizes)
-def test_gather_rows(seed, n_rows, n_columns):
-    rng = np.random.default_rng(seed)
-    source = rng.standard_normal((20, n_columns)).astype(np.float32)
-    ids = rng.integers(0, 20, n_rows).astype(np.int32)
-    out = np.zeros((n_rows, n_columns), dtype=np.float32)
-    start = n_rows // 2
-    gather_rows(source, ids, out, start, n_rows)
-    np.testing.assert_array_equal(out[start:], source[ids[start:]])
-    assert not out[:start].any()
 
 
 def test_exp_is_accurate_on_all_of_its_range():

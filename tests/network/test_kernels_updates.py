@@ -4,12 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklsh.kernels.active import clear_slots, stamp_ids, stamp_labels_csr
+from sklsh.kernels.active import stamp_ids, stamp_labels_csr
 from sklsh.kernels.updates import (
     adagrad_features,
     adagrad_rows,
     adagrad_vector,
-    column_sums,
     transpose_batch,
 )
 from tests import reference
@@ -59,18 +58,6 @@ def test_adagrad_vector(seed, n_ids):
     adagrad_vector(weights, accumulators, ids, gradients, RATE, 0, n_ids)
     np.testing.assert_allclose(weights, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(accumulators, sums, rtol=1e-5)
-
-
-@given(seeds, sizes, sizes)
-def test_column_sums(seed, n_rows, n_columns):
-    rng = np.random.default_rng(seed)
-    values = rng.standard_normal((n_rows + 2, n_columns)).astype(np.float32)
-    out = np.full(n_columns, 7, dtype=np.float32)
-    start = n_columns // 2
-    column_sums(values, n_rows, out, start, n_columns)
-    expected = values[:n_rows, start:].astype(float).sum(axis=0)
-    np.testing.assert_allclose(out[start:], expected, rtol=1e-5, atol=1e-5)
-    assert (out[:start] == 7).all()
 
 
 def transposed(X, rows, n_features):
@@ -147,5 +134,3 @@ def test_active_set(seed, n_rows, n_labels):
         assert active[:n_active].tolist() == expected
         assert (offsets[before:n_active] == offset).all()
     assert {j: slots[j] for j in np.flatnonzero(slots >= 0)} == slot_of
-    clear_slots(active, n_active, slots)
-    assert (slots == -1).all()
