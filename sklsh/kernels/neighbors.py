@@ -12,7 +12,7 @@ from sklsh.kernels.topk import beats, push_topk
 @kernel
 def nearest_rows_csr(
     postings_indptr, postings_rows, postings_data, indptr, indices, data, rows,
-    excluded, max_postings, sums, touched, ids, similarities, start, stop,
+    excluded, max_postings, max_read, sums, touched, ids, similarities, start, stop,
 ):  # fmt: skip
     """The training rows most similar (inner product) to each query, if they share a feature.
 
@@ -21,8 +21,9 @@ def nearest_rows_csr(
     and 0, for the queries ``rows[start:stop]``; a query is scaled to unit norm on the way.
     Training row ``excluded[i]`` is left out for query `i` (-1: none). A query's features are
     read from the rarest on; once `max_postings` entries have been read, the more common ones
-    only add to rows found before. Equally rare ones are read as they come. `sums`
-    (n_train,) float32 must be 0 and is so again on return, `touched` (n_train,) is scratch.
+    only add to rows found before, and none is begun after `max_read` entries. Equally rare ones
+    are read as they come. `sums` (n_train,) float32 must be 0 and is so again on return,
+    `touched` (n_train,) is scratch.
     """
     longest = 0
     for i in range(start, stop):
@@ -50,6 +51,8 @@ def nearest_rows_csr(
         n_touched = 0
         n_read = 0
         for place in range(n_entries):
+            if n_read >= max_read:
+                break
             j = order[place]
             value = data[first + j] * scale
             feature = indices[first + j]

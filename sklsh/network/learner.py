@@ -151,6 +151,7 @@ class Learner:
     adjustment: np.ndarray | None = None
     spared_to: int | None = None
     label_counts: LabelCounts | None = None
+    _ranking: WideNetwork | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def start(cls, X: SparseRows, n_features: int, n_labels: int, settings, seed: int) -> Learner:
@@ -194,7 +195,13 @@ class Learner:
         """The network with adjusted biases, for prediction; all other arrays are shared."""
         if self.adjustment is None:
             return self.network
-        return replace(self.network, head_bias=self.network.head_bias - self.adjustment)
+        if self._ranking is None:  # kept until training moves the biases
+            bias = self.network.head_bias - self.adjustment
+            self._ranking = replace(self.network, head_bias=bias)
+        return self._ranking
+
+    def __getstate__(self):
+        return {name: part for name, part in vars(self).items() if name != "_ranking"}
 
     def _candidates(self, settings: Settings) -> LSHCandidates:
         return LSHCandidates(family_of(settings), N_CANDIDATES, settings.rehash_interval, self.seed)
@@ -304,7 +311,7 @@ class Learner:
         self, validation_rows: ValidationRows, train, held_out: bool, sample_weight
     ) -> None:
         """What adds up to a score, weighed on rows held out of training."""
-        self.adjustment = None
+        self.adjustment = self._ranking = None
         if held_out:
             frequency = label_frequency(
                 validation_rows.Y, train, self.network.n_labels, sample_weight
@@ -370,6 +377,7 @@ class Learner:
         O(rows touched * n_hidden) of memory for that.
         """
         self.own()
+        self._ranking = None
         before, journal = dict(vars(self)), Journal(self.network, self.optimizer)
         rows = np.arange(X.n_rows, dtype=np.int32)
         if spare:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.tree_search import add_shares, best_sums
 from sklsh.network.label_order import bisect
@@ -83,15 +84,15 @@ class LinearView:
         factor = np.float32(1.0 / len(self.trees))
 
         def task(start, stop):
-            sums = np.zeros(self.n_labels, dtype=np.float32)
             found = np.empty(len(self.trees) * k, dtype=np.int32)
-            for i in range(start, stop):
-                n_found = 0
-                for tree, (places, shares) in zip(self.trees, answers, strict=True):
-                    n_found = add_shares(
-                        places[i], shares[i], tree.order, factor, sums, found, n_found
-                    )
-                best_sums(sums, found, n_found, labels[i], values[i])
+            with zeros(self.n_labels) as sums:
+                for i in range(start, stop):
+                    n_found = 0
+                    for tree, (places, shares) in zip(self.trees, answers, strict=True):
+                        n_found = add_shares(
+                            places[i], shares[i], tree.order, factor, sums, found, n_found
+                        )
+                    best_sums(sums, found, n_found, labels[i], values[i])
 
         run_blocks(task, blocks(n_samples, QUERIES), n_threads)
         return labels, values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.votes import merge_votes_topk
 from sklsh.network.model import WideNetwork
@@ -48,12 +49,12 @@ def merge_topk(
     extra = nobody if gains is None else gains
 
     def task(start, stop):
-        votes, added = np.zeros((2, network.n_labels), dtype=np.float32)
         voted = np.empty(network.n_labels, dtype=np.int32)
-        merge_votes_topk(
-            hidden, network.head_weights, network.head_bias, *voters, SHARPNESS, votes, voted,
-            *extra, added, *found, labels, scores, start, stop,
-        )  # fmt: skip
+        with zeros(network.n_labels) as votes, zeros(network.n_labels) as added:
+            merge_votes_topk(
+                hidden, network.head_weights, network.head_bias, *voters, SHARPNESS, votes, voted,
+                *extra, added, *found, labels, scores, start, stop,
+            )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, QUERIES), n_threads)
     return labels.astype(np.int64), scores

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
@@ -63,6 +65,12 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
     return labels.astype(np.int64), scores
 
 
+@lru_cache(maxsize=4)
+def _nobody(n_labels: int) -> np.ndarray:
+    # Read alone. A million labels take a millisecond to make: as long as one row's answer.
+    return np.full(n_labels, -1, dtype=np.int32)
+
+
 def lsh_topk(
     network: WideNetwork, index: LSHCandidates, hidden: np.ndarray, k: int, n_threads: int = 1
 ):
@@ -75,7 +83,7 @@ def lsh_topk(
     indptr, ids, _ = index.query(hidden, n_threads)
     labels = np.empty((n_samples, k), dtype=np.int32)
     scores = np.empty((n_samples, k), dtype=np.float32)
-    nobody = np.full(network.n_labels, -1, dtype=np.int32)
+    nobody = _nobody(network.n_labels)
 
     def task(start, stop):
         probe_topk_rows(

@@ -89,7 +89,7 @@ def test_terms_that_cancel_list_a_row_once():
     guarded = np.full(1000, -7, dtype=np.int32)
     ids, similarities = np.empty((1, 3), np.int32), np.empty((1, 3), np.float32)
     nearest_rows_csr(
-        *index.postings, *Q, everything(Q), np.full(1, -1, np.int32), 10**6,
+        *index.postings, *Q, everything(Q), np.full(1, -1, np.int32), 10**6, 10**6,
         np.zeros(3, np.float32), guarded[:3], ids, similarities, 0, 1,
     )  # fmt: skip
     assert (guarded[3:] == -7).all()
@@ -112,6 +112,18 @@ def test_common_features_only_add_to_rows_found_by_rare_ones(monkeypatch):
     # Feature 0 finds rows 0 and 2; feature 2, in three rows, adds to row 0 alone.
     assert ids.tolist() == [[0, 2, -1, -1]]
     np.testing.assert_allclose(similarities[0], [1, 0.5**0.5, 0, 0], rtol=1e-6)
+
+
+def test_the_most_common_features_are_not_read(monkeypatch):
+    monkeypatch.setattr("sklsh.network.nearest.MAX_READ", 2)
+    rows = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [0, 1, 1]], dtype=np.float32)
+    X = SparseRows.from_matrix(sp.csr_array(rows))
+    query = SparseRows.from_matrix(sp.csr_array(np.array([[1, 0, 1]], dtype=np.float32)))
+    nobody = np.full(1, -1, dtype=np.int32)
+    ids, similarities = InvertedRows.build(X, 3).nearest(query, everything(query), nobody, 4)
+    # Feature 0 is in two rows: feature 2 is not begun, and the rest of a row counts for nothing.
+    assert ids.tolist() == [[2, 0, -1, -1]]
+    np.testing.assert_allclose(similarities[0], [0.5**0.5, 0.5, 0, 0], rtol=1e-6)
 
 
 @given(seeds, st.sampled_from([0.1, 0.6]))
