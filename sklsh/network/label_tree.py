@@ -183,10 +183,13 @@ def _train_level(X, Y, n_features, bounds, child_bounds, row_weights, seed, n_th
     cuts = [0, *(np.flatnonzero(np.diff(steps)) + 1), n_nodes]
     spans = list(pairwise(cuts))
     nodes = [node for part in run_blocks(task, spans, n_threads) for node in part]
-    features, counts, children, values, intercepts = (
-        np.concatenate(parts) for parts in zip(*nodes, strict=True)
-    )
     n_features_of = [node[0].shape[0] for node in nodes]
+    # Field by field, so that no more than one is there twice.
+    parts = [list(of_nodes) for of_nodes in zip(*nodes, strict=True)]
+    del nodes
+    features, counts, children, values, intercepts = (
+        np.concatenate(parts.pop(0)) for _ in range(5)
+    )
     entry_indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return TreeLevel(
         first_child,
@@ -202,7 +205,7 @@ def _train_level(X, Y, n_features, bounds, child_bounds, row_weights, seed, n_th
 def _train_node(X, rows, masks, row_weights, n_children, most, slots, seed):
     """Features, number of entries of each, entries' children and weights; intercepts."""
     n_entries = int((X.indptr[rows + 1] - X.indptr[rows]).sum())
-    features = np.empty(n_entries, dtype=np.int32)
+    features = np.empty(min(n_entries, slots.shape[0]), dtype=np.int32)
     local = np.empty(n_entries, dtype=np.int32)
     starts = np.empty(rows.shape[0] + 1, dtype=np.int64)
     squares = np.empty(rows.shape[0], dtype=np.float32)
@@ -215,8 +218,10 @@ def _train_node(X, rows, masks, row_weights, n_children, most, slots, seed):
     )  # fmt: skip
     threshold, size = THRESHOLD, weights.size - n_children
     if size > most:
-        largest = np.partition(np.abs(weights[:n_local]), size - most, axis=None)[size - most]
-        threshold = max(threshold, largest)
+        sizes = np.abs(weights[:n_local]).ravel()
+        sizes.partition(size - most)
+        threshold = max(threshold, sizes[size - most])
+        del sizes
     order = np.argsort(features[:n_local])
     nothing = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
     empty = np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.float32)
@@ -226,4 +231,5 @@ def _train_node(X, rows, masks, row_weights, n_children, most, slots, seed):
     values = np.empty(n_weights, dtype=np.float32)
     if n_kept:
         prune_weights(weights, order, threshold, kept, indptr, children, values)
-    return features[kept], np.diff(indptr), children, values, weights[n_local].copy()
+    counts = np.diff(indptr).astype(np.uint8)
+    return features[kept], counts, children, values, weights[n_local].copy()
