@@ -6,15 +6,20 @@ import pytest
 from sklsh._utils.scratch import N_KEPT, zeros
 
 
+def _fail_half_way(array):
+    array[0] = 1
+    array.setflags(write=False)
+    array[1] = 1
+
+
 def test_an_array_is_used_again_unless_its_body_failed():
     with zeros(7) as first:
         pass
     with zeros(7) as again, zeros(7) as other:
         assert again is first
         assert other is not first
-    with pytest.raises(ZeroDivisionError), zeros(7) as dirty:
-        dirty[0] = 1
-        raise ZeroDivisionError
+    with pytest.raises(ValueError, match="read-only"), zeros(7) as dirty:
+        _fail_half_way(dirty)
     for _ in range(3):
         with zeros(7) as one, zeros(7) as two:
             assert not one.any()

@@ -195,8 +195,10 @@ def check_float32(X):
     return X
 
 
-def check_hidden_layer_sizes(sizes) -> tuple[int, ...]:
-    """Widths of the hidden layers as a tuple of positive integers; at least one layer."""
+def check_hidden_layer_sizes(sizes) -> tuple[int, ...] | None:
+    """Widths of the hidden layers as a tuple of positive integers, at least one; None: "auto"."""
+    if isinstance(sizes, str) and sizes == "auto":
+        return None
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not sizes:
         raise ValueError("hidden_layer_sizes must name at least one layer, got none")

@@ -128,7 +128,7 @@ def train(
         "checkpoint_dir": checkpoint,
     }
     classifier = sklsh.SparseLSHMLPClassifier(
-        tuple(hidden) if hidden else (256,),
+        tuple(hidden) if hidden else "auto",
         sampler=sampler,
         random_state=random_state,
         n_jobs=jobs,

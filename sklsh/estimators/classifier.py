@@ -50,8 +50,9 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(256,)
-        Width of each hidden layer.
+    hidden_layer_sizes : "auto" or tuple of int, default="auto"
+        Width of each hidden layer. "auto": one of 512, or of 256 for more than 131,072 labels and
+        on the devices of a federation, where the head's bytes count.
     activation : {"relu", "identity", "tanh"}, default="relu"
         Of the hidden layers.
     sampler : {"auto", "lsh", "random", "uniform", "labels", "exact", "all"}, default="auto"
@@ -215,7 +216,11 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": [
+            AUTO,
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "sampler": [StrOptions({"auto", *SAMPLERS})],
         "n_active": [AUTO, Interval(Integral, 1, None, closed="left")],
@@ -254,7 +259,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
 
     def __init__(
         self,
-        hidden_layer_sizes=(256,),
+        hidden_layer_sizes="auto",
         *,
         activation="relu",
         sampler="auto",

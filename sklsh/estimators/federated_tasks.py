@@ -28,6 +28,9 @@ from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 
+WIDTH = (256,)
+"""Automatic hidden layers: every neuron that a device asks for is sent so wide."""
+
 
 class ClassifierTask:
     """Rows with labels."""
@@ -66,7 +69,10 @@ class ClassifierTask:
 
     def params(self) -> dict:
         """The estimator's parameters, as devices resolve them."""
-        return self.estimator.get_params()
+        params = self.estimator.get_params()
+        if check_hidden_layer_sizes(params["hidden_layer_sizes"]) is None:
+            params["hidden_layer_sizes"] = WIDTH
+        return params
 
     def settings(self, n_samples: int) -> Settings:
         return Settings.resolve(self.params(), n_samples, self.n_labels)

@@ -45,7 +45,7 @@ def warm_learner(estimator, X, targets) -> Learner | None:
         return None
     network, before = estimator.learner_.network, estimator.targets_
     sizes = tuple(weights.shape[1] for weights in network.body_weights)
-    wanted = check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+    wanted = check_hidden_layer_sizes(estimator.hidden_layer_sizes) or sizes
     if (sizes, network.activation) != (wanted, estimator.activation):
         raise ValueError(
             "warm_start needs the hidden_layer_sizes and activation of the fit before: "

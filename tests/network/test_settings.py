@@ -63,6 +63,12 @@ def test_hidden_layer_sizes():
     assert resolve(hidden_layer_sizes=[7, 5]).hidden_layer_sizes == (7, 5)
 
 
+@pytest.mark.parametrize(("n_labels", "width"), [(2, 512), (1 << 17, 512), ((1 << 17) + 1, 256)])
+def test_an_automatic_layer_is_narrower_where_the_head_is_large(n_labels, width):
+    settings = resolve(n_labels=n_labels, hidden_layer_sizes="auto")
+    assert settings.hidden_layer_sizes == (width,)
+
+
 def test_fewer_steps_where_rows_vote():
     voting, alone = resolve(n_labels=2_000), resolve(n_labels=2_000, n_neighbors=0)
     n_steps = -(-9_000 // voting.batch_size)
@@ -70,9 +76,9 @@ def test_fewer_steps_where_rows_vote():
     assert alone.max_iter == -(-600 // n_steps)
 
 
-@pytest.mark.parametrize(("sketch_dim", "length"), [(None, 32), (6, 6)])
+@pytest.mark.parametrize(("sketch_dim", "length"), [(None, 64), (6, 6)])
 def test_one_winner_of_sampled_coordinates(sketch_dim, length):
-    # An eighth of 256 hidden units; 50,000 labels want 7 bits, which so few can't give.
+    # An eighth of 512 hidden units; 50,000 labels want 7 bits, which so few can't give.
     settings = resolve(family="pghash_d", fold="sample", sketch_dim=sketch_dim)
     assert settings.hash_length == length
 
