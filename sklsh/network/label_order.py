@@ -55,8 +55,8 @@ def bisect(points: np.ndarray, members: np.ndarray, depth: int, seed: int, n_thr
 
     Notes
     -----
-    O(depth * rounds * n * n_columns) time for 256 columns at most, O(n_points) memory, and a copy of
-    the points if they have more.
+    O(depth * rounds * n * n_columns) time for 256 columns at most, O(n_points) memory, and a copy
+    of the points if they have more.
     """
     order = members.astype(np.int32)
     points = np.ascontiguousarray(points[:, :COLUMNS])
