@@ -126,7 +126,7 @@ def try_votes(
     logits = np.empty(voted.shape[0], dtype=np.float32)
     gains = np.empty(voted.shape[0], dtype=np.float32)
     for i in range(start, stop):
-        n_voted, first = 0, 0
+        n_voted, first = np.int64(0), np.int64(0)  # typed: see `merge_votes_topk`
         for a in range(n_neighbors.shape[0]):
             n_known, last = n_voted, min(n_neighbors[a], ids.shape[1])
             n_voted = vote(
