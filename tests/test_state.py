@@ -206,3 +206,14 @@ class TestFailingPart:
         with pytest.raises(ValueError, match="diverged"):
             model.partial_fit(*data)
         assert not hasattr(model, "n_features_in_")
+
+
+def test_a_stream_ranks_by_the_biases_that_it_has_now():
+    X, Y = make_extreme_classification(200, 60, 30, features_per_row=8, random_state=0)
+    model = classifier().partial_fit(X, Y)
+    model.learner_.adjustment = np.linspace(0, 1, Y.shape[1], dtype=np.float32)
+    model.predict_topk(X)
+    model.partial_fit(X, Y)
+    again = pickle.loads(pickle.dumps(model))
+    for mine, its in zip(model.predict_topk(X), again.predict_topk(X), strict=True):
+        np.testing.assert_array_equal(mine, its)

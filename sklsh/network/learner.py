@@ -415,6 +415,7 @@ class Learner:
 
     def _learn(self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal) -> float:
         """The pass itself; its mean loss."""
+        self._ranking = None
         if self.n_steps:
             self._scale_for(X)
         sample_weight = self._relative(sample_weight)
