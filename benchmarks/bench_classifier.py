@@ -103,9 +103,9 @@ def sklsh_with(X, Y, X_test, **params):
     yield model.predict_topk(X_test, 5)[0]
 
 
-def sklsh_short(X, Y, X_test):
+def sklsh_fast(X, Y, X_test):
     """What quality does less time buy?"""
-    return sklsh_with(X, Y, X_test, max_iter=2)
+    return sklsh_with(X, Y, X_test, effort="fast")
 
 
 def sklsh_narrow(X, Y, X_test):
@@ -209,7 +209,7 @@ def torch_sampled(X, Y, X_test):
 
 SYSTEMS = {
     "sklsh": sklsh_with,
-    "sklsh-short": sklsh_short,
+    "sklsh-fast": sklsh_fast,
     "sklsh-narrow": sklsh_narrow,
     "sklsh-wide": sklsh_wide,
     "libpecos": libpecos,
@@ -268,8 +268,14 @@ def main() -> None:
     parser.add_argument("--systems", default="sklsh,libpecos,napkinxc,omikuji,torch")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--synthetic", action="store_true")
+    parser.add_argument(
+        "--markdown", action="store_true", help="run nothing: the record as a table"
+    )
     parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.markdown:
+        print(markdown(json.loads((RESULTS / "classifier.json").read_text())))
+        return
     if args.run:
         print(json.dumps(run(*args.run, args.data)))
         return
@@ -296,6 +302,36 @@ def main() -> None:
     before = json.loads(path.read_text()) if path.exists() else []
     kept = [run for run in before if (run["system"], run["set"]) not in again]
     path.write_text(json.dumps(kept + runs, indent=1))
+
+
+def markdown(runs: list[dict]) -> str:
+    """The table of doc/benchmarks.md: medians of each system on each set, the best P@k in bold."""
+    lines = [
+        "| set | system | P@1 / P@3 / P@5 | PSP@1 / PSP@5 | training, s | ms a row | peak MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    keys = ["P@1", "P@3", "P@5", "PSP@1", "PSP@5", "train_s", "predict_ms", "peak_mb"]
+    for name in dict.fromkeys(run["set"] for run in runs):
+        of_set = [run for run in runs if run["set"] == name]
+        medians = {
+            system: {key: statistics.median(r[key] for r in group) for key in keys}
+            for system in dict.fromkeys(run["system"] for run in of_set)
+            if (group := [run for run in of_set if run["system"] == system])
+        }
+        best = {key: max(round(m[key], 3) for m in medians.values()) for key in keys[:3]}
+        for system, figures in medians.items():
+            parts = [
+                f"**{shown}**" if round(figures[key], 3) == best[key] else shown
+                for key in keys[:3]
+                for shown in [f"{figures[key]:.3f}".lstrip("0")]
+            ]
+            psp = [f"{figures[key]:.3f}".lstrip("0") for key in keys[3:5]]
+            lines.append(
+                f"| {name} | {system} | {' / '.join(parts)} | {' / '.join(psp)} | "
+                f"{figures['train_s']:.1f} | {figures['predict_ms']:.2f} | "
+                f"{figures['peak_mb']:,.0f} |"
+            )
+    return "\n".join(lines)
 
 
 def report(runs, name) -> None:

@@ -157,14 +157,18 @@ AMAZON, NARROW = "amazon-shaped", "sklsh-narrow"
 
 CLAIMS = [
     *(
-        Claim(f"P@1 on {name}, beside libpecos", "at least its", "classifier.json",
-              better_than("libpecos", name, "P@1"))
-        for name in (*SETS, "bundled")
+        Claim(f"P@1 on {name}, beside {peer}", "at least its", "classifier.json",
+              better_than(peer, name, "P@1"))
+        for name in (*SETS, "gowalla-items", "bundled")
+        for peer in ("libpecos", "omikuji")
     ),
     *(
-        Claim(f"training on {name}, beside libpecos", "<= 1.0 x its time", "classifier.json",
-              in_time_of("libpecos", name, 1.0))
-        for name in (*SETS, "bundled")
+        Claim(f"training on {name}, beside {peer}{how}", "<= 1.0 x its time", "classifier.json",
+              in_time_of(peer, name, 1.0, system))
+        for name in (*SETS, "gowalla-items", "bundled")
+        for peer, system, how in (
+            ("omikuji", "sklsh", ""), ("libpecos", "sklsh-fast", ', effort="fast"'),
+        )
     ),
     Claim("P@1 at Amazon-670K's shape", ">= .84", "classifier.json",
           at_least(AMAZON, 0.84, NARROW)),

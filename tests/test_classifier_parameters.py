@@ -30,6 +30,7 @@ def fit(problem, **params):
 # name: (values, the first being a base of its own; what else has to be set)
 CHANGES = {
     "hidden_layer_sizes": ([(12,), (14,), (12, 12)], {}),
+    "effort": (["best", "fast"], {"linear": "auto"}),
     "activation": (["relu", "identity", "tanh"], {}),
     "sampler": (["lsh", "random", "uniform", "labels", "exact", "all"], {"n_active": 32}),
     "n_active": ([16, 32, 64], {"sampler": "random"}),

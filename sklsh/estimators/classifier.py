@@ -51,8 +51,12 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     Parameters
     ----------
     hidden_layer_sizes : "auto" or tuple of int, default="auto"
-        Width of each hidden layer. "auto": one of 512, or of 256 for more than 131,072 labels and
-        on the devices of a federation, where the head's bytes count.
+        Width of each hidden layer. "auto": one of 512, or of 256 with ``effort="fast"``, for more
+        than 131,072 labels, and on the devices of a federation, where the head's bytes count.
+    effort : {"best", "fast"}, default="best"
+        What "auto" stands for in `hidden_layer_sizes`, `linear` and `max_iter`. "fast": half as
+        wide, no linear view, two epochs in place of three: a third of the time, for half a
+        point to three of P@1.
     activation : {"relu", "identity", "tanh"}, default="relu"
         Of the hidden layers.
     sampler : {"auto", "lsh", "random", "uniform", "labels", "exact", "all"}, default="auto"
@@ -221,6 +225,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             "array-like",
             Interval(Integral, 1, None, closed="left"),
         ],
+        "effort": [StrOptions({"best", "fast"})],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "sampler": [StrOptions({"auto", *SAMPLERS})],
         "n_active": [AUTO, Interval(Integral, 1, None, closed="left")],
@@ -261,6 +266,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         self,
         hidden_layer_sizes="auto",
         *,
+        effort="best",
         activation="relu",
         sampler="auto",
         n_active="auto",
@@ -293,6 +299,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         verbose=False,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.effort = effort
         self.activation = activation
         self.sampler = sampler
         self.n_active = n_active

@@ -29,6 +29,9 @@ from sklsh.network.settings import STREAM_ROWS, Settings
 
 N_NEIGHBORS, MAX_NEIGHBORS, DROPOUT = (128, 512), 1 << 26, 0.5
 
+OTHERS = "effort", "warm_start", "new_classes", "class_weight", "prediction", "linear"
+"""Parameters of the classifier that a recommender has otherwise, or not at all."""
+
 N_VALIDATION_USERS = 500, 4_000
 """At least, of a quarter of the users, and at most: what 100 users choose differs by 5 % nDCG
 from seed to seed."""
@@ -138,7 +141,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         **{
             name: constraint
             for name, constraint in SparseLSHMLPClassifier._parameter_constraints.items()
-            if name not in ("warm_start", "new_classes", "class_weight", "prediction", "linear")
+            if name not in OTHERS
         },
         "n_factors": [AUTO, Interval(Integral, 0, None, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],

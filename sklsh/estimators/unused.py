@@ -16,6 +16,7 @@ from sklsh.network.settings import DENSE_LABELS, Settings
 
 TABLES = ("family", "n_tables", "hash_length")
 FOLD = ("fold", "sketch_dim")
+OF_EFFORT = ("hidden_layer_sizes", "linear", "max_iter")
 
 
 def warn_unused(estimator, used_by: Mapping[str, str], owner: str = "") -> None:
@@ -76,9 +77,15 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
         unused |= dict.fromkeys(("tol", "n_iter_no_change"), "early_stopping=True")
     if params["checkpoint_dir"] is None:
         unused["checkpoint_interval"] = "checkpoint_dir"
+    if "effort" in params and not any(_automatic(params[name]) for name in OF_EFFORT):
+        unused["effort"] = f'{", ".join(OF_EFFORT)} of "auto"'
     if "linear" in params and settings.n_neighbors != 0 and not settings.n_validation:
         unused["n_neighbors"] = "rows that are held out: validation_fraction"
     return unused
+
+
+def _automatic(value) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:
@@ -113,7 +120,8 @@ def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, s
     unused = dict.fromkeys(
         ("max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
          "n_neighbors", "n_factors", "linear", "prediction", "warm_start", "new_classes",
-         "class_weight", "rehash_interval", "checkpoint_dir", "checkpoint_interval"), alone,
+         "class_weight", "effort", "rehash_interval", "checkpoint_dir", "checkpoint_interval"),
+        alone,
     )  # fmt: skip
     own = federation.device_params
     # Devices may each have their own, for which the estimator's are only defaults.

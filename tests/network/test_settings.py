@@ -63,6 +63,16 @@ def test_hidden_layer_sizes():
     assert resolve(hidden_layer_sizes=[7, 5]).hidden_layer_sizes == (7, 5)
 
 
+def test_less_effort_is_a_narrower_network_of_fewer_epochs_without_a_linear_view():
+    best, fast = (resolve(n_samples=10**6, effort=effort) for effort in ("best", "fast"))
+    assert (best.hidden_layer_sizes, best.linear, best.max_iter) == ((512,), True, 3)
+    assert (fast.hidden_layer_sizes, fast.linear, fast.max_iter) == ((256,), False, 2)
+    given = {"hidden_layer_sizes": (7,), "linear": True, "max_iter": 9}
+    assert resolve(**given, effort="fast") == resolve(**given)
+    small = [resolve(n_samples=2_000, effort=effort).max_iter for effort in ("best", "fast")]
+    assert 2 < small[1] <= 0.7 * small[0]
+
+
 @pytest.mark.parametrize(("n_labels", "width"), [(2, 512), (1 << 17, 512), ((1 << 17) + 1, 256)])
 def test_an_automatic_layer_is_narrower_where_the_head_is_large(n_labels, width):
     settings = resolve(n_labels=n_labels, hidden_layer_sizes="auto")
