@@ -77,7 +77,9 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
         unused |= dict.fromkeys(("tol", "n_iter_no_change"), "early_stopping=True")
     if params["checkpoint_dir"] is None:
         unused["checkpoint_interval"] = "checkpoint_dir"
-    if "effort" in params and not any(_automatic(params[name]) for name in OF_EFFORT):
+    # No linear view is fitted where no rows are held out.
+    of_effort = OF_EFFORT if settings.n_validation else set(OF_EFFORT) - {"linear"}
+    if "effort" in params and not any(_automatic(params[name]) for name in of_effort):
         unused["effort"] = f'{", ".join(OF_EFFORT)} of "auto"'
     if "linear" in params and settings.n_neighbors != 0 and not settings.n_validation:
         unused["n_neighbors"] = "rows that are held out: validation_fraction"

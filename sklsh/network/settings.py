@@ -113,7 +113,7 @@ class Settings:
         factor = DENSE_FACTOR if dense else 1
         epochs = 3
         if fast:
-            min_steps, epochs = min_steps * FAST_EPOCHS / epochs, FAST_EPOCHS
+            min_steps, epochs = min_steps * FAST_EPOCHS // epochs, FAST_EPOCHS
         resolved = {
             "hidden_layer_sizes": widths,
             "sampler": sampler,
