@@ -282,7 +282,7 @@ def test_help_and_version_wait_for_nothing(asked):
     assert done.stdout.splitlines()[-1] == "0 []"
 
 
-@pytest.mark.parametrize("asked", [["trian"], ["federated", "jion"]])
+@pytest.mark.parametrize("asked", [["trai"], ["federated", "joi"]])
 def test_a_mistyped_command_is_answered_once(asked, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["sklsh", *asked])
     with pytest.raises(SystemExit) as end:
