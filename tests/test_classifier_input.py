@@ -65,7 +65,7 @@ BAD_Y = {
     "one class": (0 * Y1, "y must have at least 2 classes, got 1 class"),
     "none": (None, "y should be a 1d array|y cannot be None"),
     "mixed": (np.array(["a", 1] * 30, dtype=object), "y must be classes"),
-    "ragged": ([[0], [1, 2]] * 30, "y must be 1-d classes or a 2-d indicator"),
+    "ragged": ([[0], [1, 2]] * 30, "y must be 1-d classes, a 2-d indicator, or lists"),
     "values": (2 * Y2, "y must be an indicator of 0 and 1, got the value 2"),
     "sparse values": (sp.csr_matrix(3 * Y2), "y must be an indicator of 0 and 1, got the value 3"),
     "indicator nan": (changed(Y2, np.nan), "Input y contains NaN"),
