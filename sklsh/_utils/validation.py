@@ -195,9 +195,14 @@ def check_float32(X):
     return X
 
 
+def is_auto(value) -> bool:
+    """Whether a parameter is left to the package; arrays are not compared."""
+    return isinstance(value, str) and value == "auto"
+
+
 def check_hidden_layer_sizes(sizes) -> tuple[int, ...] | None:
     """Widths of the hidden layers as a tuple of positive integers, at least one; None: "auto"."""
-    if isinstance(sizes, str) and sizes == "auto":
+    if is_auto(sizes):
         return None
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not sizes:

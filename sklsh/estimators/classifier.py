@@ -220,11 +220,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "hidden_layer_sizes": [
-            AUTO,
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
+        "hidden_layer_sizes": [AUTO, "array-like", Interval(Integral, 1, None, closed="left")],
         "effort": [StrOptions({"best", "fast"})],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "sampler": [StrOptions({"auto", *SAMPLERS})],

@@ -26,9 +26,9 @@ from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.fitting import History
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
-from sklsh.network.settings import Settings
+from sklsh.network.settings import WIDTHS, Settings
 
-WIDTH = (256,)
+WIDTH = WIDTHS[1:]
 """Automatic hidden layers: every neuron that a device asks for is sent so wide."""
 
 

@@ -8,6 +8,7 @@ from inspect import signature
 
 import numpy as np
 
+from sklsh._utils.validation import is_auto
 from sklsh.hashing import find_family
 from sklsh.network.autoencoder import MANY
 from sklsh.network.learner import WIDE_HEAD
@@ -79,15 +80,11 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
         unused["checkpoint_interval"] = "checkpoint_dir"
     # No linear view is fitted where no rows are held out.
     of_effort = OF_EFFORT if settings.n_validation else set(OF_EFFORT) - {"linear"}
-    if "effort" in params and not any(_automatic(params[name]) for name in of_effort):
+    if "effort" in params and not any(is_auto(params[name]) for name in of_effort):
         unused["effort"] = f'{", ".join(OF_EFFORT)} of "auto"'
     if "linear" in params and settings.n_neighbors != 0 and not settings.n_validation:
         unused["n_neighbors"] = "rows that are held out: validation_fraction"
     return unused
-
-
-def _automatic(value) -> bool:
-    return isinstance(value, str) and value == "auto"
 
 
 def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklsh._utils.validation import is_auto
 from sklsh.hashing import HashFamily, find_family
 from sklsh.hashing.projection import auto_sketch_dim
 
@@ -95,7 +96,7 @@ class Settings:
 
         def given(name, automatic):
             value = params[name]
-            return automatic if isinstance(value, str) and value == "auto" else value
+            return automatic if is_auto(value) else value
 
         find_family(params["family"])
         fast = params.get("effort") == "fast"  # a parameter of the classifier's alone

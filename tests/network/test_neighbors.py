@@ -102,28 +102,24 @@ def test_terms_that_cancel_list_a_row_once():
     np.testing.assert_allclose(similarities[2], 1.0, rtol=1e-5)
 
 
-def test_common_features_only_add_to_rows_found_by_rare_ones(monkeypatch):
-    monkeypatch.setattr("sklsh.network.nearest.MAX_POSTINGS", 2)
+@pytest.mark.parametrize(
+    ("limit", "expected", "cosines"),
+    [
+        # Feature 0 finds rows 0 and 2; feature 2, in three rows, adds to row 0 alone.
+        ("MAX_POSTINGS", [0, 2, -1, -1], [1, 0.5**0.5, 0, 0]),
+        # It is not begun: row 2 is all in feature 0, of row 0 the rest counts for nothing.
+        ("MAX_READ", [2, 0, -1, -1], [0.5**0.5, 0.5, 0, 0]),
+    ],
+)
+def test_what_common_features_add(monkeypatch, limit, expected, cosines):
+    monkeypatch.setattr(f"sklsh.network.nearest.{limit}", 2)
     rows = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [0, 1, 1]], dtype=np.float32)
     X = SparseRows.from_matrix(sp.csr_array(rows))
     query = SparseRows.from_matrix(sp.csr_array(np.array([[1, 0, 1]], dtype=np.float32)))
     nobody = np.full(1, -1, dtype=np.int32)
     ids, similarities = InvertedRows.build(X, 3).nearest(query, everything(query), nobody, 4)
-    # Feature 0 finds rows 0 and 2; feature 2, in three rows, adds to row 0 alone.
-    assert ids.tolist() == [[0, 2, -1, -1]]
-    np.testing.assert_allclose(similarities[0], [1, 0.5**0.5, 0, 0], rtol=1e-6)
-
-
-def test_the_most_common_features_are_not_read(monkeypatch):
-    monkeypatch.setattr("sklsh.network.nearest.MAX_READ", 2)
-    rows = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 0], [0, 1, 1]], dtype=np.float32)
-    X = SparseRows.from_matrix(sp.csr_array(rows))
-    query = SparseRows.from_matrix(sp.csr_array(np.array([[1, 0, 1]], dtype=np.float32)))
-    nobody = np.full(1, -1, dtype=np.int32)
-    ids, similarities = InvertedRows.build(X, 3).nearest(query, everything(query), nobody, 4)
-    # Feature 0 is in two rows: feature 2 is not begun, and the rest of a row counts for nothing.
-    assert ids.tolist() == [[2, 0, -1, -1]]
-    np.testing.assert_allclose(similarities[0], [0.5**0.5, 0.5, 0, 0], rtol=1e-6)
+    assert ids.tolist() == [expected]
+    np.testing.assert_allclose(similarities[0], cosines, rtol=1e-6)
 
 
 @given(seeds, st.sampled_from([0.1, 0.6]))
