@@ -96,10 +96,12 @@ def run_federation(
     from sklsh.estimators.federated_run import training_config_of
     from sklsh.estimators.federated_tasks import new_task
     from sklsh.persistence import save_model
+    from sklsh.persistence._places import check_place
 
     n_devices = check_int(n_devices, "n_devices", 1)
     output = Path(output).absolute()
     output.parent.mkdir(parents=True, exist_ok=True)
+    check_place(output)
     task = new_task(federation.estimator)
     task.expect(n_features, labels)
     transport = FlowerTransport(grid, training_config_of(federation, task), timeout, join_timeout)

@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -181,6 +182,12 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
     save_model(recommender, tmp_path / "recommender")
     sp.save_npz(tmp_path / "items.npz", Y)
     (tmp_path / "table.csv").write_text("user,item\n1,2\n")
+    for name, matrix in {
+        "below": -Y, "none": 0 * Y, "nobody": Y[:0], "nan": Y * np.float32(np.nan),
+    }.items():  # fmt: skip
+        sp.save_npz(tmp_path / f"{name}.npz", matrix)
+    shutil.copytree(tmp_path / "recommender", tmp_path / "rest")
+    (tmp_path / "rest" / "metadata.json").unlink()
     (tmp_path / "half.npz").write_bytes((tmp_path / "items.npz").read_bytes()[:99])
     for arguments, message in [
         (("train", tmp_path / "no", tmp_path / "m"), "no does not exist"),
@@ -212,6 +219,13 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         (("recommend", tmp_path / "items.npz", "--test", tmp_path / "half.npz"), "half.npz must"),
         (("recommend", tmp_path / "items.npz", "--model", model_dir), "must hold a recommender"),
         (("recommend", tmp_path / "items.npz", "-o", tmp_path / "no" / "p"), "no does not exist"),
+        (("recommend", tmp_path / "below.npz"), "below.npz must have finite entries of at least 0"),
+        (("recommend", tmp_path / "nan.npz"), "nan.npz must have finite entries"),
+        (("recommend", tmp_path / "none.npz"), "none.npz must have a user with an item"),
+        (("recommend", tmp_path / "nobody.npz"), "nobody.npz has no users"),
+        (("recommend", tmp_path / "items.npz", "--test", tmp_path / "none.npz"), "none.npz must"),
+        (("recommend", tmp_path / "items.npz", "--test", tmp_path / "nan.npz"), "nan.npz must"),
+        (("recommend", tmp_path / "items.npz", "--model", tmp_path / "rest"), "is no model folder"),
         (("info", tmp_path / "table.csv"), "the first line must be the header"),
         (("info", tmp_path / "no"), "no does not exist"),
         (("info", tmp_path / "folder"), "has no test set"),
@@ -222,9 +236,33 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         assert message in err
         assert "\n" not in err.strip(), err
     assert not (tmp_path / "m").exists()
+    assert os.listdir(tmp_path / "rest") == ["arrays.bin"]
     code, _, err = run("train")
     assert code == 2
     assert "Missing argument" in err
+
+
+@pytest.mark.parametrize("place", ["folder", "file", "no/model"])
+def test_a_wrong_place_for_the_model_is_found_before_the_work(run, data, place, tmp_path):
+    def works(*arguments, **options):
+        raise AssertionError("it was trained")
+
+    (tmp_path / "folder").mkdir()
+    for name in ("file", "folder/other", "t.csv"):
+        (tmp_path / name).write_text("body,tags\nred,a\nblue,b\n")
+    sp.save_npz(tmp_path / "items.npz", load_xc(data, "test")[1])
+    for arguments in (
+        ("train", data, tmp_path / place),
+        ("train", tmp_path / "t.csv", tmp_path / place, "--text", "body", "--labels", "tags"),
+        ("recommend", tmp_path / "items.npz", "--model", tmp_path / place),
+        ("compress", tmp_path / "none", tmp_path / place),
+    ):
+        with pytest.MonkeyPatch.context() as patched:
+            for estimator in (SparseLSHMLPClassifier, LSHRecommender):
+                patched.setattr(estimator, "fit", works)
+            code, _, err = run(*arguments)
+        wanted = "no does not exist" if place == "no/model" else f"{tmp_path / place} "
+        assert code == 1 and wanted in err, err
 
 
 def test_version(run):

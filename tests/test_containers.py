@@ -20,6 +20,11 @@ INDICATORS = {
     "frame": pd.DataFrame(DENSE),
     "Int64": pd.DataFrame(DENSE).astype("Int64"),
     "boolean": pd.DataFrame(DENSE).astype("boolean"),
+    "frame of several types": pd.DataFrame(DENSE).astype(
+        {0: "boolean", 1: "Int64", 2: "float32", 3: bool}
+    ),
+    "half floats": DENSE.astype(np.float16),
+    "tuples": tuple(map(tuple, DENSE.tolist())),
     "objects": DENSE.astype(object),
     "lists": DENSE.tolist(),
 }
@@ -126,6 +131,17 @@ def test_classes_in_metrics():
     expected = precision_at_k(CODES, ranked, 1)
     for y in (pd.Series(CODES, dtype="Int64"), CODES.astype(object), CODES.tolist()):
         assert precision_at_k(y, ranked, 1) == expected
+
+
+def test_sparse_columns_of_something_else_than_zeros():
+    frame = pd.DataFrame(
+        {f"{j}": pd.arrays.SparseArray(DENSE[:, j], fill_value=1) for j in range(8)}
+    )
+    model, expected = (small().fit(given, CODES) for given in (frame, pd.DataFrame(DENSE)))
+    np.testing.assert_array_equal(model.decision_function(frame), expected.decision_function(DENSE))
+    assert model.feature_names_in_[0] == "0"
+    ids = RECOMMENDER.recommend(np.arange(80), frame, N=3)[0]
+    np.testing.assert_array_equal(ids, RECOMMENDER.recommend(np.arange(80), DENSE, N=3)[0])
 
 
 def test_missing_values_are_named():

@@ -25,8 +25,10 @@ from sklearn.svm import SVC
 
 from sklsh import SparseLSHMLPClassifier, metrics
 from sklsh.metrics import (
+    hit_rate_at_k,
     inverse_propensity,
     make_topk_scorer,
+    mrr_at_k,
     ndcg_at_k,
     precision_at_1_scorer,
     precision_at_k,
@@ -327,6 +329,46 @@ def test_bad_arguments_of_propensities():
         inverse_propensity(np.eye(4), B="x")
     with pytest.raises(ValueError, match="n_labels must be y_train's 4 columns, got 5"):
         inverse_propensity(np.eye(4), n_labels=5)
+
+
+@pytest.mark.parametrize("unit", [1e-320, 1e-300, 1e6, 1e300, 1e308])
+def test_sample_weight_in_any_unit(unit):
+    """Their sum may be beyond float64, and each below its smallest normal number."""
+    rng = np.random.default_rng(3)
+    y, ranked = rng.integers(0, 8, 30), np.argsort(rng.random((30, 8)), axis=1)
+    weights = rng.integers(0, 2, 30)
+    for metric in (precision_at_k, recall_at_k, ndcg_at_k, hit_rate_at_k, mrr_at_k):
+        expected = metric(y, ranked, 3, sample_weight=weights)
+        assert 0 < expected != metric(y, ranked, 3)
+        assert metric(y, ranked, 3, sample_weight=weights * unit) == pytest.approx(expected)
+    expected = psp_at_k(y, ranked, 3, y_train=y, sample_weight=weights)
+    found = psp_at_k(y, ranked, 3, y_train=y, sample_weight=weights * unit)
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32", "uint64", "int8", "bool"])
+def test_classes_of_any_integer_type(dtype):
+    rng = np.random.default_rng(4)
+    y, ranked = rng.integers(0, 2, 30), np.argsort(rng.random((30, 2)), axis=1)
+    typed = ranked if dtype == "bool" else ranked.astype(dtype)
+    for metric in (precision_at_k, recall_at_k, ndcg_at_k, hit_rate_at_k, mrr_at_k):
+        assert metric(y.astype(dtype), typed, 1) == metric(y, ranked, 1)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, float, object, str])
+def test_classes_in_a_column(kind):
+    """As `fit` takes them; one column beside one label is an indicator."""
+    rng = np.random.default_rng(5)
+    y, ranked = rng.integers(0, 8, 30), np.argsort(rng.random((30, 8)), axis=1)
+    expected = ndcg_at_k(y, ranked, 3)
+    column, named = y.astype(kind)[:, None], ranked.astype(str) if kind is str else ranked
+    assert ndcg_at_k(column, named, 3) == expected
+    pd = pytest.importorskip("pandas")
+    assert ndcg_at_k(pd.DataFrame(column, columns=["y"]), named, 3) == expected
+    if kind is not str:
+        scores = rng.random((30, 8))
+        assert ndcg_at_k(column, scores, 3) == ndcg_at_k(y, scores, 3)
+    assert precision_at_k([[1], [0]], [[0], [0]], 1) == 0.5
 
 
 @pytest.mark.parametrize(

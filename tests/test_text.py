@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import random
 import re
 
 import numpy as np
@@ -151,6 +152,10 @@ def test_labels_in_a_field():
     assert split_labels(["a b|c"], "|") == [["a b", "c"]]
 
 
+DAMAGED = bytearray(gzip.compress(random.Random(0).randbytes(4000).hex().encode()))
+DAMAGED[100:140] = bytes(40)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -168,6 +173,8 @@ def test_labels_in_a_field():
         ("a.jsonl", b"[1]\n", "line 1: must be an object"),
         ("a.jsonl", b'{"body": 3, "tags": "y"}\n', "row 1: 'body' must be text, got 3"),
         ("a.csv.gz", b"body,tags\n", "is damaged"),
+        ("a.csv.gz", gzip.compress(b"body,tags\n" + b"a,b\n" * 99)[:30], "is damaged"),
+        ("a.csv.gz", DAMAGED, "is damaged"),
         ("a.parquet", b"PAR1", "cannot be read as parquet|needs pandas and pyarrow"),
         ("a.xlsx", b"", "must end in one of .csv"),
     ],

@@ -86,6 +86,14 @@ class TestWeights:
 
         assert_same(stream(1e-5), stream(1.0))
 
+    @pytest.mark.parametrize("unit", [1e-200, 1e-6, 1e6])
+    def test_of_classes(self, unit):
+        def train(unit):
+            weights = {label: unit * (1 + label % 3) for label in range(40)}
+            return classifier(max_iter=4, class_weight=weights).fit(X, Y)
+
+        assert_same(train(unit), train(1.0))
+
     def test_a_sum_beyond_float64_is_refused(self):
         with pytest.raises(ValueError, match="sample_weight must have a sum"):
             classifier().fit(X, Y, sample_weight=np.full(N, 1e308))
@@ -152,6 +160,24 @@ class TestRows:
             before = recent
 
 
+def test_order_of_parts():
+    """Whichever part comes first, and in whatever unit each is: a stream ends as well."""
+    parts = [slice(start, start + PART) for start in range(0, N, PART)]
+    units = 10.0 ** np.random.default_rng(1).integers(-3, 4, len(parts))
+    units[-1] = 1.0
+
+    def score(order, units):
+        model = classifier()
+        for i in [*order, *order]:
+            model.partial_fit(X[parts[i]] * units[i], Y[parts[i]])
+        # The unit of the last rows is that of the questions.
+        return precision(model, units[order[-1]])
+
+    ahead, back = np.arange(len(parts)), np.arange(len(parts))[::-1]
+    scores = [score(order, of) for order in (ahead, back) for of in (np.ones(len(parts)), units)]
+    assert max(scores) - min(scores) < 0.1, scores
+
+
 @pytest.mark.parametrize("size", [100.0, 1e6])
 @pytest.mark.parametrize("train", [fitted, voteless, streamed, federated])
 @pytest.mark.parametrize("one", ["row", "entry"])
@@ -196,6 +222,30 @@ class TestRecommender:
             assert np.array_equal(ids, wanted)
             np.testing.assert_allclose(scores, wanted_scores, rtol=1e-3)
 
+    @pytest.mark.parametrize("unit", [1e-300, 1e-6, 1e6, 1e300])
+    def test_units_of_item_weights(self, unit):
+        weights = 1 + np.arange(32) % 3
+
+        def train(unit):
+            model = LSHRecommender((8,), max_iter=2, random_state=0, item_weight=weights * unit)
+            return model.fit(self.users).recommend(np.arange(9), self.users[:9], N=3)[0]
+
+        np.testing.assert_array_equal(train(unit), train(1.0))
+
+    def test_order_of_parts(self):
+        """What is counted does not depend on it, and answers hardly do."""
+        parts = np.array_split(np.random.default_rng(0).permutation(len(self.users)), 4)
+
+        def train(order):
+            model = LSHRecommender((8,), random_state=0)
+            for i in [*order, *order]:
+                model.partial_fit(self.users[parts[i]])
+            return model
+
+        ahead, back = train([0, 1, 2, 3]), train([3, 2, 1, 0])
+        np.testing.assert_array_equal(ahead.item_counts_, back.item_counts_)
+        assert abs(ahead.score(self.users) - back.score(self.users)) < 0.05
+
     def test_entries_beyond_float32_are_refused(self):
         with pytest.raises(ValueError, match="within float32"):
             self.train(self.users * 1e39)
@@ -215,3 +265,19 @@ def test_entries_beyond_float32_are_refused(model, method):
         model, args = model.fit(abs(X), Y), ()
     with pytest.raises(ValueError, match="X must have entries within float32"):
         getattr(model, method)(abs(X).astype(np.float64) * 1e39, *args)
+
+
+@pytest.mark.parametrize("train", [fitted, streamed, federated])
+@pytest.mark.parametrize("unit", [1e-40, 1e-300])
+def test_rows_too_small_for_float32_are_refused(train, unit):
+    with pytest.raises(ValueError, match="within float32, the largest at least"):
+        train(X.astype(np.float64) * unit)
+
+
+@pytest.mark.parametrize("train", [fitted, streamed, federated])
+def test_small_entries_beside_others_are_not(train):
+    """Nor are rows of zeros, nor units just above."""
+    mixed = X.astype(np.float64)
+    mixed.data[::9] *= 1e-60
+    mixed.data[: mixed.indptr[PART]] = 0
+    assert precision(train(mixed * 1e-37), 1e-37) > 0.3

@@ -118,7 +118,8 @@ NAMED = {
     ],
     "sklsh/network/retrieval.py": [
         ("hidden rows negated", "np.matmul(hidden[start:stop]", "np.matmul(-hidden[start:stop]"),
-        ("farthest rows", "(queries / np.where", "(-queries / np.where"),
+        ("farthest rows", "queries = head[items[start:stop]]",
+         "queries = -head[items[start:stop]]"),
         ("no candidates of tables", "named_indptr, named = name_items(begin, end, hidden)",
          "named_indptr, named = name_items(begin, end, -hidden)"),
     ],

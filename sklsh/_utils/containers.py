@@ -37,6 +37,8 @@ def plain(values, name: str):
         except ValueError:  # of something else than zeros
             pass
     array = np.asarray(values)
+    if array.dtype == np.float16:  # which scipy has no matrices of
+        array = array.astype(np.float32)
     if array.dtype.kind in "fO" and hasattr(values, "isna") and np.any(np.asarray(values.isna())):
         raise ValueError(f"{name} must have no missing values, got NaN or NA")
     return _unboxed(array, name) if array.dtype.kind == "O" else array
@@ -51,12 +53,12 @@ def _unboxed(array: np.ndarray, name: str) -> np.ndarray:
         return array
     if all(issubclass(kind, bool | np.bool_) for kind in kinds):
         return array.astype(bool)
-    if any(issubclass(kind, bool | np.bool_) for kind in kinds):
-        return array
+    if array.ndim != 2 and any(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return array  # a class True beside a class 1; columns of a frame may be of both types
     try:
         if all(issubclass(kind, Integral) for kind in kinds):
             return array.astype(np.int64)
-        if all(issubclass(kind, Real) for kind in kinds):
+        if all(issubclass(kind, Real | np.bool_) for kind in kinds):
             return array.astype(np.float64)
     except OverflowError:  # integers that none of numpy's types has
         pass

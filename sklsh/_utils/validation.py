@@ -170,6 +170,8 @@ def check_X(estimator, X, *, reset: bool, dtype=(np.float64, np.float32)):
 
     if sp.issparse(X):
         X = check_sparse(X)
+    elif hasattr(X, "sparse") and np.ndim(X) == 2 and any(t.fill_value for t in X.dtypes):
+        X = X.sparse.to_dense()  # a frame's sparse columns of something else than zeros
     elif getattr(getattr(X, "dtype", None), "kind", None) in ("U", "S", "V"):
         raise ValueError(f"X must be numeric, got an array of text or records ({X.dtype})")
     X = validate_data(estimator, X, reset=reset, accept_sparse="csr", dtype=list(dtype), order="C")
@@ -182,16 +184,26 @@ def check_X(estimator, X, *, reset: bool, dtype=(np.float64, np.float32)):
     return X
 
 
-def check_float32(X):
-    """`X`, if float32 can hold its entries; a ValueError otherwise."""
+def check_float32(X, *, resolved: bool = False):
+    """`X`, if float32 can hold its entries; a ValueError otherwise.
+
+    `resolved` refuses also what is lost for being too small: rows all of whose entries are below
+    float32's smallest normal number, where digits go and then everything.
+    """
     data = X.data if sp.issparse(X) else X
-    if data.dtype != np.float32 and data.size:
-        largest = max(abs(data.min()), abs(data.max()))
-        if largest > np.finfo(np.float32).max:
-            raise ValueError(
-                f"X must have entries within float32, at most {np.finfo(np.float32).max:.2g} "
-                f"in size, got {largest:.2g}"
-            )
+    if not data.size or (data.dtype == np.float32 and not resolved):
+        return X
+    largest, limits = max(abs(data.min()), abs(data.max())), np.finfo(np.float32)
+    if largest > limits.max:
+        raise ValueError(
+            f"X must have entries within float32, at most {limits.max:.2g} in size, "
+            f"got {largest:.2g}"
+        )
+    if resolved and 0 < largest < limits.tiny:
+        raise ValueError(
+            f"X must have entries within float32, the largest at least {limits.tiny:.2g} in size, "
+            f"got {largest:.2g}"
+        )
     return X
 
 

@@ -33,6 +33,7 @@ from sklsh.persistence import (
     read_metadata,
     save_model,
 )
+from sklsh.persistence._places import check_place
 
 
 def n_bytes(*matrices: sp.csr_matrix) -> int:
@@ -118,6 +119,7 @@ def train(
     if text is None and model_dir is None:
         raise ValueError("MODEL_DIR is missing: where to write the model")
     model_dir = default_folder(data) if model_dir is None else model_dir
+    check_place(model_dir)
     automatic = {
         "max_iter": epochs,
         "batch_size": batch_size,
@@ -236,6 +238,7 @@ def compress(
     model_dir: Path, output: Path, bytes_per_label: int, body: str, neighbors: bool, linear: bool
 ) -> None:
     """`sklsh compress`."""
+    check_place(output)
     model = load_model(model_dir, mmap_mode="c")
     if not isinstance(model, sklsh.SparseLSHMLPClassifier):
         raise ValueError(

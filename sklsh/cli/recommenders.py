@@ -14,7 +14,8 @@ from sklsh._utils.validation import check_sparse
 from sklsh.cli.output import write_scores
 from sklsh.cli.screen import table_of
 from sklsh.metrics import ndcg_at_k, recall_at_k
-from sklsh.persistence import is_model_folder, load_model, save_model
+from sklsh.persistence import load_model, save_model
+from sklsh.persistence._places import check_place
 
 
 def recommend(
@@ -29,14 +30,18 @@ def recommend(
     """`sklsh recommend`."""
     if output is not None:
         check_output(output)
+    if model_dir is not None:
+        check_place(model_dir)
     user_items = load_user_items(data)
     # A wrong test file should not be found after the training.
     later = None if test is None else load_user_items(test)
-    if later is not None and later.shape != user_items.shape:
-        raise ValueError(
-            f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
-        )
-    if model_dir is not None and is_model_folder(model_dir):
+    if test is not None and later is not None:
+        _check_any(test, later)
+        if later.shape != user_items.shape:
+            raise ValueError(
+                f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
+            )
+    if model_dir is not None and _is_there(model_dir):
         model = load_model(model_dir, mmap_mode="c")
         if not isinstance(model, sklsh.LSHRecommender):
             raise ValueError(f"{model_dir} must hold a recommender, got {type(model).__name__}")
@@ -46,6 +51,7 @@ def recommend(
                 f"{data} has {user_items.shape[1]}"
             )
     else:
+        _check_any(data, user_items)
         model = sklsh.LSHRecommender(random_state=random_state, n_jobs=jobs).fit(user_items)
         if model_dir is not None:
             save_model(model, model_dir)
@@ -62,9 +68,27 @@ def recommend(
         write_scores(output, items, scores, user_items.shape[1])
 
 
+def _check_any(path: Path, user_items: sp.csr_matrix) -> None:
+    if not user_items.count_nonzero():
+        raise ValueError(f"{path} must have a user with an item, it has none")
+
+
+def _is_there(model_dir: Path) -> bool:
+    """Whether there is a model to use; what is left of one is not written over."""
+    return model_dir.is_dir() and any(model_dir.iterdir())
+
+
 def load_user_items(path: Path) -> sp.csr_matrix:
     matrix = read_matrix(path)
     try:
-        return sp.csr_matrix(check_sparse(matrix, path.name))
+        user_items = sp.csr_matrix(check_sparse(matrix, path.name))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
+    if not user_items.shape[0]:
+        raise ValueError(f"{path} has no users")
+    wrong = ~((user_items.data >= 0) & (user_items.data < np.inf))
+    if wrong.any():
+        raise ValueError(
+            f"{path} must have finite entries of at least 0, got {user_items.data[wrong][0]}"
+        )
+    return user_items

@@ -358,7 +358,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             to infinite or NaN weights; a checkpoint that is damaged or of another training.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
-        X = check_float32(check_X(self, X, reset=True))
+        X = check_float32(check_X(self, X, reset=True), resolved=True)
         targets, Y = Targets.learn(y)
         grown = warm_targets(self, y) if self.warm_start else None
         if grown is not None:
@@ -424,7 +424,7 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "learner_")
-        X = check_float32(check_X(self, X, reset=first))
+        X = check_float32(check_X(self, X, reset=first), resolved=True)
         targets, Y = self._stream_targets(y, classes)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)

@@ -13,6 +13,7 @@ from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
+from sklsh.metrics._hits import row_weights
 from sklsh.network.calibration import N_RIVALS, log_shares
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
@@ -159,13 +160,16 @@ class ClassifierPrediction:
         -------
         float
         """
-        weights = plain(sample_weight, "sample_weight")
-        lists = label_lists(y)
+        answer, lists = self.predict(X), label_lists(y)
+        weights = None
+        if sample_weight is not None:
+            weights = row_weights(sample_weight, answer.shape[0])
         if lists is not None:
-            found = zip(lists, self.predict(X), strict=True)
+            found = zip(lists, answer, strict=True)
             right = [set(true) == set(answered) for true, answered in found]
             return float(np.average(right, weights=weights))
-        return accuracy_score(plain(y, "y"), self.predict(X), sample_weight=weights)
+        y = plain(list(y) if isinstance(y, tuple) else y, "y")
+        return accuracy_score(y, answer, sample_weight=weights)
 
     # A model to carry ---------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ class ClassifierTask:
 
     def read(self, X, y, classes=None, *, first: bool) -> tuple[SparseRows, SparseRows]:
         """Checked rows and labels; sets `n_features` and `n_labels`."""
-        X = check_float32(check_X(self.estimator, X, reset=first))
+        X = check_float32(check_X(self.estimator, X, reset=first), resolved=True)
         if first:
             self.targets, Y = Targets.learn(y, classes)
         else:

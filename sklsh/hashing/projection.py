@@ -33,7 +33,14 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.validation import INT32_MAX, check_choice, check_int, check_n_jobs, check_sparse
+from sklsh._utils.validation import (
+    INT32_MAX,
+    check_choice,
+    check_float32,
+    check_int,
+    check_n_jobs,
+    check_sparse,
+)
 from sklsh.hashing._blocks import run_rows
 from sklsh.hashing._random import child_seed, random_permutation, random_signs
 from sklsh.kernels.folding import fold_rows, fold_rows_csr
@@ -53,7 +60,7 @@ def check_rows(X, n_features: int, name: str = "X"):
     Raises
     ------
     ValueError
-        Not 2-d, another number of columns, or a corrupted sparse matrix.
+        Not 2-d, another number of columns, entries beyond float32, or a corrupted sparse matrix.
     """
     # Checked before scipy walks it: astype alone may not return from a corrupted one.
     X = check_sparse(X, name) if sp.issparse(X) else np.asarray(X)
@@ -67,7 +74,7 @@ def check_rows(X, n_features: int, name: str = "X"):
         X = np.ascontiguousarray(X)
     if X.ndim != 2 or X.shape[1] != n_features:
         raise ValueError(f"{name} must have shape (n, {n_features}), got {X.shape}")
-    return X
+    return check_float32(X)
 
 
 @dataclass(frozen=True, eq=False)

@@ -201,13 +201,14 @@ def ranked_hits(
     O(nnz log nnz) at most; no n_samples x n_labels array is made.
     """
     y_score = plain(y_score, "y_score")
-    y_true, y_score = _columns_numbered(y_true, y_score)
+    y_true, y_score = _columns_numbered(_without_column(y_true, y_score), y_score)
     y_true, y_score = _numbered(plain(y_true, "y_true"), y_score)
     ranked, n_columns = rank_labels(y_score, k)
     if n_columns is None and not sp.issparse(y_true) and np.ndim(y_true) == 1:
         y_true, n_columns = np.asarray(y_true), n_labels
         if n_columns is None and y_true.dtype.kind in "iu":
-            n_columns = 1 + max(int(y_true.max(initial=-1)), int(ranked.max(initial=-1)))
+            largest = int(y_true.max()) if y_true.size else -1  # -1 is in no unsigned type
+            n_columns = 1 + max(largest, int(ranked.max(initial=-1)))
     Y = relevant_labels(y_true, n_labels=n_columns)
     if Y.shape[0] != ranked.shape[0]:
         raise ValueError(
@@ -234,6 +235,21 @@ def ranked_hits(
     inside = (places < known.shape[0]) & (ranked >= 0)
     found[inside] = known[places[inside]] == asked[inside]
     return Y, ranked, found
+
+
+def _without_column(y_true, y_score):
+    """Classes in a column as 1-d, which `fit` takes so; an indicator of one label stays one."""
+    if sp.issparse(y_true) or label_lists(y_true) is not None or np.ndim(y_score) != 2:
+        return y_true
+    array = np.asarray(y_true)
+    if array.ndim != 2 or array.shape[1] != 1:
+        return y_true
+    if sp.issparse(y_score) or np.asarray(y_score).dtype.kind == "f":
+        several = np.shape(y_score)[1] > 1
+    else:
+        ranked = np.asarray(y_score)
+        several = _is_text(ranked) or ranked.max(initial=-1) > 0
+    return array.ravel() if several else y_true
 
 
 def _columns_numbered(y_true, y_score):
@@ -295,7 +311,7 @@ def _is_text(array: np.ndarray) -> bool:
 
 
 def row_weights(sample_weight, n_samples: int) -> np.ndarray:
-    """Weights of a mean over rows: checked, or 1 for None."""
+    """Weights of a mean over rows: checked, in units of the largest, or 1 for None."""
     if n_samples == 0:
         raise ValueError("y_true must have at least one row, got none")
     if sample_weight is None:
@@ -308,7 +324,7 @@ def row_weights(sample_weight, n_samples: int) -> np.ndarray:
             "sample_weight must be finite, at least 0, and not 0 altogether, "
             f"got {weights.min()} to {weights.max()}"
         )
-    return weights
+    return weights / weights.max()  # sums stay within float64, in whatever unit they came
 
 
 def mean_of_rows(values: np.ndarray, sample_weight) -> float:

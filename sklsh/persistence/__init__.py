@@ -27,10 +27,10 @@ from sklsh.persistence._places import (
     ARRAYS_NAME,
     METADATA,
     another_name,
+    check_place,
     move_in,
     new_folder,
     refuse_elsewhere,
-    refuse_foreign,
     take_place,
     unchanged,
 )
@@ -118,10 +118,7 @@ def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
 
 
 def _save_model(model, folder: Path, y_train) -> None:
-    folder = (folder.resolve() if folder.is_symlink() else folder).absolute()
-    if not folder.parent.is_dir():
-        raise FileNotFoundError(f"the folder {folder.parent} does not exist")
-    refuse_foreign(folder)
+    folder = check_place(folder)
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -116,8 +116,24 @@ def another_name() -> str:
     return f"arrays.{secrets.token_hex(4)}.bin"
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Raise a FileExistsError if there is anything but a model in the place of one."""
+def check_place(folder: Path) -> Path:
+    """Where a model of this folder goes, links followed; better asked before the training.
+
+    Raises
+    ------
+    FileNotFoundError
+        The folder that it is to be in does not exist.
+    FileExistsError
+        Something else than a model is there.
+    """
+    folder = (folder.resolve() if folder.is_symlink() else folder).absolute()
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"the folder {folder.parent} does not exist")
+    _refuse_foreign(folder)
+    return folder
+
+
+def _refuse_foreign(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():

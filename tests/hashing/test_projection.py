@@ -122,3 +122,11 @@ def test_corrupted_rows_never_reach_a_kernel(dtype):
 def test_no_rows():
     assert make_projection("signed", 4, 2).apply(np.empty((0, 4))).shape == (0, 2)
     assert make_projection("signed", 4, 2).apply(sp.csr_matrix((0, 4))).shape == (0, 2)
+
+
+def test_entries_beyond_float32_are_refused():
+    """Their codes would be those of infinities, alike for all."""
+    X = np.full((2, 9), 1e39)
+    for given in (X, sp.csr_array(X)):
+        with pytest.raises(ValueError, match="within float32"):
+            make_projection("signed", 9, 3).apply(given)
