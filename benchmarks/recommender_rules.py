@@ -27,6 +27,7 @@ from recommender_sources import THREADS, cached
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.blending import blend_gains
 from sklsh.network.blending import DEPTH, LEAST, ROUNDS, STEPS, TASK, WEIGHTS
+from sklsh.network.regression import DENSE_CHOICES
 
 RESULTS = Path(__file__).parent / "results" / "recommender-rules.json"
 SOURCES = ("votes", "regression", "low pass")
@@ -130,16 +131,20 @@ def errors(count):
     return enough
 
 
+IDEAL, SOFT = ("64/0.0/0.5", "256/0.0/0.5"), ("256/0.1/0.35",)
 VARIANTS = {
-    # share of votes, shares of the regression, low passes
-    "64 or 256 factors": ("0.75", ("0.5",), ("64/0.0/0.5", "256/0.0/0.5")),
-    "votes by n^-1/2": ("0.5", ("0.5",), ("64/0.0/0.5", "256/0.0/0.5")),
-    "regression by n^0": ("0.75", ("0.0",), ("64/0.0/0.5", "256/0.0/0.5")),
-    "regression by either": ("0.75", ("0.0", "0.5"), ("64/0.0/0.5", "256/0.0/0.5")),
-    "64 or 512": ("0.75", ("0.5",), ("64/0.0/0.5", "512/0.1/0.5")),
-    "64 or 512, exponent .35": ("0.75", ("0.5",), ("64/0.0/0.5", "512/0.1/0.35")),
-    "512, either exponent": ("0.75", ("0.5",), ("512/0.1/0.5", "512/0.1/0.35")),
-    "no low pass": ("0.75", ("0.5",), ()),
+    # share of votes, shares of the regression and where it is in closed form, low passes
+    "64 or 256 factors": ("0.75", ("0.5",), ("0.5",), IDEAL),
+    "votes by n^-1/2": ("0.5", ("0.5",), ("0.5",), IDEAL),
+    "regression by n^0": ("0.75", ("0.0",), ("0.0",), IDEAL),
+    "regression by either": ("0.75", ("0.0", "0.5"), ("0.0", "0.5"), IDEAL),
+    "closed form by either": ("0.75", ("0.5",), ("0.0", "0.5"), IDEAL),
+    "soft too": ("0.75", ("0.5",), ("0.5",), IDEAL + SOFT),
+    "closed form by either, soft too": ("0.75", ("0.5",), ("0.0", "0.5"), IDEAL + SOFT),
+    "64 or 512": ("0.75", ("0.5",), ("0.5",), ("64/0.0/0.5", "512/0.1/0.5")),
+    "64 or 512, exponent .35": ("0.75", ("0.5",), ("0.5",), ("64/0.0/0.5", "512/0.1/0.35")),
+    "512, either exponent": ("0.75", ("0.5",), ("0.5",), ("512/0.1/0.5", "512/0.1/0.35")),
+    "no low pass": ("0.75", ("0.5",), ("0.5",), ()),
 }
 DEFAULTS = {"1, 8, 2": (1, 8, 2), "2, 16, 8": (2, 16, 8), "2, 24, 8": (2, 24, 8),
             "1, 16, 16": (1, 16, 16)}  # fmt: skip
@@ -149,7 +154,9 @@ ENOUGH = {
 }  # fmt: skip
 
 
-def choices_of(names, share, regression_shares, low_passes):
+def choices_of(names, share, sparse_shares, closed_shares, low_passes):
+    is_closed = f"0.5/{DENSE_CHOICES[-1][0]:g}" in names["regression"]
+    regression_shares = closed_shares if is_closed else sparse_shares
     found = {
         "votes": [i for i, n in enumerate(names["votes"]) if n.startswith(f"{share}/512/")],
         "regression": [

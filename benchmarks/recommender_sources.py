@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from sklsh import LSHRecommender
-from sklsh.network import blending, cooccurrence, regression
+from sklsh.network import blending, cooccurrence
 from sklsh.network.autoencoder import HIDDEN_SHARE, Autoencoder
 from sklsh.network.blending import find_candidates
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import hide_entries
 from sklsh.network.lowpass import LowPass
-from sklsh.network.products import times_dense
-from sklsh.network.regression import DENSE_PENALTIES, MAX_DENSE, PENALTIES, ItemRegression
+from sklsh.network.regression import CHOICES, DENSE_CHOICES, MAX_DENSE, ItemRegression
 from sklsh.network.rows import SparseRows
 
 THREADS, NAMED, USERS = 2, 40, 1_500
@@ -51,28 +50,6 @@ class Variants:
         source.add(own, weight, *rows_and_out)
 
 
-class Filter(LowPass):
-    """A low pass with any response and exponent."""
-
-    @classmethod
-    def of(cls, low_pass: LowPass, R: SparseRows, n_factors, flat, exponent) -> Filter:
-        degrees = np.bincount(R.indices, minlength=low_pass.scales.shape[0]).astype(np.float32)
-        vectors = low_pass.factors * (np.maximum(degrees, 1) ** -0.5)[:, None]
-        response = np.ones(vectors.shape[1], dtype=np.float32)
-        if flat:
-            lengths = np.maximum(R.counts(), 1).astype(np.float32)
-            root = np.sqrt(low_pass.scales)
-            image = times_dense(
-                R._replace(data=np.repeat(lengths**-0.5, R.counts()) * root[R.indices]), vectors
-            )
-            response = np.minimum((image**2).sum(axis=0) / flat, 1)
-        power = np.where(degrees > 0, np.maximum(degrees, 1) ** exponent, 0).astype(np.float32)
-        # What is added is x D^-b V h V^T D^b: the response goes to one side, here to both.
-        factors = vectors[:, :n_factors] * power[:, None] * np.sqrt(response[:n_factors])
-        scales = np.where(power > 0, np.maximum(power, 1e-9) ** -2, 0).astype(np.float32)
-        return cls(np.ascontiguousarray(factors, dtype=np.float32), scales, shares=(1,))
-
-
 def sources(engine: Autoencoder, R: SparseRows, n_items: int):
     """Variants by source, and what they are called."""
     n_neighbors, votes, names = engine.memory.ids.shape[1], [], []
@@ -83,19 +60,18 @@ def sources(engine: Autoencoder, R: SparseRows, n_items: int):
         votes += [(memory, choice) for choice in range(memory.n_choices)]
         names += [f"{share}/{n_neighbors}/{a},{b}" for a, b in cooccurrence.POWERS]
     cooccurrence.SHARE_POWER = 0.75
-    called, regressions = {"votes": names}, []
-    penalties = DENSE_PENALTIES if n_items <= MAX_DENSE else PENALTIES
-    for share in REGRESSION_SHARES:
-        regression.SHARE_POWER = share
-        fitted = ItemRegression.fit(R, engine.memory.ids, penalties, THREADS)
-        regressions += [(fitted, choice) for choice in range(len(penalties))]
-    called["regression"] = [f"{share}/{p:g}" for share in REGRESSION_SHARES for p in penalties]
-    regression.SHARE_POWER = 0.5
-    whole = LowPass.fit(R, n_items, N_FACTORS, 0, THREADS)
-    passes = [(Filter.of(whole, R, *of), 0) for of in LOW_PASSES]
-    called["low pass"] = [f"{n}/{flat}/{exponent}" for n, flat, exponent in LOW_PASSES]
-    parts = {"votes": votes, "regression": regressions, "low pass": passes}
-    return {name: Variants(part) for name, part in parts.items()}, called
+    of_penalties = DENSE_CHOICES if n_items <= MAX_DENSE else CHOICES
+    penalties = list(dict.fromkeys(penalty for penalty, _ in of_penalties))
+    choices = tuple((penalty, share) for share in REGRESSION_SHARES for penalty in penalties)
+    regressed = ItemRegression.fit(R, engine.memory.ids, choices, THREADS)
+    filters = tuple((N_FACTORS // n, flat, exponent) for n, flat, exponent in LOW_PASSES)
+    passed = LowPass.fit(R, n_items, N_FACTORS, 0, THREADS, filters)
+    called = {
+        "votes": names,
+        "regression": [f"{share}/{penalty:g}" for penalty, share in choices],
+        "low pass": [f"{n}/{flat}/{exponent}" for n, flat, exponent in LOW_PASSES],
+    }
+    return {"votes": Variants(votes), "regression": regressed, "low pass": passed}, called
 
 
 def network_of(seen: SparseRows, n_items: int, seed: int) -> Autoencoder:

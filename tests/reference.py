@@ -346,14 +346,14 @@ def item_votes(row, neighbours, source_scale, target_scale):
     return np.array(votes) / max(max(votes), 1e-300)
 
 
-def neighbor_regression(users, ids, penalty):
+def neighbor_regression(users, ids, penalty, power=0.5):
     """Dense items x items: column j the ridge coefficients of item j on the items ``ids[j]``.
 
-    ``ids`` None: on all others. A user of n items counts n^-1/2, the mean over entries being 1.
+    ``ids`` None: on all others. A user of n items counts n^-power, the mean over entries being 1.
     """
     has = (users > 0).astype(float)
     lengths = has.sum(axis=1)
-    shares = np.maximum(lengths, 1) ** -0.5
+    shares = np.maximum(lengths, 1) ** -power
     shares *= lengths.sum() / max(shares @ lengths, 1e-300)
     weighted = shares[:, None] * has
     if ids is None:
@@ -367,13 +367,38 @@ def neighbor_regression(users, ids, penalty):
     return out
 
 
-def low_pass(users, row, n_factors):
-    """Scores of a row through the first singular vectors of the normalised matrix."""
+def low_pass(users, row, n_factors, flat=0.0, exponent=0.5):
+    """Scores of a row through the first singular vectors of the normalised matrix.
+
+    `flat` above 0: weighed by ``min(s^2 / flat, 1)``; degrees count to the power `exponent`.
+    """
     has = (users > 0).astype(float)
     of_users, of_items = has.sum(axis=1, keepdims=True), has.sum(axis=0)
-    root = np.sqrt(np.maximum(of_items, 1e-300))
-    _, _, V = np.linalg.svd(has / np.sqrt(np.maximum(of_users, 1)) / root, full_matrices=False)
-    return ((row > 0) / root) @ V[:n_factors].T @ V[:n_factors] * root
+    of_items = np.maximum(of_items, 1e-300)
+    normalised = has / np.sqrt(np.maximum(of_users, 1)) / np.sqrt(of_items)
+    _, values, V = np.linalg.svd(normalised, full_matrices=False)
+    response = np.minimum(values**2 / flat, 1) if flat else np.ones_like(values)
+    spectrum = ((row > 0) / of_items**exponent) @ V[:n_factors].T * response[:n_factors]
+    return spectrum @ V[:n_factors] * of_items**exponent
+
+
+def maximal_marginal_relevance(scores, vectors, k, diversity):
+    """Places of k candidates, best first in `scores`, one after the other."""
+    lowest, highest = min(scores), max(scores)
+    chosen = []
+    while len(chosen) < min(k, len(scores)):
+        gains = {}
+        for i in range(len(scores)):
+            if i not in chosen:
+                relevance = (scores[i] - lowest) / (highest - lowest) if highest > lowest else 0
+                cosines = [
+                    vectors[i] @ vectors[j]
+                    / max(np.linalg.norm(vectors[i]) * np.linalg.norm(vectors[j]), 1e-30)
+                    for j in chosen
+                ]  # fmt: skip
+                gains[i] = (1 - diversity) * relevance - diversity * max(cosines, default=0)
+        chosen.append(max(gains, key=lambda i: (gains[i], -i)))
+    return chosen
 
 
 def ranking_gain(scores, hidden, discounts):

@@ -1,4 +1,4 @@
-"""Progress of a fit: a bar where `rich` is installed, a line an epoch where it is not."""
+"""Progress of a fit or of many answers: a bar where `rich` is installed, lines where it is not."""
 
 from __future__ import annotations
 
@@ -53,6 +53,39 @@ class EpochProgress:
             print(f"epoch {epoch + 1}/{self._n_epochs}: {', '.join(parts)}")
         else:
             self._bar.update(self._task, completed=epoch + 1, description=", ".join(parts))
+
+    def __exit__(self, *exception):
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class RowProgress:
+    """Context manager that is called with how many rows are done; silent unless `verbose`."""
+
+    def __init__(self, verbose: bool, n_rows: int):
+        self._verbose, self._n_rows = verbose, n_rows
+        self._bar: Any = None
+        self._task: Any = None
+        self._start = 0.0
+
+    def __enter__(self):
+        self._start = perf_counter()
+        if self._verbose:
+            try:
+                from rich.progress import Progress
+            except ImportError:
+                return self
+            self._bar = Progress()
+            self._task = self._bar.add_task("rows", total=self._n_rows)
+            self._bar.start()
+        return self
+
+    def __call__(self, n_done: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=n_done)
+        elif self._verbose and n_done:
+            rate = (perf_counter() - self._start) / n_done
+            print(f"{n_done}/{self._n_rows} rows, {rate * (self._n_rows - n_done):.0f} s left")
 
     def __exit__(self, *exception):
         if self._bar is not None:

@@ -63,7 +63,7 @@ class ItemIds:
             raise TypeError(f"item_ids must be integers or text, got dtype {names.dtype}")
         unique, counts = np.unique(names, return_counts=True)
         if unique.shape[0] < n_items:
-            raise ValueError(f"item_ids must differ, got {unique[counts > 1][0]!r} twice")
+            raise ValueError(f"item_ids must differ, got {unique[counts > 1][0].item()!r} twice")
         return cls(names, True)
 
     def extend(self, item_ids, n_items: int) -> ItemIds:
@@ -110,7 +110,7 @@ class ItemIds:
         if np.any(unknown):
             allowed = "" if self.given else f" in [0, {self.names.shape[0]})"
             first = np.atleast_1d(ids)[np.atleast_1d(unknown)][0]
-            raise ValueError(f"{argument} must be ids of items{allowed}, got {first!r}")
+            raise ValueError(f"{argument} must be ids of items{allowed}, got {first.item()!r}")
         return columns
 
     def names_of(self, columns: np.ndarray) -> np.ndarray:

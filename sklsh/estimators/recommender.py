@@ -73,11 +73,12 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         What naming each item is worth: its odds are multiplied by this, the logarithm added
         to its score. "propensity": the inverse propensities of `sklsh.metrics`, which bring
         up rare items at the cost of common ones. None: all alike. Training is the same.
-    prediction : {"exact", "lsh"}, default="exact"
-        Where recommendations are looked for after `fit`. "exact": among all items. "lsh":
-        among those with the most votes and those that hash tables over the trained head
-        name, scored exactly; worth it with hundreds of thousands of items. After
-        `partial_fit`, which moves the head, and among few items (`items`), exact again.
+    prediction : {"auto", "exact", "lsh"}, default="auto"
+        Where recommendations are looked for. "exact": among all items. "auto": with more than
+        8,192 items, for `N` up to 100, among the `4 * N` items, at least 128, of which votes
+        and regression say most, scored exactly; all items for who has not so many. "lsh":
+        after `fit`, among these and those that hash tables over the trained head name; as
+        "auto" after `partial_fit`, which moves the head, and among few items (`items`).
     validation_fraction : float in (0, 1), default="auto"
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
         it. "auto": a tenth, at least 500 but of a quarter of the users, at most 4,000; with
@@ -146,7 +147,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         "n_factors": [AUTO, Interval(Integral, 0, None, closed="left")],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "item_weight": [None, StrOptions({"propensity"}), "array-like"],
-        "prediction": [StrOptions({"exact", "lsh"})],
+        "prediction": [StrOptions({"auto", "exact", "lsh"})],
     }
 
     def __init__(
@@ -165,7 +166,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         n_neighbors="auto",
         n_factors="auto",
         item_weight=None,
-        prediction="exact",
+        prediction="auto",
         input_dropout=0.3,
         dropout="auto",
         alpha=0.0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -9,13 +11,19 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from sklsh._utils.containers import one_row, plain_ids
 from sklsh._utils.locks import answers
-from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.numbers import check_number
+from sklsh._utils.threads import blocks, effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
+from sklsh.estimators.recommendation_files import WritesRecommendations
+from sklsh.network.diversity import CANDIDATES, diversified
 from sklsh.network.interactions import leave_some_out, without_each
 from sklsh.network.retrieval import similar_rows
 from sklsh.network.rows import SparseRows
 
 SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
+
+SCORED = 256
+"""Chosen items scored at a time."""
 
 MAX_EXPLAINED = 2_000
 """Items of a row that is explained: the cost grows with their square."""
@@ -29,7 +37,9 @@ def _relative_entries(X: sp.csr_array) -> sp.csr_array:
     return X if (means == 1).all() else sp.csr_array((X.data / means, X.indices, X.indptr), X.shape)
 
 
-class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+class RecommenderPrediction(
+    WritesRecommendations, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+):
     """Answers from the parts that fitting leaves: `engine_` and the items' names, `ids_`."""
 
     def _rows(self, user_items, *, reset: bool) -> tuple[SparseRows, int]:
@@ -51,6 +61,8 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         filter_already_liked_items=True,
         filter_items=None,
         items=None,
+        popularity=0.0,
+        diversity=0.0,
     ):
         """The best items for users, in the manner of `implicit`.
 
@@ -70,6 +82,14 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Items to leave out for everybody.
         items : array-like or set of item ids, default=None
             The only items that may be named. Not together with `filter_items`.
+        popularity : float, default=0.0
+            So many times the logarithm of an item's users is added to its score: below 0 brings up
+            what few know, above 0 what is sure to be known.
+        diversity : float in [0, 1], default=0.0
+            How much items are to differ. Above 0 the list is chosen from the best ``5 * N`` items
+            by maximal marginal relevance: each item for its score, between 0 of the last of these
+            and 1 of the best, times ``1 - diversity``, less `diversity` times its largest cosine
+            (of `similar_items`) to those before it.
 
         Returns
         -------
@@ -77,19 +97,25 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             Best first. Padded with -1 (names that are text: "") if there are too few. Items
             that nobody has had are never named.
         scores : ndarray of float32, of the same shape
-            Logit plus votes; of a row without items the logarithm of the popularity. Padded
-            with -inf.
+            Logit plus what the other parts add; of a row without items the logarithm of the
+            popularity. Padded with -inf. With `diversity` they need not fall.
 
         Raises
         ------
         ValueError, TypeError
             `userid` of another length than `user_items`, or no integers; an id that is no
-            item's; both `filter_items` and `items`.
+            item's; both `filter_items` and `items`; `popularity` that is not finite; `diversity`
+            outside [0, 1].
 
         Notes
         -----
-        O(n_users * n_items * n_hidden) in blocks, or with hash tables (`prediction`)
+        O(n_users * n_items * n_hidden) in blocks, or among candidates (`prediction`)
         O(n_users * n_candidates * n_hidden): never an n_users x n_items array.
+
+        References
+        ----------
+        J. Carbonell, J. Goldstein. "The use of MMR, diversity-based reranking for reordering
+        documents and producing summaries", SIGIR 1998.
         """
         check_is_fitted(self)
         users = plain_ids(userid, "userid")
@@ -100,6 +126,8 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         if filter_items is not None and items is not None:
             raise ValueError("only one of filter_items and items may be given, got both")
         N = check_depth(N, "N", self.n_features_in_)
+        popularity = check_number(popularity, "popularity", -np.inf, closed="neither")
+        diversity = check_number(diversity, "diversity", 0, 1, closed="both")
         rows, _ = self._rows(user_items if users.ndim else one_row(user_items), reset=False)
         if rows.n_rows != users.size:
             raise ValueError(
@@ -113,7 +141,10 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         elif filter_items is not None:
             allowed = np.ones(self.n_features_in_, dtype=bool)
             allowed[self.ids_.columns(filter_items, "filter_items")] = False
-        columns, scores = self._topk(rows, N, allowed, exclude=bool(filter_already_liked_items))
+        columns, scores = self._topk(
+            rows, N, allowed, exclude=bool(filter_already_liked_items), popularity=popularity,
+            diversity=diversity,
+        )  # fmt: skip
         ids = self.ids_.names_of(columns)
         return (ids, scores) if users.ndim else (ids[0], scores[0])
 
@@ -139,9 +170,69 @@ class RecommenderPrediction(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         k = check_depth(k, "k", self.n_features_in_)
         return self._topk(rows, k, None, exclude=True)
 
-    def _topk(self, rows, k, allowed, *, exclude):
-        n_threads = effective_n_threads(self.n_jobs)
-        return self.engine_.topk(rows, k, allowed, exclude=exclude, n_threads=n_threads)
+    def _topk(self, rows, k, allowed, *, exclude, popularity=0.0, diversity=0.0):
+        n_threads, engine = effective_n_threads(self.n_jobs), self.engine_
+        bonus = None
+        if popularity:
+            bonus = (popularity * np.log(np.maximum(engine.counts, 1))).astype(np.float32)
+        depth = max(k, min(CANDIDATES * k, self.n_features_in_)) if diversity else k
+        found = engine.topk(
+            rows, depth, allowed, exclude=exclude, n_threads=n_threads, bonus=bonus,
+            exact=self.prediction == "exact",
+        )  # fmt: skip
+        if not diversity:
+            return found
+        head, norms = self.network_.head_weights, engine.serving().head_norms
+        ids, scores = found
+        return diversified(ids, scores, k, diversity, head, norms, n_threads)
+
+    @answers
+    def score_items(self, user_items, items):
+        """Scores of chosen items alone, whether users have them or not.
+
+        Parameters
+        ----------
+        user_items : array-like or sparse matrix (n_users, n_items)
+        items : array-like (n_chosen,) of item ids
+            Each once.
+
+        Returns
+        -------
+        ndarray (n_users, n_chosen), float32
+            In the order of `items`, as `recommend` gives them; -inf for an item that nobody has
+            had.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An id that is no item's, or twice; a set, which has no order.
+
+        Notes
+        -----
+        O(n_users * n_chosen * (n_hidden + n_chosen)).
+        """
+        check_is_fitted(self)
+        rows, _ = self._rows(user_items, reset=False)
+        if isinstance(items, Set):
+            raise TypeError("items must be in the order of their scores, got a set")
+        columns = np.atleast_1d(self.ids_.columns(items, "items"))
+        unique, counts = np.unique(columns, return_counts=True)
+        if unique.shape[0] < columns.shape[0]:
+            twice = self.ids_.names_of(unique[counts > 1][:1])[0]
+            raise ValueError(f"items must differ, got {twice.item()!r} twice")
+        out = np.full((rows.n_rows, columns.shape[0]), -np.inf, dtype=np.float32)
+        place = np.zeros(self.n_features_in_, dtype=np.int64)
+        place[columns] = np.arange(columns.shape[0])
+        for start, stop in blocks(columns.shape[0], SCORED):
+            allowed = np.zeros(self.n_features_in_, dtype=bool)
+            allowed[columns[start:stop]] = True
+            found, scores = self.engine_.topk(
+                rows, stop - start, allowed, exclude=False, exact=True,
+                n_threads=effective_n_threads(self.n_jobs),
+            )  # fmt: skip
+            user, at = np.nonzero(found >= 0)
+            out[user, place[found[user, at]]] = scores[user, at]
+        return out
 
     @answers
     def similar_items(self, itemid, N=10):

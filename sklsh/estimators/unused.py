@@ -61,7 +61,7 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
     prediction = settings.prediction
     least = MANY * N_CANDIDATES if "item_weight" in params else 0  # items of a recommender
     searched = prediction == "lsh" and n_labels > least
-    searched |= prediction == "auto" and n_labels > WIDE_HEAD
+    searched |= prediction == "auto" and n_labels > WIDE_HEAD and "item_weight" not in params
     unused = {}
     if prediction == "lsh" and not searched:
         unused["prediction"] = f"more than {least} items"

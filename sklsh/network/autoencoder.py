@@ -30,7 +30,7 @@ from sklsh.network.interactions import (
     shortened,
 )
 from sklsh.network.learner import Learner
-from sklsh.network.lowpass import N_FACTORS, LowPass
+from sklsh.network.lowpass import FILTERS, N_FACTORS, LowPass
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.prototypes import set_prototypes
 from sklsh.network.regression import ItemRegression
@@ -58,6 +58,10 @@ N_CENTRE = 4096
 
 MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
+
+MANY_ITEMS, DEEP = 8_192, 100
+"""Among more items, and asked for no more than so many, those with the most votes are candidates
+unless answers are to be exact: a fifth of the time at 41,000 items."""
 
 N_VALIDATION_USERS, DECAY = 256, 0.9
 """Users of a stream's part that choose weights before they are learnt, and how fast their
@@ -227,15 +231,17 @@ class Autoencoder:
         """Regression and low pass of these rows, with the choices that there are by now."""
         if self.memory is not None:
             old = self.regression
-            penalties = None if old is None else old.penalties
-            self.regression = ItemRegression.fit(R, self.memory.ids, penalties, n_threads)
+            choices = None if old is None else old.choices
+            self.regression = ItemRegression.fit(R, self.memory.ids, choices, n_threads)
             if old is not None:
                 self.regression.choose(old.chosen, old.weight)
         if self.n_factors:
             before, n_factors = self.low_pass, self.n_factors
-            self.low_pass = LowPass.fit(R, self.n_items, n_factors, self._seed(0), n_threads)
+            filters = FILTERS if before is None else before.filters
+            self.low_pass = LowPass.fit(
+                R, self.n_items, n_factors, self._seed(0), n_threads, filters
+            )
             if before is not None:
-                self.low_pass.shares = before.shares
                 self.low_pass.choose(before.chosen, before.weight)
 
     def _take_defaults(self) -> None:
@@ -249,7 +255,7 @@ class Autoencoder:
             self.regression = self.regression.settle()
         if self.low_pass is not None:
             self.blend.settle("low pass", self.low_pass.chosen)
-            self.n_factors //= self.low_pass.shares[self.low_pass.chosen]
+            self.n_factors //= self.low_pass.filters[self.low_pass.chosen][0]
             self.low_pass = self.low_pass.settle()
         if R is not None:
             self._fit_sources(R, n_threads)
@@ -349,19 +355,23 @@ class Autoencoder:
 
     def topk(
         self, R: SparseRows, k: int, allowed: np.ndarray | None = None, *, exclude: bool,
-        n_threads: int = 1, alone: bool = False,
+        n_threads: int = 1, alone: bool = False, exact: bool = False,
+        bonus: np.ndarray | None = None,
     ):  # fmt: skip
         """Best items of each row, ``(n_rows, k)`` ids and scores; empty rows get popular ones.
 
         `allowed`: which items may be named, bool (n_items,); None: all. Those that nobody has
-        had never are. `alone`: by the network's scores alone.
+        had never are. `alone`: by the network's scores alone. `exact`: of all items, also where
+        there are many and no tables. `bonus` (n_items,) is added to scores, beside `item_bonus`.
         """
         serving = self.serving()
         pool = serving.known
         if allowed is not None:
             pool = np.flatnonzero(allowed & serving.is_known).astype(np.int32)
         network, inputs = self.learner.network, self.inputs(R)
-        bias = network.head_bias if self.item_bonus is None else network.head_bias + self.item_bonus
+        if self.item_bonus is not None:
+            bonus = self.item_bonus if bonus is None else self.item_bonus + bonus
+        bias = network.head_bias if bonus is None else network.head_bias + bonus
         how: dict[str, Any] = {"bias": bias, "exclude": exclude, "n_threads": n_threads}
         memory = None if alone else self.memory
         if not alone:
@@ -376,12 +386,20 @@ class Autoencoder:
                 return index.query(hidden, n_threads)[:2]
 
             items, scores = likely_items(network, memory, by_tables, R, inputs, k, pool, **how)
+        elif not exact and self._votes_tell(memory, pool, k):
+            items, scores = likely_items(network, memory, None, R, inputs, k, pool, **how)
         else:
             items, scores = best_items(network, memory, R, inputs, k, pool, **how)
         empty = R.counts() == 0
         if empty.any():
-            items[empty], scores[empty] = popular_items(self.counts, k, pool, self.item_bonus)
+            items[empty], scores[empty] = popular_items(self.counts, k, pool, bonus)
         return items, scores
+
+    @staticmethod
+    def _votes_tell(memory: ItemMemory | None, pool: np.ndarray, k: int) -> bool:
+        """Whether the items with the most votes are worth looking for."""
+        many = pool.shape[0] > MANY_ITEMS and k <= DEEP
+        return many and memory is not None and memory.weight > 0
 
     def ndcg(
         self, visible: SparseRows, hidden: SparseRows, *, n_threads: int = 1,

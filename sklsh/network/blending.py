@@ -196,13 +196,15 @@ def find_candidates(
     asked = np.flatnonzero(hidden.counts()).astype(np.int32)
     position_of = np.full(network.n_labels, -1, dtype=np.int32)
     position_of[pool] = np.arange(pool.shape[0], dtype=np.int32)
+    head = network.head_weights
+    head = head if pool.shape[0] == network.n_labels else head[pool]
     found = []
     for begin, end in blocks(asked.shape[0], USERS):
         rows = asked[begin:end]
         hiddens = network.hidden(inputs, rows, n_threads)
 
         def task(start, stop, rows=rows, hiddens=hiddens):
-            logits = hiddens[start:stop] @ network.head_weights[pool].T + bias[pool]
+            logits = hiddens[start:stop] @ head.T + bias[pool]
             scores = _all_scores(logits, sources, visible, rows, position_of, start, stop)
             return _named(scores, rows[start:stop], hidden, position_of)
 

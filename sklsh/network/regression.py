@@ -9,9 +9,11 @@ regressed on its nearest items alone (the sparsity pattern of H. Steck, "Markov 
 collaborative filtering", NeurIPS 2019, without the sharing of factors): exact on this pattern,
 with memory that is linear in the number of items.
 
-A user of n items counts ``n^-SHARE_POWER``, scaled such that the mean over all entries is 1: who
-has much of everything says less of each pair. Against users that count alike that ranks 5 %
-better on one set and 2 % on another, and the same on the rest.
+A user of n items counts ``n^-p``, scaled such that the mean over all entries is 1: who has much
+of everything says less of each pair. With p = 1/2 against users that count alike that ranks 5 %
+better on one set and 2 % on another, and the same on the rest. In closed form, where items are few
+and nearly everybody has some of all kinds, the other way round 2 % at times: there validation users
+choose between the two.
 """
 
 from __future__ import annotations
@@ -19,21 +21,26 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import cho_factor
+from scipy.linalg.lapack import dpotri
 
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.regression import add_linear_rows, regress_items
 from sklsh.network.rows import SparseRows
 
-PENALTIES, DENSE_PENALTIES = (30.0, 100.0, 300.0), (100.0, 300.0, 1000.0)
-"""Of which validation users choose. Where nobody does, the middle one."""
+SHARE_POWER = 0.5
+
+CHOICES = tuple((penalty, SHARE_POWER) for penalty in (30.0, 100.0, 300.0))
+DENSE_CHOICES = tuple((penalty, p) for p in (SHARE_POWER, 0.0) for penalty in (100.0, 300.0, 1e3))
+"""Penalties and p of which validation users choose. Where nobody does, the second."""
+
+DEFAULT = 1
 
 N_NEAREST = 128
 """Items that each one is regressed on."""
 
 MAX_DENSE, DENSE_KEPT = 4096, 1024
 """Up to so many items are all regressed on each other, and so many coefficients each are kept."""
-
-SHARE_POWER = 0.5
 
 MAX_COEFFICIENTS = 1 << 24
 """Items times neighbours: with more items than 131,072 an item has fewer than 128 neighbours."""
@@ -51,53 +58,41 @@ class ItemRegression:
     indptr : ndarray (n_items + 1,), int64
     items : ndarray (nnz,), int32
         Items that each item votes for.
-    values : ndarray (n_penalties, nnz), float32
-    penalties : tuple of float
+    values : ndarray (n_choices, nnz), float32
+    choices : tuple of (penalty, p)
     weight : float
         In the final score.
     chosen : int
-        Which penalty answers.
+        Which choice answers.
     """
 
     indptr: np.ndarray
     items: np.ndarray
     values: np.ndarray
-    penalties: tuple[float, ...]
+    choices: tuple[tuple[float, float], ...]
     weight: float = 0.0
     chosen: int = 0
 
     @classmethod
     def fit(
-        cls, R: SparseRows, neighbors: np.ndarray, penalties=None, n_threads: int = 1
+        cls, R: SparseRows, neighbors: np.ndarray, choices=None, n_threads: int = 1
     ) -> ItemRegression:
         """Regress each item of `R` on its ``neighbors (n_items, k)``, padded with -1.
 
         What a user has counts as 1, however much it is. O(n_items * (k^3 / 6 * n_penalties +
-        pairs of neighbours that meet in a user)); with few items O(n_items^3 * n_penalties).
+        pairs of neighbours that meet in a user)); with few items O(n_items^3 * n_choices).
         """
         n_items = neighbors.shape[0]
         if n_items <= MAX_DENSE:
-            penalties = DENSE_PENALTIES if penalties is None else penalties
-            ids, found = _dense(R, n_items, penalties)
-            indptr, items, values = _by_voter(ids, found)
-            return cls(indptr, items, values, tuple(map(float, penalties)))
-        penalties = PENALTIES if penalties is None else penalties
-        k = min(N_NEAREST, max(1, MAX_COEFFICIENTS // n_items))
-        neighbors = np.ascontiguousarray(neighbors[:, :k])
-        users = SparseRows.from_matrix(R.to_matrix(n_items).T)
-        known = np.flatnonzero(users.counts()).astype(np.int32)
-        found = np.zeros((len(penalties), *neighbors.shape), dtype=np.float32)
-        strengths, shares = np.asarray(penalties, dtype=np.float32), user_shares(R)
-
-        def task(start, stop):
-            regress_items(
-                known, neighbors, users.indptr, users.indices, shares, strengths,
-                np.full(R.n_rows, -1, dtype=np.int32), found, start, stop,
-            )  # fmt: skip
-
-        run_blocks(task, blocks(known.shape[0], ITEMS), n_threads)
-        indptr, items, values = _by_voter(neighbors, found)
-        return cls(indptr, items, values, tuple(map(float, penalties)))
+            choices = DENSE_CHOICES if choices is None else choices
+            ids, found = _dense(R, n_items, choices)
+        else:
+            choices = CHOICES if choices is None else choices
+            k = min(N_NEAREST, max(1, MAX_COEFFICIENTS // n_items))
+            ids = np.ascontiguousarray(neighbors[:, :k])
+            found = _sparse(R, ids, choices, n_threads)
+        indptr, items, values = _by_voter(ids, found)
+        return cls(indptr, items, values, tuple(choices))
 
     def grow(self, n_items: int) -> ItemRegression:
         """The same with more items, which do not vote yet."""
@@ -106,16 +101,16 @@ class ItemRegression:
 
     @property
     def n_choices(self) -> int:
-        return len(self.penalties)
+        return len(self.choices)
 
     def choose(self, choice: int, weight: float) -> None:
         self.chosen, self.weight = choice, weight
 
     def settle(self) -> ItemRegression:
-        """With the chosen penalty alone."""
-        values = self.values[self.chosen : self.chosen + 1].copy()
-        penalties = (self.penalties[self.chosen],)
-        return ItemRegression(self.indptr, self.items, values, penalties, self.weight)
+        """With the chosen one alone."""
+        kept = slice(self.chosen, self.chosen + 1)
+        values, choices = self.values[kept].copy(), self.choices[kept]
+        return ItemRegression(self.indptr, self.items, values, choices, self.weight)
 
     def add(self, choice, weight, R: SparseRows, rows, position_of, out, start, stop) -> None:
         """Add `weight` times the scores of ``rows[start:stop]`` to ``out[: stop - start]``."""
@@ -125,32 +120,65 @@ class ItemRegression:
         )  # fmt: skip
 
 
-def user_shares(R: SparseRows) -> np.ndarray:
+def user_shares(R: SparseRows, power: float) -> np.ndarray:
     """What each user counts: float32, 1 on the mean over entries."""
     lengths = np.maximum(R.counts(), 1).astype(np.float64)
-    shares = lengths**-SHARE_POWER
+    shares = lengths**-power
     total = shares @ R.counts()
     return (shares * (R.counts().sum() / total if total else 1.0)).astype(np.float32)
 
 
-def _dense(R: SparseRows, n_items: int, penalties):
-    """The largest coefficients ``(n_penalties, n_items, k)`` of each item, all on all.
+def _sparse(R: SparseRows, neighbors: np.ndarray, choices, n_threads: int) -> np.ndarray:
+    """Coefficients ``(n_choices, n_items, k)`` of each item on its neighbours."""
+    users = SparseRows.from_matrix(R.to_matrix(neighbors.shape[0]).T)
+    known = np.flatnonzero(users.counts()).astype(np.int32)
+    found = np.zeros((len(choices), *neighbors.shape), dtype=np.float32)
+    for power in dict.fromkeys(power for _, power in choices):
+        own = [i for i, (_, p) in enumerate(choices) if p == power]
+        penalties = np.array([choices[i][0] for i in own], dtype=np.float32)
+        part, shares = np.zeros((len(own), *neighbors.shape), np.float32), user_shares(R, power)
 
-    The items they belong to, ``(n_items, k)``, are those of the middle penalty.
+        def task(start, stop, part=part, shares=shares, penalties=penalties):
+            regress_items(
+                known, neighbors, users.indptr, users.indices, shares, penalties,
+                np.full(R.n_rows, -1, dtype=np.int32), part, start, stop,
+            )  # fmt: skip
+
+        run_blocks(task, blocks(known.shape[0], ITEMS), n_threads)
+        found[own] = part
+    return found
+
+
+def _dense(R: SparseRows, n_items: int, choices):
+    """The largest coefficients ``(n_choices, n_items, k)`` of each item, all on all.
+
+    The items they belong to, ``(n_items, k)``, are those of the default choice.
     """
     X = R._replace(data=np.ones_like(R.data)).to_matrix(n_items)
-    weighted = R._replace(data=np.repeat(user_shares(R), R.counts())).to_matrix(n_items)
-    gram = np.asarray((X.T @ weighted).todense(), dtype=np.float64)
     coefficients = []
-    for penalty in penalties:
-        inverse = np.linalg.inv(gram + penalty * np.eye(n_items))
-        targets = -inverse / np.diag(inverse)
-        np.fill_diagonal(targets, 0)
-        coefficients.append(np.ascontiguousarray(targets.T, dtype=np.float32))
+    for power in dict.fromkeys(power for _, power in choices):
+        weighted = R._replace(data=np.repeat(user_shares(R, power), R.counts()))
+        gram = np.asarray((X.T @ weighted.to_matrix(n_items)).todense(), dtype=np.float64)
+        coefficients += [_closed_form(gram, penalty) for penalty, p in choices if p == power]
     k = min(DENSE_KEPT, n_items)
-    order = np.argpartition(-np.abs(coefficients[len(penalties) // 2]), k - 1, axis=1)[:, :k]
+    default = coefficients[min(DEFAULT, len(choices) - 1)]
+    order = np.argpartition(-np.abs(default), k - 1, axis=1)[:, :k]
     found = np.stack([np.take_along_axis(part, order, axis=1) for part in coefficients])
     return order.astype(np.int32), found
+
+
+def _closed_form(gram: np.ndarray, penalty: float) -> np.ndarray:
+    """Coefficients of each item, by rows, float32: the inverse over its diagonal."""
+    factor, lower = cho_factor(gram + penalty * np.eye(gram.shape[0]), overwrite_a=True)
+    inverse, info = dpotri(factor, lower=lower, overwrite_c=True)  # half the cost of inv
+    if info:
+        raise np.linalg.LinAlgError(f"no inverse at penalty {penalty}")
+    inverse = np.triu(inverse)
+    scales = -1 / np.diag(inverse)
+    inverse += inverse.T
+    out = np.multiply(inverse, scales[:, None], dtype=np.float32, casting="same_kind")
+    np.fill_diagonal(out, 0)
+    return out
 
 
 def _by_voter(neighbors: np.ndarray, found: np.ndarray):

@@ -169,7 +169,7 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
     votes, linear = np.zeros((2, n_items), dtype=np.float32)
     users_of_factors = np.random.default_rng(2).random((R.n_rows, 2), dtype=np.float32)
     factors = np.random.default_rng(3).random((n_items, 2), dtype=np.float32)
-    regression = ItemRegression.fit(R, memory.ids, penalties=(3.0,))
+    regression = ItemRegression.fit(R, memory.ids, choices=((3.0, 0.5),))
     rank_candidates(
         hidden, network.head_weights, network.head_bias, np.arange(R.n_rows, dtype=np.int32), *R,
         memory.ids, memory.values, *memory.scales(), np.float32(weight), np.float32(10),
@@ -180,20 +180,25 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
     )  # fmt: skip
     assert not votes.any() and not linear.any(), "scratch must be handed back as it came"
     logits = hidden @ network.head_weights.T + network.head_bias + users_of_factors @ factors.T
-    logits += 4 * (users > 0) @ reference.neighbor_regression(users, None, 3.0)
+    linear_of = 4 * (users > 0) @ reference.neighbor_regression(users, None, 3.0)
     for user, row in enumerate(users):
         of_votes = reference.item_votes(row, dense_of(memory), *memory.scales())
         may = allowed & ~((row > 0) & exclude)
-        voters = [j for j in np.argsort(-of_votes, kind="stable") if may[j] and of_votes[j] > 0]
-        candidates = {j for j in named if may[j]}
-        if weight:
-            candidates |= set(voters[:n_voters])
-            # A tie within rounding at the border may fall either way.
-            border = of_votes[voters[n_voters - 1]] if len(voters) >= n_voters else 0
-            ties = {j for j in voters if np.isclose(of_votes[j], border, rtol=1e-4)}
-        else:
-            ties = set()
-        total = logits[user] + weight * np.log1p(10 * of_votes)
+        said = weight * np.log1p(10 * of_votes) + linear_of[user]
+        # Few items are regressed on all others: any item of a row has a coefficient for each.
+        voters = [j for j in np.argsort(-said, kind="stable") if may[j] and row.any()]
+        if not named and len(voters) < n_voters:
+            assert (items[user] == -1).all() and np.isneginf(scores[user]).all()
+            continue
+        candidates = {j for j in named if may[j]} | set(voters[:n_voters])
+        # A tie within rounding at the border may fall either way.
+        ties = set()
+        if len(voters) > n_voters:
+            ties = {
+                j for j in voters if np.isclose(said[j], said[voters[n_voters - 1]], 1e-4, 1e-5)
+            }
+            ties = ties if ties - set(voters[:n_voters]) else set()
+        total = logits[user] + said
         best = sorted(total[sorted(candidates)], reverse=True)[:3]
         found = items[user][items[user] >= 0]
         np.testing.assert_allclose(scores[user][: len(found)], total[found], rtol=1e-4, atol=1e-5)

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.regression import ItemRegression
 from sklsh.network.retrieval import best_items, likely_items, popular_items, similar_rows
 from sklsh.network.rows import SparseRows
 from tests.network.problems import random_network
@@ -140,6 +141,44 @@ def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
     assert_best(found, scores, pool, k)
     shared = likely_items(network, memory, name_items, rows, rows, k, pool, n_threads=2, **how)
     np.testing.assert_array_equal(shared[0], found[0])
+
+
+def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monkeypatch):
+    monkeypatch.setattr("sklsh.network.retrieval.N_VOTERS", 12)
+    n_items, k = 300, 2
+    dense, rows, network, memory = users_of(90, n_items, density=0.02)
+    pool, bias = np.arange(0, n_items, 2, dtype=np.int32), network.head_bias
+    regression = ItemRegression.fit(rows, memory.ids)
+    regression.choose(1, 3.0)
+    monkeypatch.setattr("sklsh.network.regression.MAX_DENSE", 0)
+    sparse = ItemRegression.fit(rows, memory.ids)
+    sparse.choose(1, 3.0)
+    for source in (None, regression, sparse):
+        how = {"bias": bias, "exclude": True, "regression": source}
+        scores = scores_of(dense, rows, network, memory, bias, True)
+        alone, both = (scores_of(dense, rows, network, of, bias, False) for of in (None, memory))
+        said = both - alone
+        touched = said > 1e-9
+        if source is not None:
+            links = np.zeros((n_items, n_items))
+            for item in range(n_items):
+                own = slice(source.indptr[item], source.indptr[item + 1])
+                links[item, source.items[own]] += source.values[1, own]
+                touched |= np.outer(dense[:, item] > 0, np.isin(range(n_items), source.items[own]))
+            linear = 3 * (dense > 0) @ links
+            scores, said = scores + linear, said + linear
+        n_of_votes = 0
+        for i in range(90):
+            voted = pool[touched[i, pool] & (dense[i, pool] == 0)]
+            if len(voted) >= 12:
+                least = np.sort(said[i, voted])[-12]
+                scores[i, said[i] < least - 1e-6] = -np.inf
+                scores[i, ~touched[i]] = -np.inf
+                n_of_votes += 1
+        assert n_of_votes > 5 and (source is regression or n_of_votes < 85)
+        found = likely_items(network, memory, None, rows, rows, k, pool, **how)
+        asked = np.flatnonzero(dense.any(axis=1))
+        assert_best((found[0][asked], found[1][asked]), scores[asked], pool, k)
 
 
 def test_users_with_too_few_candidates_are_answered_by_all_items():

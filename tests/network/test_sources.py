@@ -43,32 +43,37 @@ def scores_of(source, choice, users, n_items, weight=1.0, pool=None):
     return out
 
 
+POWERS = st.sampled_from([0.0, 0.5])
+
+
 class TestRegression:
     @settings(max_examples=60)
-    @given(user_items(), st.integers(1, 8), st.sampled_from([0.5, 30.0]))
-    def test_coefficients_are_those_of_ridge_on_the_neighbours(self, users, k, penalty):
+    @given(user_items(), st.integers(1, 8), st.sampled_from([0.5, 30.0]), POWERS)
+    def test_coefficients_are_those_of_ridge_on_the_neighbours(self, users, k, penalty, power):
         n_items = users.shape[1]
         ids = neighbors_of(users, min(k, n_items - 1)).ids
         with mock.patch.object(regression_module, "MAX_DENSE", 0):
-            regression = ItemRegression.fit(rows_of(users), ids, (7.0, penalty))
+            regression = ItemRegression.fit(rows_of(users), ids, ((7.0, 0.5), (penalty, power)))
         got = scores_of(regression, 1, np.eye(n_items, dtype=np.float32), n_items)
-        want = reference.neighbor_regression(users, ids, penalty)
+        want = reference.neighbor_regression(users, ids, penalty, power)
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 
     @settings(max_examples=40)
-    @given(user_items(), st.sampled_from([0.5, 30.0]))
-    def test_few_items_are_regressed_on_all_in_closed_form(self, users, penalty):
+    @given(user_items(), st.sampled_from([0.5, 30.0]), POWERS)
+    def test_few_items_are_regressed_on_all_in_closed_form(self, users, penalty, power):
         n_items = users.shape[1]
         ids = neighbors_of(users, 1).ids
-        regression = ItemRegression.fit(rows_of(users), ids, (7.0, penalty))
+        regression = ItemRegression.fit(rows_of(users), ids, ((7.0, 0.5), (penalty, power)))
         got = scores_of(regression, 1, np.eye(n_items, dtype=np.float32), n_items)
-        want = reference.neighbor_regression(users, None, penalty)
+        want = reference.neighbor_regression(users, None, penalty, power)
         np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
 
     def test_few_items_keep_the_largest_coefficients(self):
         users = (np.random.default_rng(4).random((90, 20)) < 0.3).astype(np.float32)
         with mock.patch.object(regression_module, "DENSE_KEPT", 5):
-            regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 1).ids, (9.0,))
+            regression = ItemRegression.fit(
+                rows_of(users), neighbors_of(users, 1).ids, ((9.0, 0.5),)
+            )
         got = scores_of(regression, 0, np.eye(20, dtype=np.float32), 20)
         want = reference.neighbor_regression(users, None, 9.0)
         assert ((got != 0).sum(axis=0) == 5).all()
@@ -88,26 +93,26 @@ class TestRegression:
 
     def test_equal_columns_do_not_break_it(self):
         users = np.ones((5_000, 6), dtype=np.float32)
-        regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 5).ids, (1e-3,))
+        regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 5).ids, ((1e-3, 0.5),))
         assert np.isfinite(regression.values).all()
         np.testing.assert_allclose(scores_of(regression, 0, users[:1], 6), 1, rtol=1e-2)
 
     def test_new_items_do_not_vote_and_the_chosen_penalty_stays(self):
         users = (np.random.default_rng(2).random((40, 9)) < 0.4).astype(np.float32)
         regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 4).ids)
-        regression.choose(2, 3.0)
+        regression.choose(5, 3.0)
         wider = regression.settle().grow(11)
         row = np.ones((1, 11), dtype=np.float32)
-        assert wider.n_choices == 1 and wider.weight == 3.0 and wider.penalties == (1000.0,)
+        assert wider.n_choices == 1 and wider.weight == 3.0 and wider.choices == ((1000.0, 0.0),)
         got = scores_of(wider, 0, row, 11)[0]
-        np.testing.assert_allclose(got[:9], scores_of(regression, 2, row[:, :9], 9)[0], rtol=1e-6)
+        np.testing.assert_allclose(got[:9], scores_of(regression, 5, row[:, :9], 9)[0], rtol=1e-6)
         assert (got[9:] == 0).all()
 
 
 class TestLowPass:
     @settings(max_examples=40)
-    @given(user_items(), st.integers(1, 9))
-    def test_scores_are_those_of_the_singular_vectors(self, users, n_factors):
+    @given(user_items(), st.integers(1, 9), st.sampled_from([(0.0, 0.5), (0.3, 0.35)]))
+    def test_scores_are_those_of_the_singular_vectors(self, users, n_factors, kind):
         n_items, has = users.shape[1], users > 0
         if not has.any():
             return
@@ -119,18 +124,21 @@ class TestLowPass:
         rest = values[n_factors] if n_factors < len(values) else 0
         if values[n_factors - 1] < 1e-3 or values[n_factors - 1] - rest < 0.05:
             return  # which vectors are the first is not determined
-        low_pass = LowPass.fit(rows_of(users), n_items, n_factors, seed=0)
-        want = [reference.low_pass(users, row, n_factors) for row in users]
+        filters = ((2, 0.0, 0.5), (1, *kind))
+        low_pass = LowPass.fit(rows_of(users), n_items, n_factors, 0, filters=filters)
+        want = [reference.low_pass(users, row, n_factors, *kind) for row in users]
         np.testing.assert_allclose(scores_of(low_pass, 1, users, n_items), want, atol=2e-3)
 
-    def test_a_quarter_of_the_factors_and_what_the_chosen_project(self):
+    @pytest.mark.parametrize(("choice", "width"), [(0, 2), (1, 8), (2, 8)])
+    def test_a_choice_s_factors_and_what_they_project(self, choice, width):
         users = (np.random.default_rng(0).random((60, 30)) < 0.3).astype(np.float32)
         low_pass = LowPass.fit(rows_of(users), 30, 8, seed=1)
-        low_pass.choose(0, 2.0)
+        low_pass.choose(choice, 2.0)
         settled = low_pass.settle()
-        assert settled.factors.shape == (30, 2) and settled.weight == 2.0
+        assert settled.factors.shape == (1, 30, width) and settled.weight == 2.0
+        assert settled.filters == ((1, *low_pass.filters[choice][1:]),)
         projected = settled.project(rows_of(users)) @ settled.active().T
-        np.testing.assert_allclose(projected, scores_of(low_pass, 0, users, 30), atol=1e-5)
+        np.testing.assert_allclose(projected, scores_of(low_pass, choice, users, 30), atol=1e-5)
         wider = settled.grow(32)
         assert (scores_of(wider, 0, np.ones((1, 32), dtype=np.float32), 32)[0, 30:] == 0).all()
 

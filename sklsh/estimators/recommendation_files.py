@@ -1,0 +1,207 @@
+"""Files of recommendations: one line a user and item, or one a user, written batch by batch."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from sklsh._utils.containers import plain_ids
+from sklsh._utils.files import replacing
+from sklsh._utils.progress import RowProgress
+from sklsh._utils.threads import blocks
+from sklsh._utils.validation import check_int
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+"""All but the last may be compressed, with `.gz` behind."""
+
+COLUMNS = ("user", "item", "rank", "score")
+
+
+class BatchWriter(Protocol):
+    """What takes a batch: names of users (n,), of their items and scores (n, k), padded."""
+
+    def write(self, users: np.ndarray, items: np.ndarray, scores: np.ndarray) -> None: ...
+
+
+def check_ending(path: Path) -> str:
+    """What kind of file a name asks for.
+
+    Raises
+    ------
+    ValueError
+        None of `ENDINGS`; parquet where pyarrow is not installed.
+    """
+    endings = [part.lower() for part in path.suffixes]
+    packed = endings[-1:] == [".gz"]
+    ending = endings[-2 if packed else -1] if len(endings) > packed else ""
+    if ending not in ENDINGS or (packed and ending == ".parquet"):
+        raise ValueError(
+            f"{path} must end in one of {', '.join(ENDINGS)} (.gz behind all but the last)"
+        )
+    if ending == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise ValueError(f"{path}: parquet needs pyarrow ({error})") from error
+    return ending
+
+
+@contextmanager
+def recommendations_file(path) -> Iterator[BatchWriter]:
+    """A writer of a file that appears whole at the end or not at all; its name tells the kind.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `check_ending`, and `sklsh._utils.files.replacing`.
+    """
+    path = Path(path)
+    ending = check_ending(path)
+    with replacing(path) as file:
+        if ending == ".parquet":
+            with _Parquet(file) as writer:
+                yield writer
+            return
+        raw: Any = file
+        if path.suffix.lower() == ".gz":
+            raw = gzip.GzipFile(path.stem, "wb", fileobj=file)
+        text = io.TextIOWrapper(raw, "utf-8", newline="")
+        yield _Lines(text) if ending == ".jsonl" else _Table(text, ending)
+        text.flush()
+        if raw is not file:
+            text.close()
+        else:
+            text.detach()
+
+
+class _Table:
+    def __init__(self, file, ending: str):
+        self._writer = csv.writer(
+            file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n"
+        )
+        self._writer.writerow(COLUMNS)
+
+    def write(self, users, items, scores) -> None:
+        columns = _long(users, items, scores)
+        columns[3] = [f"{score:.7g}" for score in columns[3].tolist()]
+        self._writer.writerows(zip(*columns[:3], columns[3], strict=True))
+
+
+class _Lines:
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, users, items, scores) -> None:
+        for user, names, values in zip(
+            users.tolist(), items.tolist(), scores.tolist(), strict=True
+        ):
+            n = sum(np.isfinite(values).tolist())
+            row = {"user": user, "items": names[:n],
+                   "scores": [float(f"{value:.7g}") for value in values[:n]]}  # fmt: skip
+            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+class _Parquet:
+    def __init__(self, file):
+        self._file, self._writer = file, None
+
+    def __enter__(self):
+        return self
+
+    def write(self, users, items, scores) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        columns = _long(users, items, scores)
+        columns[2] = columns[2].astype(np.int32)
+        table = pa.table(dict(zip(COLUMNS, columns, strict=True)))
+        if self._writer is None:
+            self._writer = parquet.ParquetWriter(self._file, table.schema)
+        self._writer.write_table(table)
+
+    def __exit__(self, *exception):
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _long(users, items, scores) -> list:
+    """Columns of one row a user and item, without padding."""
+    row, place = np.nonzero(np.isfinite(scores))
+    return [users[row], items[row, place], place + 1, scores[row, place]]
+
+
+class WritesRecommendations:
+    """`recommend` for many users, into a file."""
+
+    recommend: Callable[..., tuple[np.ndarray, np.ndarray]]
+
+    def recommend_to(
+        self, path, user_items, user_ids=None, N=10, *, batch_size=8192, verbose=False, **how
+    ):
+        """Recommendations of many users into a file, in bounded memory.
+
+        Parameters
+        ----------
+        path : str or path-like
+            ``.csv`` or ``.tsv`` (``.gz`` behind, if it is to be packed) or ``.parquet`` (with
+            pyarrow) with the columns user, item, rank (from 1) and score, or ``.jsonl`` with an
+            object a user, of user, items and scores. The file appears when it is whole.
+        user_items : array-like or sparse matrix (n_users, n_items)
+            The users' items.
+        user_ids : array-like (n_users,) of int or str, default=None
+            What users are called: `user_ids` of `sklsh.datasets.Interactions`. None: the row
+            numbers.
+        N : int, default=10
+            As in `recommend`.
+        batch_size : int, default=8192
+            Users asked for at a time: what memory grows with.
+        verbose : bool, default=False
+            Show how far it is.
+        **how
+            Further arguments of `recommend`.
+
+        Returns
+        -------
+        int
+            Number of users that were named something.
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            As `recommend`; another kind of file; a place that cannot be written; `user_ids` that
+            are not one a row.
+
+        Notes
+        -----
+        Other threads may train the model meanwhile: each batch is answered by one state of it.
+        """
+        check_is_fitted(self)
+        batch_size = check_int(batch_size, "batch_size", 1)
+        sparse = sp.issparse(user_items)
+        matrix: Any = user_items.tocsr() if sparse else np.asarray(user_items)
+        n_users = matrix.shape[0] if matrix.ndim == 2 else 0
+        users = np.arange(n_users) if user_ids is None else plain_ids(user_ids, "user_ids")
+        if users.shape != (n_users,):
+            raise ValueError(
+                f"user_ids must be 1-d, one for each of the {n_users} rows of user_items, got "
+                f"shape {users.shape}"
+            )
+        n_named = 0
+        with recommendations_file(path) as writer, RowProgress(verbose, n_users) as progress:
+            for start, stop in blocks(n_users, batch_size) or [(0, 0)]:
+                rows = np.arange(start, stop)
+                ids, scores = self.recommend(rows, matrix[start:stop], N, **how)
+                writer.write(users[start:stop], ids, scores)
+                n_named += int(np.isfinite(scores).any(axis=1).sum())
+                progress(stop)
+        return n_named
