@@ -63,8 +63,9 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     device_params : dict, list of dict or dict of dicts, default=None
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
-        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`,
-        `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a round),
+        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`
+        ("codes": scored codes instead of tables over a sketch), `code_family`, `code_bytes`,
+        `batch_rule`, `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a round),
         `most_steps`, `most_rounds`, `most_bytes` (see `sklsh.federated.DeviceSettings`). They
         never leave
         the device.
@@ -86,10 +87,11 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
     payload : {"float16", "float32"}, default="float16"
         Type of weights, sketch and changes on the wire.
     sketch_rounds : int, default=1
-        Rounds with one fold. Above 1 devices keep their last sketch and are sent the rows
-        that have changed since.
+        Rounds with one fold, or with the same rotation or codebooks of codes. Above 1 devices
+        keep their last sketch or codes and are sent the rows that have changed since.
     sketch_tolerance : float in [0, 1), default=0.0
-        Share of its length by which a row of the sketch must change to be sent again.
+        Share of its length by which a row of the sketch, or what its code stands for, must
+        change to be sent again.
     cache_dir : path, default=None
         Where devices keep sketch, body and accumulators, a folder each. None: in memory.
         `fit` empties the folders of its devices. What is missing or damaged is asked for

@@ -110,7 +110,13 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     if isinstance(server.server_optimizer, FedAdam):
         for name, moments in server.server_optimizer.moments.items():
             arrays |= listed(f"moments.{name}", list(moments))
+    codes = []
+    for i, broadcast in enumerate(server.code_broadcasts.values()):
+        of_codes, code_arrays = broadcast.state()
+        codes.append(of_codes)
+        arrays |= {f"codes_{i}.{name}": array for name, array in code_arrays.items()}
     numbers = {
+        "codes": codes,
         "plan": asdict(server.plan),
         "activation": network.activation,
         "input_scale": network.input_scale,
@@ -153,6 +159,10 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
             network.n_hidden, numbers["sketch_round"], arrays["sketch"], arrays["sketch_bias"],
             arrays["sketch_published"],
         )  # fmt: skip
+    for i, of_codes in enumerate(numbers.get("codes", ())):
+        prefix = f"codes_{i}."
+        mine = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+        server.code_broadcast(of_codes["family"], of_codes["n_bytes"]).restore(of_codes, mine)
     ledger = Ledger()
     ledger.traffic.update({tuple(key): count for *key, count in numbers["traffic"]})
     ledger.memory.update({tuple(key): count for *key, count in numbers["memory"]})

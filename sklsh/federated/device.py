@@ -14,19 +14,19 @@ from sklsh.federated.messages import (
     LARGEST,
     Centre,
     ClientStatistics,
+    CodedHead,
     Counts,
     HiddenMean,
     Invite,
     Prototypes,
     Request,
     Select,
-    Sketch,
     SubModel,
     Update,
 )
 from sklsh.federated.parts import BodyPart
 from sklsh.federated.policy import Refused
-from sklsh.federated.scoring import best_in_turn
+from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
 from sklsh.federated.selection import best_by_collisions, random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
@@ -50,7 +50,7 @@ from sklsh.network.trainer import Trainer
 BATCH_ACTIVE = 256
 """Neurons of the sub-model that a batch computes beside its labels."""
 
-ORDER, NEGATIVES, TRAINING, TABLES, INPUTS = range(5)
+ORDER, NEGATIVES, TRAINING, TABLES, INPUTS, PROBES = range(6)
 """Streams of a device's randomness."""
 
 
@@ -150,9 +150,12 @@ class Device:
     def request(self, invite: Invite) -> Request:
         """What the round needs; without hash tables, the neurons too."""
         rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
-        ids, sketch_round = None, -1
+        ids, sketch_round, wanted = None, -1, ("", 0)
         if self.settings.training.sampler != "lsh":
             ids = self._ids(rows, invite.round)
+        elif self.settings.selection == "codes":
+            wanted = self.settings.code_family, self.settings.code_bytes
+            sketch_round = state_store.codes_round(*wanted)
         else:
             sketch_round = state_store.sketch_round()
         has_body = self.body_exchange == "local" and state_store.body() is not None
@@ -162,11 +165,11 @@ class Device:
             features = self._features(np.arange(self.X.n_rows, dtype=np.int32))
         else:
             features = self._features(rows)
-        return Request(self.id, invite.round, features, ids, has_body, sketch_round)
+        return Request(self.id, invite.round, features, ids, has_body, sketch_round, *wanted)
 
-    def select(self, invite: Invite, body: BodyPart | None, sketch: Sketch) -> Select:
+    def select(self, invite: Invite, body: BodyPart | None, sketch) -> Select:
         """Labels, then the neurons that collide most with some of the round's rows, or score
-        highest with each.
+        highest with each; `sketch` is a `Sketch` or a `CodedHead`.
 
         Raises
         ------
@@ -174,16 +177,17 @@ class Device:
             The device has lost its body, or the sketch that a delta goes on top of.
         """
         self.settings.policy.check_bytes(body, sketch)
-        state_store = self._state_store(invite)
-        sketch, body = state_store.whole(sketch), self._own_body(state_store, body)
-        settings = self.settings.training
+        state_store, settings = self._state_store(invite), self.settings.training
+        coded = isinstance(sketch, CodedHead)
+        sketch = state_store.whole_codes(sketch) if coded else state_store.whole(sketch)
+        body = self._own_body(state_store, body)
         rows = np.unique(self.order(invite))
         labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
-        probes = rows[: self.settings.n_probes]
-        hidden, n_active = self._hidden(body, probes), self.settings.n_active
+        hidden, n_active = self._hidden(body, self._probes(rows, invite)), self.settings.n_active
         taken = self._not_negatives(labels)
-        if self.settings.selection == "scores":
-            found = best_in_turn(sketch, hidden, n_active, taken=taken)
+        if coded or self.settings.selection == "scores":
+            best = best_of_codes(sketch, hidden) if coded else best_of_sketch(sketch, hidden)
+            found = chosen_neurons(best, n_active, taken, self.settings.batch_rule)
         else:
             family = make_family(
                 settings.family, n_tables=settings.n_tables, hash_length=settings.hash_length,
@@ -270,6 +274,13 @@ class Device:
         return rows[first : first + count].astype(np.int32)
 
     # Parts ------------------------------------------------------------------------------------
+
+    def _probes(self, rows: np.ndarray, invite: Invite) -> np.ndarray:
+        """Rows that look up their neurons: where there are many, others in each round."""
+        n_probes = self.settings.n_probes
+        if n_probes >= rows.shape[0]:
+            return rows
+        return np.sort(self._rng(PROBES, invite.round).choice(rows, n_probes, replace=False))
 
     def _state_store(self, invite: Invite) -> DeviceStateStore:
         return DeviceStateStore(self.cache, self.n_features, self.n_labels, invite.run)

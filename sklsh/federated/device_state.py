@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklsh.federated.cache import Cache, CacheMiss
-from sklsh.federated.messages import Sketch
+from sklsh.federated.code_broadcast import codes_of
+from sklsh.federated.messages import CodedHead, Sketch
 from sklsh.federated.parts import BodyPart, HeadPart, Rejected, check_array, check_ids
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR
 
@@ -69,6 +70,62 @@ class DeviceStateStore:
                 "sketch", (self.run,), {"values": sketch.values, "bias": sketch.bias, **numbers}
             )
         return sketch
+
+    # Codes ------------------------------------------------------------------------------------
+
+    def _codes(self, family: str, n_bytes: int) -> CodedHead | None:
+        """The last whole message, its arrays sound."""
+        kept = self.cache.get("codes", (self.run,))
+        try:
+            if (str(kept["family"]), int(kept["n_bytes"])) != (family, n_bytes):
+                return None
+            number, seed = int(kept["round"]), int(kept["seed"])
+            n_scales = kept["scale"].shape[0] and self.n_labels
+            check_array(kept["scale"], "scale", (n_scales,))
+            check_array(kept["bias"], "bias", (self.n_labels,))
+            check_array(kept["means"], "means", (2, kept["means"].shape[1]))
+            packed, learnt = kept["packed"], _numbered(kept, "learnt")
+            for array in learnt:
+                check_array(array, "learnt", array.shape)
+            if packed.dtype not in (np.uint8, np.int8) or packed.shape[0] != self.n_labels:
+                return None
+        except (TypeError, KeyError, IndexError, ValueError, Rejected):
+            return None
+        arrays = (packed, kept["scale"], kept["bias"], kept["means"], learnt)
+        return CodedHead(number, family, n_bytes, seed, *arrays)
+
+    def codes_round(self, family: str, n_bytes: int) -> int:
+        """Round of the codes at hand, -1 without."""
+        kept = self._codes(family, n_bytes)
+        return -1 if kept is None else kept.round
+
+    def whole_codes(self, message: CodedHead) -> CodedHead:
+        """The message with all neurons' codes, and kept if it is to be.
+
+        Raises
+        ------
+        CacheMiss
+            A delta came, and what it goes on top of is gone.
+        """
+        if message.ids is not None:
+            kept = self._codes(message.family, message.n_bytes)
+            if kept is None or (kept.round, kept.seed) != (message.since, message.seed):
+                raise CacheMiss("codes")
+            codes = codes_of(kept).replaced(message.ids, codes_of(message))
+            message = replace(
+                kept, round=message.round, packed=codes.packed, scale=codes.scale,
+                bias=codes.bias, keep=message.keep,
+            )  # fmt: skip
+        if message.keep:
+            numbers = {
+                name: np.array(getattr(message, name))
+                for name in ("round", "family", "n_bytes", "seed")
+            }
+            names = ("packed", "scale", "bias", "means")
+            arrays = {name: getattr(message, name) for name in names}
+            arrays |= _named("learnt", message.learnt)
+            self.cache.put("codes", (self.run,), {**arrays, **numbers})
+        return message
 
     # Body -------------------------------------------------------------------------------------
 

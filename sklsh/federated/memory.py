@@ -14,6 +14,11 @@ def selection_bytes(n_labels: int, sketch_dim: int, payload_bytes: int = 4) -> i
     return n_labels * ((sketch_dim + 1) * payload_bytes + 4 + 4) + block
 
 
+def coded_selection_bytes(n_labels: int, bytes_per_code: float, coder_bytes: int) -> int:
+    """Peak while codes are scored: these as sent, and what scores them."""
+    return int(n_labels * bytes_per_code) + coder_bytes
+
+
 def training_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: int = 4) -> int:
     """Peak while a model of one hidden layer is trained: parts as sent, and as trained.
 
@@ -33,13 +38,15 @@ def training_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: in
 
 
 def device_bytes(
-    n_labels: int, sketch_dim: int | None, n_ids: int, n_features: int, n_hidden: int,
-    payload_bytes: int = 4,
-) -> int:  # fmt: skip
-    """Peak of a round beside the device's own rows and its cache."""
-    picked = 0
-    if sketch_dim is not None:
-        picked = selection_bytes(n_labels, sketch_dim, payload_bytes)
-        # The body's rows are there already while neurons are picked.
-        picked += n_features * n_hidden * payload_bytes
+    selection: int, n_ids: int, n_features: int, n_hidden: int, payload_bytes: int = 4
+) -> int:
+    """Peak of a round beside the device's own rows and its cache.
+
+    Parameters
+    ----------
+    selection : int
+        `selection_bytes`, `coded_selection_bytes`, or 0 where ids are drawn.
+    """
+    # The body's rows are there already while neurons are picked.
+    picked = selection and selection + n_features * n_hidden * payload_bytes
     return max(picked, training_bytes(n_ids, n_features, n_hidden, payload_bytes))

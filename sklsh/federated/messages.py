@@ -24,6 +24,11 @@ from sklsh.federated.parts import (
 LARGEST = float(np.finfo(np.float32).max)
 """What a number of a reply may be: more is not finite as float32."""
 
+CODE_FAMILIES = ("signs", "products", "svd")
+CODE_BYTES = (4, 8, 16, 32, 64)
+"""Of a neuron's code. What a device may ask for is a short list: the server codes the head for
+each pair that any device wants."""
+
 # Server -> device -----------------------------------------------------------------------------
 
 
@@ -85,6 +90,49 @@ class Sketch(Payload):
     since: int = -1
     keep: bool = False
     hidden_centre: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class CodedHead(Payload):
+    """The head as codes that a device scores, or what has changed of them.
+
+    Attributes
+    ----------
+    round : int
+    family : {"signs", "products", "svd"}
+    n_bytes : int
+        Of a code.
+    seed : int
+        Directions of signs are drawn by it.
+    packed : ndarray (n, n_bytes), uint8; of "svd" int8
+    scale : ndarray (n,), float16; (0,) where the family needs none
+    bias : ndarray (n,), float16
+        ``b_j`` and what the neuron makes of the mean hidden vector. `scale` and `bias` are float32
+        where they are beyond float16.
+    means : ndarray (2, n_hidden), float32, or None
+        What neurons and hidden vectors are centred by; None with `ids`: as in the codes at hand.
+    learnt : tuple of ndarray
+        Codebooks or directions; empty with `ids`, and where all is drawn.
+    ids : ndarray (n,), int32, or None
+        Neurons of these codes; None: all of them.
+    since : int
+        The round whose codes those of `ids` bring up to date.
+    keep : bool
+        Whether a later round has the same coder, so that this one is worth keeping.
+    """
+
+    round: int
+    family: str
+    n_bytes: int
+    seed: int
+    packed: np.ndarray
+    scale: np.ndarray
+    bias: np.ndarray
+    means: np.ndarray | None = None
+    learnt: tuple[np.ndarray, ...] = ()
+    ids: np.ndarray | None = None
+    since: int = -1
+    keep: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,13 +203,19 @@ class Request(Reply):
     has_body : bool
         It has a body of its own and wants none.
     sketch_round : int
-        Round of the sketch that it has kept, -1 if it has none.
+        Round of the sketch, or of such codes, that it has kept, -1 if it has none.
+    codes : str
+        Family of the codes that it wants in the sketch's stead; "" for the sketch.
+    code_bytes : int
+        Of a neuron's code; 0 for the sketch.
     """
 
     features: np.ndarray | None
     ids: np.ndarray | None
     has_body: bool = False
     sketch_round: int = -1
+    codes: str = ""
+    code_bytes: int = 0
 
     def validate(self, shape):
         if self.features is not None:
@@ -170,6 +224,13 @@ class Request(Reply):
             check_ids(self.ids, "ids", shape.n_labels)
         if type(self.sketch_round) is not int or type(self.has_body) is not bool:
             raise Rejected("type", "sketch_round must be an int and has_body a bool")
+        wanted = (self.codes, self.code_bytes)
+        if type(self.codes) is not str or type(self.code_bytes) is not int:
+            raise Rejected("type", "codes must be a str and code_bytes an int")
+        if wanted != ("", 0) and not (
+            self.codes in CODE_FAMILIES and self.code_bytes in CODE_BYTES
+        ):
+            raise Rejected("range", f"codes must be of {CODE_FAMILIES} and {CODE_BYTES} bytes")
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh.federated.ledger import DOWN, UP, Ledger
-from sklsh.federated.memory import device_bytes
+from sklsh.federated.memory import coded_selection_bytes, device_bytes, selection_bytes
 from sklsh.federated.messages import (
     Centre,
     ClientStatistics,
+    CodedHead,
     Counts,
     HiddenMean,
     Prototypes,
     Request,
     Select,
+    Sketch,
     SubModel,
     Update,
 )
@@ -168,6 +170,17 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     bias[:] = -(head @ centre)
 
 
+def _selection_bytes(sketch: Sketch | CodedHead | None, server: Server) -> int:
+    """What a device takes to look for its neurons in what it was sent, or keeps."""
+    n_labels, size = server.network.n_labels, np.dtype(server.plan.payload).itemsize
+    if sketch is None:
+        return 0
+    if isinstance(sketch, Sketch):
+        return selection_bytes(n_labels, sketch.sketch_dim, size)
+    broadcast = server.code_broadcast(sketch.family, sketch.n_bytes)
+    return coded_selection_bytes(n_labels, broadcast.codes.bytes_per_row, broadcast.coder.nbytes)
+
+
 def run_round(
     server: Server, transport: Transport, rng: np.random.Generator, *,
     ledger: Ledger, fraction: float = 1.0,
@@ -205,8 +218,10 @@ def run_round(
     bodies = {device: server.body_for(request) for device, request in requests.items()}
 
     ids = {device: r.ids for device, r in requests.items() if r.ids is not None}
-    hashing = {d: request.sketch_round for d, request in requests.items() if d not in ids}
-    sketches = server.sketches(hashing) if hashing else {}
+    hashing = {device: request for device, request in requests.items() if device not in ids}
+    folded = {d: request.sketch_round for d, request in hashing.items() if not request.codes}
+    sketches: dict = server.sketches(folded) if folded else {}
+    sketches |= server.coded({d: request for d, request in hashing.items() if request.codes})
     if hashing:
         selects = exchange.ask(
             "select", Select, {d: (invite, bodies[d], sketches[d]) for d in hashing}, slice(1, None)
@@ -219,8 +234,7 @@ def run_round(
         server.sent(device, model, body)
         questions[device] = (invite, model, body)
         ledger.memory[server.round, device] = device_bytes(
-            server.network.n_labels,
-            sketches[device].sketch_dim if device in hashing else None,
+            _selection_bytes(sketches.get(device), server),
             ids[device].shape[0],
             0 if body is None else body.features.shape[0],
             server.network.n_hidden,

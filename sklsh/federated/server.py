@@ -9,8 +9,18 @@ import numpy as np
 
 from sklsh.federated.aggregation import LOWER_MEDIAN, aggregate_rows
 from sklsh.federated.checks import check_lengths, longest_move
+from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
-from sklsh.federated.messages import Counts, Invite, Reply, Request, Sketch, SubModel, Update
+from sklsh.federated.messages import (
+    CodedHead,
+    Counts,
+    Invite,
+    Reply,
+    Request,
+    Sketch,
+    SubModel,
+    Update,
+)
 from sklsh.federated.parts import BROKEN, BodyPart, HeadPart, ModelShape, Rejected
 from sklsh.federated.privacy import clipped, private_change
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
@@ -164,6 +174,7 @@ class Server:
             plan.fold, plan.sketch_dim, plan.payload, plan.sketch_rounds, plan.sketch_tolerance,
             self.seed,
         )  # fmt: skip
+        self.code_broadcasts: dict[tuple[str, int], CodeBroadcast] = {}
 
     @property
     def shape(self) -> ModelShape:
@@ -234,6 +245,24 @@ class Server:
         """What each device is sent of the sketch, by the round of the one it has (-1: none)."""
         self.sketch_broadcast.publish(self.network, self.round, self.hidden_centre)
         return {device: self.sketch_broadcast.message(had) for device, had in since.items()}
+
+    def coded(self, requests: dict[int, Request]) -> dict[int, CodedHead]:
+        """The codes that each device wants, or what has changed of those that it has."""
+        out = {}
+        for device, request in requests.items():
+            broadcast = self.code_broadcast(request.codes, request.code_bytes)
+            broadcast.publish(self.network, self.round, self.hidden_centre)
+            out[device] = broadcast.message(request.sketch_round)
+        return out
+
+    def code_broadcast(self, family: str, n_bytes: int) -> CodeBroadcast:
+        """That of one kind of codes, begun when it is first asked for."""
+        plan, wanted = self.plan, (family, n_bytes)
+        if wanted not in self.code_broadcasts:
+            self.code_broadcasts[wanted] = CodeBroadcast(
+                *wanted, plan.payload, plan.sketch_rounds, plan.sketch_tolerance, self.seed
+            )
+        return self.code_broadcasts[wanted]
 
     def count(self, replies: list[Counts]) -> None:
         """Where labels are features too, their counts say what an entry weighs (idf).

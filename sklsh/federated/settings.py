@@ -10,7 +10,9 @@ import numpy as np
 
 from sklsh._utils.validation import check_choice, check_int
 from sklsh.federated.cache import MAX_BYTES
+from sklsh.federated.messages import CODE_BYTES, CODE_FAMILIES
 from sklsh.federated.policy import Policy
+from sklsh.federated.scoring import RULES
 from sklsh.network.settings import DENSE_LABELS, Settings
 
 BODY_EXCHANGES = ("full", "touched", "local")
@@ -27,10 +29,10 @@ POLICY = ("least_rows", "most_steps", "most_rounds", "most_bytes")
 """What a device refuses: see `sklsh.federated.policy.Policy`."""
 
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
-SELECTIONS = ("collisions", "scores")
+SELECTIONS = ("collisions", "scores", "codes")
 DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
-    "selection", *POLICY,
+    "selection", "code_family", "code_bytes", "batch_rule", *POLICY,
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
@@ -60,11 +62,20 @@ class DeviceSettings:
     include_labels : bool
         Ask for the labels of the round's rows; False: the paper's, only what collides.
     n_probes : int
-        Rows that look up their neurons, most.
-    selection : {"collisions", "scores"}
-        What a device does with the sketch. "collisions": tables of its own hash functions name
-        the neurons that collide most with all rows, the paper's. "scores": rows of the sketch
-        are scored as they are, and each row's best asked for in turn.
+        Rows that look up their neurons, most; others in each round.
+    selection : {"collisions", "scores", "codes"}
+        What a device looks for neurons in. "collisions": tables of its own hash functions over
+        the sketch name the neurons that collide most with all rows, the paper's. "scores": rows
+        of the sketch are scored as they are. "codes": the server sends codes in the sketch's
+        stead, and these are scored.
+    code_family : {"signs", "products", "svd"}
+        Of "codes": see `sklsh.hashing.codes`.
+    code_bytes : {4, 8, 16, 32, 64}
+        Of a neuron's code, beside four bytes of factor and bias ("products": two). Of products
+        and "svd", at most one a hidden unit.
+    batch_rule : {"turn", "mass"}
+        Which scored neurons are asked for, for all rows together. "turn": each row's best, then
+        each one's second best ... "mass": those with the largest sum of the rows' softmax.
     local_sampler : {"auto", "random", "uniform", "labels", "exact", "all"}
         Which neurons of the sub-model a batch computes beside its labels. "auto": as
         `sampler` says, but for "lsh" and "random", which picked the sub-model: of these few,
@@ -88,6 +99,9 @@ class DeviceSettings:
     n_probes: int = 256
     local_sampler: str = "exact"
     selection: str = "collisions"
+    code_family: str = "signs"
+    code_bytes: int = 8
+    batch_rule: str = "turn"
     input_dropout: float = 0.0
     cache_bytes: int = MAX_BYTES
     policy: Policy = field(default_factory=Policy)
@@ -155,8 +169,13 @@ def _check_options(options: Mapping) -> None:
             check_int(options[name], of + name, least)
     if "local_sampler" in options:
         check_choice(options["local_sampler"], f"{of}local_sampler", LOCAL_SAMPLERS)
-    if "selection" in options:
-        check_choice(options["selection"], f"{of}selection", SELECTIONS)
+    for name, allowed in (
+        ("selection", SELECTIONS), ("code_family", CODE_FAMILIES), ("batch_rule", tuple(RULES)),
+    ):  # fmt: skip
+        if name in options:
+            check_choice(options[name], of + name, allowed)
+    if (size := options.get("code_bytes", CODE_BYTES[0])) not in CODE_BYTES:
+        raise ValueError(f"{of}code_bytes must be one of {CODE_BYTES}, got {size!r}")
     if not isinstance(flag := options.get("include_labels", True), bool | np.bool_):
         raise ValueError(f"{of}include_labels must be True or False, got {flag!r}")
     decoys = options.get("n_decoys", 0.0)

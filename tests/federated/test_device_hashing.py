@@ -192,14 +192,21 @@ def test_those_with_most_collisions_are_picked_ties_by_id(hash_length):
     assert best_by_collisions(family, 9, sketch, hidden, 0, taken).size == 0
 
 
-def test_probes_are_the_first_rows_of_the_round():
-    """Two rows look up their neurons, and the others' are not among them."""
+def test_few_rows_look_up_their_neurons_and_others_in_each_round():
     network, hidden = wide_head()
     device = device_of(network, hidden, n_probes=2, n_tables=64, hash_length=6, n_active=200)
     server = server_of(network, hidden, sketch_dim=network.n_hidden)
-    ids, best = picked(device, server, 0), best_neurons(network, hidden, 20)
-    shares = [np.isin(row, ids).mean() for row in best]
-    assert np.mean(shares[:2]) > 1.5 * np.mean(shares[2:])
+    best, seen, shares = best_neurons(network, hidden, 20), set(), []
+    for number in range(8):
+        ids = picked(device, server, number)
+        probes = device._probes(np.arange(len(hidden)), server.invite())
+        assert probes.shape == (2,)
+        seen.update(probes.tolist())
+        found = np.array([np.isin(row, ids).mean() for row in best])
+        shares.append([found[probes].mean(), np.delete(found, probes).mean()])
+    assert len(seen) > 6
+    of_probes, of_others = np.mean(shares, axis=0)
+    assert of_probes > 1.5 * of_others
 
 
 @pytest.mark.parametrize(("payload", "hash_length"), [("float32", 4), ("float16", 20)])

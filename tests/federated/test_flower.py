@@ -1,5 +1,7 @@
 """The Flower transport, in one process: the same numbers, faults, what is refused."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.utils import check_random_state
@@ -66,14 +68,19 @@ def same_weights(one, other):
 
 @pytest.mark.parametrize(
     "params",
-    [{}, {"sketch_rounds": 3, "body_exchange": "local", "local_optimizer": "kept"}],
-    ids=["default", "with caches"],
+    [
+        {},
+        {"sketch_rounds": 3, "body_exchange": "local", "local_optimizer": "kept"},
+        {"sketch_rounds": 3, "device_params": {"selection": "codes", "code_family": "products"}},
+    ],
+    ids=["default", "with caches", "codes"],
 )
 def test_flower_and_joblib_train_the_same_model(rows, tmp_path, params):
     local = classifier(**params).fit(*rows[:2], groups=rows[2])
     grid = grid_of(rows)
     for node, config in grid.configs.items():
         config["cache-dir"] = str(tmp_path / str(node))
+        config["device-params"] = json.dumps(params.get("device_params", {}))
     flower = trained(classifier(**params), rows, tmp_path, grid)
     same_weights(local.estimator_, flower.estimator_)
     assert local.ledger_.by("kind") == flower.ledger_.by("kind")

@@ -124,6 +124,11 @@ class Coder:
         return self.row_mean.shape[0]
 
     @property
+    def learnt(self) -> tuple[np.ndarray, ...]:
+        """What scoring needs beside the means and a seed: see `CodeFamily.coder`."""
+        return ()
+
+    @property
     def nbytes(self) -> int:
         """Bytes of everything drawn or learnt."""
         return sum(v.nbytes for v in vars(self).values() if isinstance(v, np.ndarray))
@@ -226,4 +231,22 @@ class CodeFamily:
 
     def _fit(self, rows, row_mean, hidden_mean, hidden_moment, seed, n_jobs) -> Coder:
         """What a family defines; arguments are checked."""
+        raise NotImplementedError
+
+    def coder(self, row_mean, hidden_mean, learnt: tuple = (), seed: int = 0) -> Coder:
+        """The coder that `fit` has made, from what cannot be drawn again: for who is sent codes.
+
+        Parameters
+        ----------
+        row_mean, hidden_mean : ndarray (n_features,), float32
+        learnt : tuple of ndarray
+            `Coder.learnt`, perhaps rounded.
+        seed : int
+            As of `fit`.
+
+        Returns
+        -------
+        Coder
+            Scores as the one fitted. It encodes as that does if no moment was given to `fit`.
+        """
         raise NotImplementedError

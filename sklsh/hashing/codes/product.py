@@ -45,6 +45,10 @@ class ProductCoder(TableCoder):
         return list(zip(self.edges[:-1].tolist(), self.edges[1:].tolist(), strict=True))
 
     @property
+    def learnt(self):
+        return (self.to_query, self.centroids)
+
+    @property
     def _four_bits(self) -> bool:
         return self.centroids.shape[1] <= 16
 
@@ -80,6 +84,10 @@ class ProductCoder(TableCoder):
         # A byte is two codes of four bits: its table has the sums of both.
         high, low = parts[:, ::2, :16], parts[:, 1::2, :16]
         return (high[:, :, :, None] + low[:, :, None, :]).reshape(hidden.shape[0], -1, 256)
+
+
+def _edges(n_blocks: int, width: int) -> np.ndarray:
+    return np.arange(n_blocks + 1) * width // n_blocks
 
 
 def _turned(rows, matrix) -> np.ndarray:
@@ -143,12 +151,19 @@ class ProductCodes(CodeFamily):
         rotation = np.eye(width, dtype=np.float32)
         if self.rotation == "random":
             rotation = random_rotation(width, child_seed(seed, 2))
-        edges = np.arange(n_blocks + 1) * width // n_blocks
+        edges = _edges(n_blocks, width)
         books, rotation = self._learn(sample, rotation, edges, seed, n_jobs)
         to_code, to_query = forth @ rotation, back @ rotation
         if self.rotation == "none" and hidden_moment is None:
             to_code = to_query = np.empty((0, 0), dtype=np.float32)
         return ProductCoder(row_mean, hidden_mean, to_code, to_query, books, edges, self.scaled)
+
+    def coder(self, row_mean, hidden_mean, learnt=(), seed=0):
+        to_query, centroids = (np.asarray(array, dtype=np.float32) for array in learnt)
+        edges = _edges(centroids.shape[0], row_mean.shape[0])
+        return ProductCoder(
+            row_mean, hidden_mean, to_query, to_query, centroids, edges, self.scaled
+        )
 
     def _learn(self, sample, rotation, edges, seed, n_jobs):
         """Centroids, and the rotation that goes with them."""

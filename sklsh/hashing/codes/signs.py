@@ -99,7 +99,10 @@ class SignCodes(CodeFamily):
         n_bits = check_int(self.n_bits, "n_bits", 8, MAX_BITS)
         if n_bits % 8:
             raise ValueError(f"n_bits must be a multiple of 8, got {n_bits}")
-        width, projection = rows.shape[1], None
+        return self.coder(row_mean, hidden_mean, (), seed)
+
+    def coder(self, row_mean, hidden_mean, learnt=(), seed=0):
+        n_bits, width, projection = self.n_bits, row_mean.shape[0], None
         check_choice(self.fold, "fold", FOLDS)
         if self.sketch_dim is not None:
             projection = make_projection(self.fold, width, self.sketch_dim, seed)

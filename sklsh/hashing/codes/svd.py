@@ -29,6 +29,10 @@ class SVDCoder(Coder):
     to_query: np.ndarray
     dtype: str
 
+    @property
+    def learnt(self):
+        return (self.to_query,)
+
     def _pack(self, rows):
         values = rows @ self.to_code
         if self.dtype == "float16":
@@ -78,3 +82,7 @@ class SVDSketch(CodeFamily):
         _, directions = np.linalg.eigh(sample.T @ sample)
         kept = directions[:, ::-1][:, :sketch_dim].astype(np.float32)
         return SVDCoder(row_mean, hidden_mean, forth @ kept, back @ kept, self.dtype)
+
+    def coder(self, row_mean, hidden_mean, learnt=(), seed=0):
+        (to_query,) = (np.asarray(array, dtype=np.float32) for array in learnt)
+        return SVDCoder(row_mean, hidden_mean, to_query, to_query, self.dtype)

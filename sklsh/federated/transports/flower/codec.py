@@ -20,14 +20,14 @@ from sklsh.federated.parts import BodyPart, HeadPart, Payload
 CLASSES = {
     cls.__name__: cls
     for cls in (
-        messages.Invite, messages.Sketch, messages.SubModel, messages.Centre,
-        messages.ClientStatistics,
+        messages.Invite, messages.Sketch, messages.CodedHead, messages.SubModel,
+        messages.Centre, messages.ClientStatistics,
         messages.Request, messages.Select, messages.Counts, messages.HiddenMean,
         messages.Prototypes, messages.Update, HeadPart, BodyPart,
     )
 }  # fmt: skip
 ARRAYS, MESSAGE, TEXT = "arrays", "message", "json"
-DTYPES = (np.dtype(np.int32), np.dtype(np.float16), np.dtype(np.float32))
+DTYPES = tuple(map(np.dtype, (np.int32, np.float16, np.float32, np.uint8, np.int8)))
 """Of arrays that travel; others are not read."""
 
 ARRAY, TUPLE, CLASS = "array", "tuple", "class"
