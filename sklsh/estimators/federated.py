@@ -65,10 +65,9 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
         parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`
         ("codes": scored codes instead of tables over a sketch), `code_family`, `code_bytes`,
-        `batch_rule`, `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a round),
-        `most_steps`, `most_rounds`, `most_bytes` (see `sklsh.federated.DeviceSettings`). They
-        never leave
-        the device.
+        `batch_rule`, `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a
+        round), `most_steps`, `most_rounds`, `most_bytes` (see `sklsh.federated.DeviceSettings`).
+        They never leave the device, but for which codes it wants.
     aggregation : {"mean", "trimmed_mean", "median"}, default="mean"
         Over the devices that had a neuron; "mean" weighs by rows trained on.
     transport : {"joblib"} or object, default="joblib"

@@ -17,6 +17,8 @@ class Ledger:
     traffic : dict
         ``(round, device, kind, direction) -> bytes``. `kind` is the name of the message,
         or "body" and "head" for the two parts of a model; `direction` is "up" or "down".
+        Counted are arrays and 16 bytes a message, each time that it travels: what a transport
+        puts around them is some hundred bytes an array, and a few kB a question.
     memory : dict
         ``(round, device) -> bytes``: what a round takes beside the
         device's rows, by the formulas of `sklsh.federated.memory`.

@@ -68,20 +68,31 @@ class RoundReport:
 
 
 class Exchange:
-    """Questions and answers of one round, counted and checked."""
+    """Questions and answers of one round, counted and checked.
+
+    A message that goes with several questions travels once, unless the transport's devices forget
+    it (`Transport.resends`): then it is counted as often as it is sent.
+    """
 
     def __init__(
         self, server: Server, transport: Transport, ledger: Ledger, number: int, faults: dict
     ):
         self.server, self.transport, self.ledger = server, transport, ledger
         self.number, self.faults = number, faults
+        self._resends = getattr(transport, "resends", False)
+        self._had: dict[int, list] = {}
 
-    def ask(self, question: str, kind: type, messages: dict, new: slice = slice(0, None)) -> dict:
-        """Good replies by device. `new`: those of the messages that travel now; the device
-        has had the others in this round."""
-        for device, parts in messages.items():
-            for message in filter(None, parts[new]):
+    def _count(self, device: int, parts: tuple) -> None:
+        had = self._had.setdefault(device, [])
+        for message in filter(None, parts):
+            if self._resends or not any(message is other for other in had):
                 self.ledger.add(self.number, device, message, DOWN)
+                had.append(message)
+
+    def ask(self, question: str, kind: type, messages: dict) -> dict:
+        """Good replies by device."""
+        for device, parts in messages.items():
+            self._count(device, parts)
         good: dict = {}
         n_bad = 0
         for reply in self.transport.ask(question, messages):
@@ -161,7 +172,7 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
         return
     centre = server.hidden_centre = common_centre(list(means.values()))
     replies = exchange.ask(
-        "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}, slice(1, None)
+        "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}
     )
     head, bias = server.network.head_weights, server.network.head_bias
     head += summed_prototypes(list(replies.values()), *head.shape)
@@ -224,7 +235,7 @@ def run_round(
     sketches |= server.coded({d: request for d, request in hashing.items() if request.codes})
     if hashing:
         selects = exchange.ask(
-            "select", Select, {d: (invite, bodies[d], sketches[d]) for d in hashing}, slice(1, None)
+            "select", Select, {d: (invite, bodies[d], sketches[d]) for d in hashing}
         )
         ids.update({device: select.ids for device, select in selects.items()})
 
@@ -240,9 +251,7 @@ def run_round(
             server.network.n_hidden,
             np.dtype(server.plan.payload).itemsize,
         )
-        if device not in hashing and body is not None:
-            ledger.add(server.round, device, body, DOWN)
-    updates = exchange.ask("train", Update, questions, slice(1, 2))
+    updates = exchange.ask("train", Update, questions)
     n_used, loss = server.apply(list(updates.values()), rng)
     server.noise_of_rounds.append([server.plan.noise_multiplier, float(fraction)])
 

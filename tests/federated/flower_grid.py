@@ -9,9 +9,10 @@ from flwr.supercore.task_identity import TaskIdentity
 SERVER = 1
 
 
-def through_bytes(message):
+def through_bytes(message, count=lambda n_bytes: None):
     """What the other side gets of a message."""
     contents = {key: part.deflate() for key, part in get_all_nested_objects(message).items()}
+    count(sum(map(len, contents.values())))
     copy = inflate_object_from_contents(message.object_id, contents)
     copy.metadata.__dict__["_message_id"] = message.object_id
     return copy
@@ -28,6 +29,11 @@ class LocalGrid(Grid):
         Node configuration by node id.
     tamper : callable or None
         ``tamper(question's number, node, reply) -> reply`` or None for one that is lost.
+
+    Attributes
+    ----------
+    n_bytes : list of int
+        Of each message that has travelled, questions and replies.
     """
 
     run = None
@@ -35,7 +41,7 @@ class LocalGrid(Grid):
     def __init__(self, apps, configs, tamper=None):
         self.apps, self.configs, self.tamper = dict(apps), configs, tamper
         self.states = {node: RecordDict() for node in self.apps}
-        self.replies, self.n_asked = {}, {}
+        self.replies, self.n_asked, self.n_bytes = {}, {}, []
         TaskIdentity.run_id = TaskIdentity.task_id = TaskIdentity.node_id = SERVER
 
     def set_run(self, run):
@@ -55,12 +61,12 @@ class LocalGrid(Grid):
 
     def pull_messages(self, message_ids):
         found = [self.replies.pop(key) for key in list(message_ids) if key in self.replies]
-        return [through_bytes(reply) for reply in found if reply is not None]
+        return [through_bytes(reply, self.n_bytes.append) for reply in found if reply is not None]
 
     def _deliver(self, message):
         node = message.metadata.dst_node_id
         message.metadata.__dict__["_message_id"] = message.object_id
-        received = through_bytes(message)
+        received = through_bytes(message, self.n_bytes.append)
         # A new process has nothing but the state that its node has kept.
         context = Context(
             run_id=1, node_id=node, node_config=self.configs.get(node, {}),

@@ -8,7 +8,16 @@ from sklsh.federated.messages import Reply
 
 
 class Transport(Protocol):
-    """Carries messages; knows nothing of what they mean."""
+    """Carries messages; knows nothing of what they mean.
+
+    Attributes
+    ----------
+    resends : bool
+        Whether devices forget between two questions what came with the first, so that it
+        travels again, and is counted again. False where a transport does not say.
+    """
+
+    resends: bool
 
     @property
     def devices(self) -> list[int]:

@@ -26,6 +26,8 @@ class JoblibTransport:
         Devices at a time. Changes no result.
     """
 
+    resends = False
+
     def __init__(self, devices: list[Device], n_jobs: int | None = None):
         self._devices = {device.id: device for device in devices}
         self.n_jobs = n_jobs

@@ -64,6 +64,8 @@ class FlowerTransport:
     timeline : list of Exchanged
     """
 
+    resends = True  # A node's process ends with its answer.
+
     def __init__(
         self, grid: Grid, training_config: TrainingConfig, timeout: float = 600.0,
         join_timeout: float = 3600.0,
