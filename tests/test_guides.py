@@ -17,6 +17,7 @@ DOC = Path(__file__).parents[1] / "doc"
         "classifier",
         "hasher",
         "migrate",
+        "nightly",
         "recommender",
         "tutorial-classification",
         "tutorial-devices",

@@ -179,7 +179,11 @@ def predict(
 @app.command()
 def recommend(
     data: Annotated[
-        Path, typer.Argument(help="Users x items, .npz of scipy.sparse", show_default=False)
+        Path,
+        typer.Argument(
+            help="Table of events (CSV, TSV, JSON lines, parquet), or users x items as .npz",
+            show_default=False,
+        ),
     ],
     model_dir: Annotated[
         Path | None,
@@ -190,18 +194,41 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="Items a user")] = 20,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Text file (.gz), or .npz")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="CSV, TSV, JSON lines or parquet; text or .npz of .npz"
+        ),
     ] = None,
+    user: Annotated[str, typer.Option(help="Column of users, of a table")] = "user",
+    item: Annotated[str, typer.Option(help="Column of items")] = "item",
+    time: Annotated[
+        str | None, typer.Option(help="Column of times: numbers or dates", show_default=False)
+    ] = None,
+    weight: Annotated[
+        str | None, typer.Option(help="Column of what an event counts", show_default=False)
+    ] = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(help="An event counts half after so long: days, or as times that are numbers"),
+    ] = None,
+    learn: Annotated[
+        bool, typer.Option("--learn", help="Learn the events, and write the model anew")
+    ] = False,
     random_state: Seed = 0,
     jobs: Annotated[int | None, typer.Option(help="Threads; all cores if not said")] = None,
 ) -> None:
     """The best new items of each user of DATA: train on it, or use the model there is.
 
-    Without --output and --test items are written to standard output, as by `predict`.
+    Without --output and --test items are written to standard output: of a table as CSV of user,
+    item, rank and score, of a matrix as by `predict`.
     """
     from sklsh.cli import recommenders
+    from sklsh.cli.event_tables import Columns
 
-    recommenders.recommend(data, model_dir, test, k, output, random_state, jobs)
+    recommenders.recommend(
+        data, model_dir, test, k, output, random_state, jobs, Columns(user, item, time, weight),
+        half_life, learn,
+    )  # fmt: skip
 
 
 @app.command()

@@ -11,8 +11,11 @@ import sklsh
 from sklsh._utils.files import check_output
 from sklsh._utils.matrices import read_matrix
 from sklsh._utils.validation import check_sparse
+from sklsh.cli import event_tables
+from sklsh.cli.event_tables import Columns
 from sklsh.cli.output import write_scores
 from sklsh.cli.screen import table_of
+from sklsh.datasets._tables import is_table
 from sklsh.metrics import ndcg_at_k, recall_at_k
 from sklsh.persistence import load_model, save_model
 from sklsh.persistence._places import check_place
@@ -26,12 +29,26 @@ def recommend(
     output: Path | None,
     random_state: int,
     jobs: int | None,
+    columns: Columns,
+    half_life: float | None,
+    learn: bool,
 ) -> None:
     """`sklsh recommend`."""
     if output is not None:
         check_output(output)
     if model_dir is not None:
         check_place(model_dir)
+    if is_table(data):
+        model = None if model_dir is None else _model_in(model_dir, mmap_mode=None)
+        if learn and model is None:
+            raise ValueError("--learn needs --model, a folder of a model to go on with")
+        event_tables.recommend(
+            data, columns, half_life, model, model_dir if learn or model is None else None, learn,
+            test, k, output, random_state, jobs,
+        )  # fmt: skip
+        return
+    if learn or half_life is not None or columns.time is not None or columns.weight is not None:
+        raise ValueError(f"--time, --weight, --half-life and --learn are of tables, got {data}")
     user_items = load_user_items(data)
     # A wrong test file should not be found after the training.
     later = None if test is None else load_user_items(test)
@@ -41,10 +58,8 @@ def recommend(
             raise ValueError(
                 f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
             )
-    if model_dir is not None and _is_there(model_dir):
-        model = load_model(model_dir, mmap_mode="c")
-        if not isinstance(model, sklsh.LSHRecommender):
-            raise ValueError(f"{model_dir} must hold a recommender, got {type(model).__name__}")
+    model = None if model_dir is None else _model_in(model_dir)
+    if model is not None:
         if user_items.shape[1] != model.n_features_in_:
             raise ValueError(
                 f"the model in {model_dir} needs {model.n_features_in_} items, "
@@ -66,6 +81,16 @@ def recommend(
         )
     if output is not None or later is None:
         write_scores(output, items, scores, user_items.shape[1])
+
+
+def _model_in(folder: Path, mmap_mode="c"):
+    """The recommender of a folder; None if there is none yet."""
+    if not _is_there(folder):
+        return None
+    model = load_model(folder, mmap_mode=mmap_mode)
+    if not isinstance(model, sklsh.LSHRecommender):
+        raise ValueError(f"{folder} must hold a recommender, got {type(model).__name__}")
+    return model
 
 
 def _check_any(path: Path, user_items: sp.csr_matrix) -> None:

@@ -76,7 +76,7 @@ def recommendations_file(path) -> Iterator[BatchWriter]:
         if path.suffix.lower() == ".gz":
             raw = gzip.GzipFile(path.stem, "wb", fileobj=file)
         text = io.TextIOWrapper(raw, "utf-8", newline="")
-        yield _Lines(text) if ending == ".jsonl" else _Table(text, ending)
+        yield _Lines(text) if ending == ".jsonl" else TableWriter(text, ending)
         text.flush()
         if raw is not file:
             text.close()
@@ -84,8 +84,10 @@ def recommendations_file(path) -> Iterator[BatchWriter]:
             text.detach()
 
 
-class _Table:
-    def __init__(self, file, ending: str):
+class TableWriter:
+    """A row a user and item, below a header."""
+
+    def __init__(self, file, ending: str = ".csv"):
         self._writer = csv.writer(
             file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n"
         )
