@@ -155,7 +155,7 @@ TUNED = "BATCH_ACTIVE", "KEPT", "N_CANDIDATES", "N_VOTERS", "SHARPNESS", "MASKED
 SIZES = (
     "CODE_BYTES", "SEGMENT_ROWS", "QUERY_WORK", "ROW_BLOCK", "per_task", "prefix_bits", "mean",
     "BLOCK", "TABLES", "MAX_DIRECT_BITS", "ROWS", "PROBES", "POOL", "ITEMS", "OFFSETS", "QUERIES",
-    "USERS", "LABELS", "row_block",
+    "USERS", "LABELS", "WHOLE", "row_block", "width",
 )  # fmt: skip
 """Sizes of tasks, blocks and prefixes: what is assigned to them changes time, no result."""
 

@@ -5,8 +5,15 @@ import pytest
 import scipy.sparse as sp
 
 from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.lowpass import LowPass
 from sklsh.network.regression import ItemRegression
-from sklsh.network.retrieval import best_items, likely_items, popular_items, similar_rows
+from sklsh.network.retrieval import (
+    _all_or_some,
+    best_items,
+    likely_items,
+    popular_items,
+    similar_rows,
+)
 from sklsh.network.rows import SparseRows
 from tests.network.problems import random_network
 
@@ -179,6 +186,50 @@ def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monk
         found = likely_items(network, memory, None, rows, rows, k, pool, **how)
         asked = np.flatnonzero(dense.any(axis=1))
         assert_best((found[0][asked], found[1][asked]), scores[asked], pool, k)
+
+
+@pytest.mark.parametrize("search", ["best", "likely"])
+@pytest.mark.parametrize("parts", [{"regression"}, {"low_pass"}, {"regression", "low_pass"}])
+def test_regression_and_low_pass_are_added_with_their_weights(search, parts):
+    n_items, k = 60, 4
+    dense, rows, network, memory = users_of(50, n_items, density=0.2)
+    pool, further = np.arange(n_items, dtype=np.int32), {}
+    scores = scores_of(dense, rows, network, memory, network.head_bias, True)
+    if "regression" in parts:
+        regression = ItemRegression.fit(rows, memory.ids)
+        regression.choose(2, 7.0)
+        coefficients = sp.csr_array((regression.values[2], regression.items, regression.indptr))
+        scores += 7 * ((dense > 0) @ coefficients.toarray())
+        further["regression"] = regression
+    if "low_pass" in parts:
+        low_pass = LowPass.fit(rows, n_items, 8, seed=0)
+        low_pass.choose(0, 5.0)  # a quarter of the factors
+        factors = low_pass.factors[:, :2].astype(float)
+        scores += 5 * ((dense > 0) * low_pass.scales) @ factors @ factors.T
+        further["low_pass"] = low_pass
+
+    def every(begin, end, _hidden):
+        return np.arange(end - begin + 1) * n_items, np.tile(pool, end - begin)
+
+    how = {"bias": network.head_bias, "exclude": True, **further}
+    for some in (pool, pool[::3]):
+        if search == "best":
+            found = best_items(network, memory, rows, rows, k, some, **how)
+        else:
+            found = likely_items(network, memory, every, rows, rows, k, some, **how)
+        assert_best(found, scores, some, k)
+
+
+def test_items_are_scored_whole_where_a_good_part_of_them_is_asked_for():
+    """What is copied costs more than what is masked; a small part is not scored with the rest."""
+    bias = np.arange(10, dtype=np.float32)
+    few = np.array([1, 2, 8], dtype=np.int32)
+    for pool in (few, np.arange(10, dtype=np.int32)):
+        assert all(a is b for a, b in zip(_all_or_some(pool, bias, 10), (pool, bias), strict=True))
+    pool, masked = _all_or_some(np.arange(3, 10, dtype=np.int32), bias, 10)
+    assert pool.tolist() == list(range(10)) and pool.dtype == np.int32
+    assert (masked[:3] < -1e29).all() and np.isfinite(masked).all()
+    assert masked[3:].tolist() == bias[3:].tolist() and masked.dtype == np.float32
 
 
 def test_users_with_too_few_candidates_are_answered_by_all_items():
