@@ -46,9 +46,10 @@ TARGETS = {
     },
     "devices": {
         "sklsh/federated/device.py": [
-            "tests/federated/test_device_hashing.py", "tests/federated/test_device.py",
-            "tests/federated/test_selection.py", "tests/federated/test_cache.py",
-            "tests/federated/test_memory.py",
+            "tests/federated/test_device.py", "tests/federated/test_decoys.py",
+            "tests/federated/test_policy.py", "tests/federated/test_selection.py",
+            "tests/federated/test_cache.py", "tests/federated/test_device_hashing.py",
+            "tests/federated/test_memory.py", "tests/test_federated_personal.py",
         ],
         "sklsh/federated/selection.py": [
             "tests/federated/test_device_hashing.py", "tests/federated/test_device.py",

@@ -8,6 +8,7 @@ import pytest
 
 from sklsh.federated.decoys import decoys
 from sklsh.federated.messages import Centre, Invite, SubModel
+from sklsh.federated.policy import Policy, Refused
 from tests.federated.problems import N_FEATURES, N_LABELS, federation
 
 
@@ -152,3 +153,27 @@ def test_select_has_the_labels_the_budget_and_decoys(n_decoys):
     every = decoys(device.Y, np.arange(device.Y.n_rows), N_LABELS, device.seed, n_decoys)
     free = N_LABELS - len(np.unique(device.Y.indices)) - len(every) if n_decoys else N_LABELS
     assert len(found.ids) == len(labels) + len(false) + min(10, free)
+
+
+def test_every_question_s_bytes_are_under_the_policy():
+    server, device = parts({"sampler": "lsh"})
+    strict = replace(device, settings=replace(device.settings, policy=Policy(most_bytes=60)))
+    invite = Invite(0, 1, 0.1)
+    body, sketch = server.body(device.request_all().features), server.sketches({0: -1})[0]
+    model = SubModel(0, server.head(np.arange(N_LABELS, dtype=np.int32)))
+    mean = device.hidden_mean(body)
+    for ask in (
+        lambda one: one.hidden_mean(body),
+        lambda one: one.prototypes(body, Centre(mean.mean)),
+        lambda one: one.select(invite, body, sketch),
+        lambda one: one.train(invite, model, body),
+    ):
+        ask(device)
+        with pytest.raises(Refused, match="bytes, more than 60"):
+            ask(strict)
+
+
+@pytest.mark.parametrize("sampler", ["lsh", "random"])
+def test_no_sketch_is_held_before_the_first(sampler):
+    _, device = parts({"sampler": sampler})
+    assert device.request(Invite(0, 1, 0.1)).sketch_round == -1
