@@ -40,6 +40,18 @@ def test_answers_are_nearly_the_float_models(words, body, neighbors):
     assert found[0] > 0.2
 
 
+@pytest.mark.parametrize("sizes", [(1,), (4,), (3, 3), (9,)])
+@pytest.mark.parametrize("n_features", [2, 16, 40])
+def test_small_models(sizes, n_features):
+    """Of fewer features and labels than a byte has numbers."""
+    X = np.random.default_rng(0).standard_normal((200, n_features))
+    y = np.arange(200) % 3
+    model = SparseLSHMLPClassifier(sizes, max_iter=2, random_state=0).fit(X, y)
+    small = model.compress()
+    assert small.predict_topk(X, 3)[0].shape == (200, 3)
+    assert np.mean(small.predict(X) == model.predict(X)) > 0.9
+
+
 @pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("neighbors", [True, False])
 def test_topk_predict_and_dense_scores_agree(words, neighbors, linear):

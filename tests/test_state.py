@@ -142,6 +142,51 @@ class TestRefit:
         assert np.array_equal(model.codes(USERS), codes)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_part_that_a_hasher_does_not_finish_is_not_in_the_index(error, monkeypatch):
+    model = CompressedLSHHasher(random_state=0).fit(USERS)
+    before = model.query(USERS), model.transform(USERS)
+
+    def failing(*args):
+        raise error
+
+    monkeypatch.setattr(CompressedLSHHasher, "_list_buckets", failing)
+    with pytest.raises(error):
+        model.partial_fit(USERS[:9])
+    monkeypatch.undo()
+    for found, expected in zip((model.query(USERS), model.transform(USERS)), before, strict=True):
+        assert found.shape == expected.shape and (found != expected).nnz == 0
+    again = model.partial_fit(USERS[:9])
+    whole = CompressedLSHHasher(random_state=0).fit(np.concatenate([USERS, USERS[:9]]))
+    assert again.tables_ == whole.tables_
+    np.testing.assert_array_equal(again.bucket_codes_, whole.bucket_codes_)
+
+
+@pytest.mark.parametrize("kept", [
+    {"body_exchange": "local"}, {"body_exchange": "local", "local_optimizer": "kept"},
+    {"local_optimizer": "kept"}, {"sketch_rounds": 9},
+], ids=lambda kept: "-".join(kept))  # fmt: skip
+def test_rounds_that_fail_leave_what_devices_keep(kept):
+    """They go on with them as if nothing had happened."""
+
+    def make():
+        device = classifier(sampler="lsh", n_active=4, n_tables=2, hash_length=2)
+        model = FederatedLSHClassifier(device, n_rounds=2, random_state=0, n_jobs=1, **kept)
+        return model.fit(X, Y, groups=np.arange(120) % 2)
+
+    def interrupt(network, entry):
+        raise KeyboardInterrupt
+
+    model, other = make(), make()
+    model.set_params(callback=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.partial_fit(X, Y, groups=np.arange(120) % 2)
+    model.set_params(callback=None)
+    for one in (model, other):
+        one.partial_fit(X, Y, groups=np.arange(120) % 2)
+    np.testing.assert_array_equal(model.decision_function(X), other.decision_function(X))
+
+
 def arrays_of(model):
     """Everything of a model that counts, as bytes: pickles, less the sampler and views."""
     engine = getattr(model, "engine_", None)

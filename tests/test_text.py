@@ -63,6 +63,14 @@ def test_it_learns(tagger):
     assert tagger.predict(["wheel motor"]) == [["cars"]]
 
 
+def test_a_refit_knows_no_table_s_columns():
+    tagger = TextTagger(SparseLSHMLPClassifier((4,), max_iter=1)).fit(
+        ["red a", "blue b"], ["x", "y"]
+    )
+    tagger.columns_ = ["body", "tags", ","]  # as the command line does
+    assert not hasattr(tagger.fit(["red a", "blue b"], ["x", "y"]), "columns_")
+
+
 def test_to_a_folder_and_back(tagger, tmp_path):
     tagger.predict_topk(TEXTS[:1])
     save_model(tagger, tmp_path / "m")

@@ -1,5 +1,7 @@
 """Checks of X and of integers: what is refused, in which words, and what is left alone."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -62,6 +64,21 @@ def test_int64_indices_that_fit_become_int32():
     assert checked.indices.dtype == checked.indptr.dtype == np.int32
     assert X.indices.dtype == np.int64
     np.testing.assert_array_equal(checked.toarray(), matrix().toarray())
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc"])
+def test_indices_of_the_other_byte_order(kind):
+    """As they come from a file of another machine."""
+    wanted = sp.random_array((9, 7), density=0.4, rng=0, format=kind)
+    X = type(wanted)(wanted.shape)
+    other = ">" if sys.byteorder == "little" else "<"
+    X.data = wanted.data.astype(wanted.data.dtype.newbyteorder(other))
+    X.indices, X.indptr = (
+        part.astype(part.dtype.newbyteorder(other)) for part in (wanted.indices, wanted.indptr)
+    )
+    checked = check(X)
+    np.testing.assert_array_equal(checked.toarray(), wanted.toarray())
+    assert checked.indices.dtype == np.int32 and checked.indices.dtype.isnative
 
 
 @pytest.mark.parametrize("pretend_sorted", [False, True])

@@ -134,6 +134,10 @@ def check_sparse(X, name: str = "X"):
     """
     if X.ndim != 2:
         raise ValueError(f"{name} must be 2-d, got a sparse array of shape {X.shape}")
+    if X.format in ("csr", "csc") and not (X.indptr.dtype.isnative and X.indices.dtype.isnative):
+        # Of a file of another machine: kernels would read other numbers.
+        native = [part.astype(part.dtype.newbyteorder("=")) for part in (X.indices, X.indptr)]
+        X = type(X)((X.data, *native), shape=X.shape)
     if X.format == "coo":
         _check_coo(X, name)
     elif X.format in ("csr", "csc") and not check_csr_structure(X, name):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
@@ -114,7 +114,8 @@ def local_devices(
         for cache in caches.values():
             cache.clear()
     elif not first:
-        caches |= {d: c for d, c in federation.caches_.items() if d in caches}
+        # Copies: rounds that fail leave what devices have kept in memory as it was.
+        caches |= {d: copy(c) for d, c in federation.caches_.items() if d in caches}
     devices = make_devices(
         X, Y, numbers, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
         list(caches.values()), seed + (0 if first else federation.n_rounds_),

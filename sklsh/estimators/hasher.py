@@ -199,7 +199,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         self.tables_ = HashTables.build(
             self._hash(X), self.functions_.code_bits, n_jobs=self.n_jobs
         )
-        self._list_buckets()
+        self._list_buckets(self.tables_.codes)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -224,8 +224,12 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
             return self.fit(X)
         X = check_float32(check_X(self, X, reset=False))
         ids = np.arange(self.tables_.n_ids, self.tables_.n_ids + X.shape[0])
-        self.tables_.update(ids, self._hash(X), n_jobs=self.n_jobs)
-        self._list_buckets()
+        codes = self._hash(X)
+        self._list_buckets(
+            np.concatenate([self.tables_.codes, codes.T.astype(self.tables_.codes.dtype)], axis=1)
+        )
+        # Last, as it changes what the estimator has: whatever fails before leaves that alone.
+        self.tables_.update(ids, codes, n_jobs=self.n_jobs)
         return self
 
     def _draw(self, n_features):
@@ -251,8 +255,8 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _list_buckets(self):
-        codes = self.tables_.codes
+    def _list_buckets(self, codes):
+        """Which buckets have rows, of codes table by table."""
         occupied = [np.unique(codes[t]).astype(np.int64) for t in range(codes.shape[0])]
         self.bucket_codes_ = np.concatenate(occupied)
         sizes = [buckets.shape[0] for buckets in occupied]

@@ -126,6 +126,7 @@ class TextTagger(BaseEstimator):
         model = SparseLSHMLPClassifier() if self.classifier is None else clone(self.classifier)
         if getattr(model, "random_state", 0) is None:
             model.set_params(random_state=self.random_state)
+        self.__dict__.pop("columns_", None)  # of a table before, as the command line keeps it
         self.classifier_ = model.fit(X, Y)
         self.classes_ = np.array(binarizer.classes_, dtype=str)
         self.terms_ = vectorizer.get_feature_names_out().astype(str)

@@ -75,6 +75,12 @@ class MemoryCache:
     def clear(self):
         self._entries.clear()
 
+    def __copy__(self):
+        """What is put into one of the two is not in the other; the arrays are shared."""
+        twin = type(self)(self.max_bytes)
+        twin._entries = dict(self._entries)
+        return twin
+
 
 class DiskCache:
     """One npz file an entry, written beside its place and moved there: whole or not at all.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklsh._utils.containers import plain
 from sklsh._utils.validation import INT32_MAX
 
 MAX_COLLISIONS = np.iinfo(np.uint16).max
@@ -47,7 +48,7 @@ def check_keys(keys, code_bits: int, n_tables: int) -> np.ndarray:
 
 def check_ids(ids, name: str = "ids") -> np.ndarray:
     """Different ids in ``[0, 2 ** 31 - 1)`` as int32; a ValueError otherwise."""
-    ids = np.asarray(ids)
+    ids = np.asarray(plain(ids, name))
     if ids.size == 0:
         ids = ids.astype(np.int32)
     if ids.dtype.kind not in "iu" or ids.ndim != 1:

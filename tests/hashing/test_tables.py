@@ -300,6 +300,15 @@ def test_refused_queries(made, keys, n_candidates, error, message):
         made[2].query(keys, n_candidates)
 
 
+def test_ids_among_objects(made):
+    """As rows of mixed frames have them."""
+    functions, sketch, tables = made
+    tables, codes = pickle.loads(pickle.dumps(tables)), functions.codes(sketch[:2])
+    expected = pickle.loads(pickle.dumps(tables)).update([5000, 5001], codes).remove([5000])
+    found = tables.update(np.array([5000, 5001], dtype=object), codes)
+    assert found.remove(np.array([5000], dtype=object)) == expected
+
+
 def test_more_candidates_than_any_index_has(made):
     functions, sketch, tables = made
     codes = functions.codes(sketch[:2])

@@ -50,7 +50,9 @@ class ProductCoder(TableCoder):
 
     @property
     def _four_bits(self) -> bool:
-        return self.centroids.shape[1] <= 16
+        # Also of bytes that were learnt from few rows, where they can be paired.
+        n_blocks, n_centroids, _ = self.centroids.shape
+        return n_centroids <= 16 and n_blocks % 2 == 0
 
     def _pack(self, rows):
         parts = [self.centroids[s, :, : b - a] for s, (a, b) in enumerate(self._columns)]

@@ -49,6 +49,18 @@ def test_scores_are_those_of_what_codes_stand_for(family):
     )
 
 
+@pytest.mark.parametrize("n", [1, 2, 16, 17])
+@pytest.mark.parametrize("n_bytes", [1, 3, 4])
+def test_codes_learnt_from_few_rows(n, n_bytes):
+    """Centroids are the rows then: nothing is lost, whether bytes can be paired or not."""
+    rows, bias, hidden = problem(n=n)
+    coder = ProductCodes(n_bytes, rotation="none").fit(rows)
+    codes = coder.encode(rows, bias)
+    np.testing.assert_allclose(coder.decode(codes)[0], rows, rtol=1e-3, atol=1e-3)
+    exact = hidden @ rows.T + bias
+    np.testing.assert_allclose(estimates(coder, codes, hidden), exact, rtol=1e-2, atol=0.02)
+
+
 @families
 def test_topk_is_the_sorted_estimates(family):
     rows, bias, hidden = problem(n=5000, n_queries=20)
