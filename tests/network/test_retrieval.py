@@ -202,10 +202,10 @@ def test_regression_and_low_pass_are_added_with_their_weights(search, parts):
         scores += 7 * ((dense > 0) @ coefficients.toarray())
         further["regression"] = regression
     if "low_pass" in parts:
-        low_pass = LowPass.fit(rows, n_items, 8, seed=0)
-        low_pass.choose(0, 5.0)  # a quarter of the factors
-        factors = low_pass.factors[:, :2].astype(float)
-        scores += 5 * ((dense > 0) * low_pass.scales) @ factors @ factors.T
+        low_pass = LowPass.fit(rows, n_items, 8, seed=0, filters=((1, 0.0, 0.5), (4, 0.0, 0.5)))
+        low_pass.choose(1, 5.0)  # a quarter of the factors
+        factors = low_pass.factors[0, :, :2].astype(float)
+        scores += 5 * ((dense > 0) * low_pass.scales[0]) @ factors @ factors.T
         further["low_pass"] = low_pass
 
     def every(begin, end, _hidden):
