@@ -132,31 +132,41 @@ def errors(count):
 
 
 IDEAL, SOFT = ("64/0.0/0.5", "256/0.0/0.5"), ("256/0.1/0.35",)
+SOFT_ALONE = ("512/0.1/0.35", "512/0.3/0.35")
+ONE, EITHER = ("0.5",), ("0.0", "0.5")
 VARIANTS = {
-    # share of votes, shares of the regression and where it is in closed form, low passes
-    "64 or 256 factors": ("0.75", ("0.5",), ("0.5",), IDEAL),
-    "votes by n^-1/2": ("0.5", ("0.5",), ("0.5",), IDEAL),
-    "regression by n^0": ("0.75", ("0.0",), ("0.0",), IDEAL),
-    "regression by either": ("0.75", ("0.0", "0.5"), ("0.0", "0.5"), IDEAL),
-    "closed form by either": ("0.75", ("0.5",), ("0.0", "0.5"), IDEAL),
-    "soft too": ("0.75", ("0.5",), ("0.5",), IDEAL + SOFT),
-    "closed form by either, soft too": ("0.75", ("0.5",), ("0.0", "0.5"), IDEAL + SOFT),
-    "64 or 512": ("0.75", ("0.5",), ("0.5",), ("64/0.0/0.5", "512/0.1/0.5")),
-    "64 or 512, exponent .35": ("0.75", ("0.5",), ("0.5",), ("64/0.0/0.5", "512/0.1/0.35")),
-    "512, either exponent": ("0.75", ("0.5",), ("0.5",), ("512/0.1/0.5", "512/0.1/0.35")),
-    "no low pass": ("0.75", ("0.5",), ("0.5",), ()),
-}
-DEFAULTS = {"1, 8, 2": (1, 8, 2), "2, 16, 8": (2, 16, 8), "2, 24, 8": (2, 24, 8),
-            "1, 16, 16": (1, 16, 16)}  # fmt: skip
+    # share of votes; shares of the regression and low passes, and the same in closed form
+    "64 or 256 factors": ("0.75", (ONE, IDEAL), (ONE, IDEAL)),
+    "votes by n^-1/2": ("0.5", (ONE, IDEAL), (ONE, IDEAL)),
+    "regression by n^0": ("0.75", (("0.0",), IDEAL), (("0.0",), IDEAL)),
+    "regression by either": ("0.75", (EITHER, IDEAL), (EITHER, IDEAL)),
+    "closed form by either": ("0.75", (ONE, IDEAL), (EITHER, IDEAL)),
+    "soft too": ("0.75", (ONE, IDEAL + SOFT), (ONE, IDEAL + SOFT)),
+    "closed form by either, soft too": ("0.75", (ONE, IDEAL + SOFT), (EITHER, IDEAL + SOFT)),
+    "closed form by either, soft alone": ("0.75", (ONE, IDEAL + SOFT), (EITHER, SOFT_ALONE)),
+    "64 or 512, exponent .35": (
+        "0.75", (ONE, ("64/0.0/0.5", "512/0.1/0.35")), (ONE, ("64/0.0/0.5", "512/0.1/0.35"))
+    ),
+    "no low pass": ("0.75", (ONE, ()), (ONE, ())),
+}  # fmt: skip
+DEFAULTS = {
+    # weights, and in closed form
+    "1, 8, 2": ((1, 8, 2),) * 2, "2, 24, 8": ((2, 24, 8),) * 2, "2, 24, 16": ((2, 24, 16),) * 2,
+    "2, 24, 8 or 16": ((2, 24, 8), (2, 24, 16)), "2, 24, 8 or 1, 32, 16": ((2, 24, 8), (1, 32, 16)),
+}  # fmt: skip
 ENOUGH = {
     ".5 %": tolerance(0.005), "1 %": tolerance(0.01), "2 %": tolerance(0.02),
     "1 error": errors(1), "2 errors": errors(2),
 }  # fmt: skip
 
 
-def choices_of(names, share, sparse_shares, closed_shares, low_passes):
-    is_closed = f"0.5/{DENSE_CHOICES[-1][0]:g}" in names["regression"]
-    regression_shares = closed_shares if is_closed else sparse_shares
+def is_closed(names) -> bool:
+    """Whether a set's regression is in closed form."""
+    return f"0.5/{DENSE_CHOICES[-1][0]:g}" in names["regression"]
+
+
+def choices_of(names, share, sparse, closed):
+    regression_shares, low_passes = closed if is_closed(names) else sparse
     found = {
         "votes": [i for i, n in enumerate(names["votes"]) if n.startswith(f"{share}/512/")],
         "regression": [
@@ -174,7 +184,8 @@ def tried(of: Set) -> dict[str, float]:
         taken = fitted(of.validation, choices_of(of.names, *how))
         out[f"{variant}; best"] = float(of.test.at(taken).mean())
         for (name, weights), (limit, enough) in itertools.product(DEFAULTS.items(), ENOUGH.items()):
-            defaults = dict(zip(SOURCES, map(float, weights), strict=True))
+            own = weights[is_closed(of.names)]
+            defaults = dict(zip(SOURCES, map(float, own), strict=True))
             point = drawn(of.validation, taken, defaults, enough)
             out[f"{variant}; {name}; {limit}"] = float(of.test.at(point).mean())
     return out

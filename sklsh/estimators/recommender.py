@@ -23,7 +23,6 @@ from sklsh.estimators.recommender_prediction import RecommenderPrediction
 from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.learner import check_hashing
-from sklsh.network.lowpass import N_FACTORS
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 
@@ -68,7 +67,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         at least 128.
     n_factors : int, default="auto"
         Singular vectors of the interactions whose low-pass filter is added; 0: none. "auto":
-        256.
+        256, up to 4,096 items 512.
     item_weight : "propensity" or array-like (n_items,), default=None
         What naming each item is worth: its odds are multiplied by this, the logarithm added
         to its score. "propensity": the inverse propensities of `sklsh.metrics`, which bring
@@ -330,7 +329,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     def _start(self, n_items: int, settings: Settings) -> Autoencoder:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        n_factors = N_FACTORS if self.n_factors == "auto" else int(self.n_factors)
+        n_factors = None if self.n_factors == "auto" else int(self.n_factors)
         return Autoencoder.start(n_items, settings, seed, n_factors)
 
     def _keep(self, engine: Autoencoder, names: ItemIds):

@@ -30,7 +30,7 @@ from sklsh.network.interactions import (
     shortened,
 )
 from sklsh.network.learner import Learner
-from sklsh.network.lowpass import FILTERS, N_FACTORS, LowPass
+from sklsh.network.lowpass import FEW_ITEMS, LowPass, automatic_factors, automatic_filters
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.prototypes import set_prototypes
 from sklsh.network.regression import ItemRegression
@@ -52,6 +52,9 @@ DEFAULTS = {"votes": (0, 2.0), "regression": (1, 24.0), "low pass": (1, 8.0)}
 """Choice and weight of each source, where no user validated it, and weights that validated ones
 are drawn towards: the best of some on most sets, whichever set is left out of the judgement
 (benchmarks/recommender_rules.py)."""
+
+SOFT_DEFAULTS = DEFAULTS | {"low pass": (0, 16.0)}
+"""The same where items are few."""
 
 N_CENTRE = 4096
 """Users whose hidden vectors the tables centre by."""
@@ -116,9 +119,12 @@ class Autoencoder:
 
     @classmethod
     def start(
-        cls, n_items: int, settings: Settings, seed: int, n_factors: int = N_FACTORS
+        cls, n_items: int, settings: Settings, seed: int, n_factors: int | None = None
     ) -> Autoencoder:
+        """`n_factors`: None: automatic."""
         unit = SparseRows.from_classes(np.zeros(1, dtype=np.int32))
+        if n_factors is None:
+            n_factors = automatic_factors(n_items)
         learner = Learner.start(unit, n_items, n_items, settings, seed)
         memory = None
         if settings.n_neighbors:
@@ -237,16 +243,21 @@ class Autoencoder:
                 self.regression.choose(old.chosen, old.weight)
         if self.n_factors:
             before, n_factors = self.low_pass, self.n_factors
-            filters = FILTERS if before is None else before.filters
+            filters = automatic_filters(self.n_items) if before is None else before.filters
             self.low_pass = LowPass.fit(
                 R, self.n_items, n_factors, self._seed(0), n_threads, filters
             )
             if before is not None:
                 self.low_pass.choose(before.chosen, before.weight)
 
+    def _defaults(self) -> dict[str, tuple[int, float]]:
+        """Choice and weight of each source."""
+        return SOFT_DEFAULTS if self.n_items <= FEW_ITEMS else DEFAULTS
+
     def _take_defaults(self) -> None:
+        defaults = self._defaults()
         for name, source in self.sources().items():
-            source.choose(*DEFAULTS[name])
+            source.choose(*defaults[name])
 
     def _settle(self, R: SparseRows | None, n_threads: int) -> None:
         """Keep what was chosen alone, computed anew from `R` if that is given."""
@@ -269,7 +280,7 @@ class Autoencoder:
             self.learner.network, self.inputs(visible), sources, visible, hidden,
             self.known_items(), self.learner.network.head_bias, n_threads,
         )  # fmt: skip
-        defaults = None if decay else {name: DEFAULTS[name][1] for name in sources}
+        defaults = None if decay else {name: self._defaults()[name][1] for name in sources}
         self.blend = self.blend.joined(sources, candidates, n_rounds, decay, n_threads, defaults)
 
     def partial_fit(

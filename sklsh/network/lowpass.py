@@ -23,15 +23,23 @@ from sklsh._utils.threads import blocks, one_blas_thread
 from sklsh.network.products import times_dense
 from sklsh.network.rows import SparseRows
 
-N_FACTORS = 256
+N_FACTORS, FEW_ITEMS_FACTORS = 256, 512
 MAX_FACTORS = 1 << 25
 """Items times factors: with more than 131,072 items there are fewer factors."""
 
-FILTERS = ((4, 0.0, 0.5), (1, 0.0, 0.5), (1, 0.1, 0.35))
-"""Of which validation users choose: a quarter of the factors or all, with an ideal response, or all
-with a soft one. Each has its share of the factors, `flat` (0: ideal) and b."""
-
 Filter = tuple[int, float, float]
+"""Share of the factors (4: a quarter), `flat` (0: ideal) and b."""
+
+FILTERS: tuple[Filter, ...] = ((4, 0.0, 0.5), (1, 0.0, 0.5), (1, 0.1, 0.35))
+"""Of which validation users choose: a quarter of the factors or all, with an ideal response, or all
+with a soft one."""
+
+SOFT_FILTERS: tuple[Filter, ...] = ((1, 0.1, 0.35), (1, 0.3, 0.35))
+"""The same where items are few: there ideal ones lose up to a third, and a few hundred users who
+choose them do so by chance."""
+
+FEW_ITEMS = 4096
+"""Up to so many items."""
 
 OVERSAMPLING, N_ITERATIONS = 16, 3
 """Of the randomised decomposition (N. Halko, P.-G. Martinsson, J. Tropp, SIAM Review 2011)."""
@@ -161,6 +169,16 @@ class LowPass:
 def _kinds(filters) -> list[tuple[float, float]]:
     """What they differ in beside the share of the factors, each once."""
     return list(dict.fromkeys((flat, exponent) for _, flat, exponent in filters))
+
+
+def automatic_filters(n_items: int) -> tuple[Filter, ...]:
+    """What there is to choose from."""
+    return SOFT_FILTERS if n_items <= FEW_ITEMS else FILTERS
+
+
+def automatic_factors(n_items: int) -> int:
+    """How many factors are computed where nothing is said."""
+    return FEW_ITEMS_FACTORS if n_items <= FEW_ITEMS else N_FACTORS
 
 
 def limited(n_factors: int, n_users: int, n_items: int) -> int:

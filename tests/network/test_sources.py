@@ -14,7 +14,13 @@ from sklsh.network import window
 from sklsh.network.blending import WEIGHTS, Blend, Candidates, find_candidates
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import leave_some_out
-from sklsh.network.lowpass import LowPass
+from sklsh.network.lowpass import (
+    FILTERS,
+    SOFT_FILTERS,
+    LowPass,
+    automatic_factors,
+    automatic_filters,
+)
 from sklsh.network.regression import ItemRegression
 from sklsh.network.retrieval import best_items
 from sklsh.network.rows import SparseRows
@@ -141,6 +147,19 @@ class TestLowPass:
         np.testing.assert_allclose(projected, scores_of(low_pass, choice, users, 30), atol=1e-5)
         wider = settled.grow(32)
         assert (scores_of(wider, 0, np.ones((1, 32), dtype=np.float32), 32)[0, 30:] == 0).all()
+
+    def test_few_items_have_soft_filters_and_more_factors(self):
+        for n_items, filters, n_factors in ((4096, SOFT_FILTERS, 512), (4097, FILTERS, 256)):
+            assert automatic_filters(n_items) == filters
+            assert automatic_factors(n_items) == n_factors
+
+    def test_a_basis_of_less_rank_than_columns(self):
+        users = np.zeros((40, 9), dtype=np.float32)
+        users[:20, :3] = users[20:, 3:5] = 1
+        low_pass = LowPass.fit(rows_of(users), 9, 6, seed=1, filters=((1, 0.0, 0.5), (3, 0.0, 0.5)))
+        assert np.isfinite(low_pass.factors).all()
+        want = [reference.low_pass(users, row, 2) for row in users]
+        np.testing.assert_allclose(scores_of(low_pass, 1, users, 9), want, atol=1e-3)
 
     def test_users_in_blocks_and_threads_change_little(self, monkeypatch):
         users = (np.random.default_rng(3).random((300, 40)) < 0.2).astype(np.float32)
