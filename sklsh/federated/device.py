@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sklsh._utils.threads import blocks
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
 from sklsh.federated.decoys import decoys
 from sklsh.federated.device_state import DeviceStateStore
+from sklsh.federated.memory import Batch
 from sklsh.federated.messages import (
     LARGEST,
     Centre,
@@ -44,11 +46,14 @@ from sklsh.kernels.prototypes import scatter_rows
 from sklsh.network.batching import similar_order
 from sklsh.network.interactions import drawn_entries, keep_entries, network_rows
 from sklsh.network.rows import SparseRows
-from sklsh.network.sampling import make_sampler
+from sklsh.network.sampling import N_CANDIDATES, SCORING_ROWS, make_sampler
 from sklsh.network.trainer import Trainer
 
 BATCH_ACTIVE = 256
 """Neurons of the sub-model that a batch computes beside its labels."""
+
+HIDDEN_ROWS = 64
+"""Rows whose hidden vectors are computed at a time."""
 
 ORDER, NEGATIVES, TRAINING, TABLES, INPUTS, PROBES = range(6)
 """Streams of a device's randomness."""
@@ -126,21 +131,23 @@ class Device:
     def hidden_mean(self, body: BodyPart) -> HiddenMean:
         """Mean hidden vector of all rows."""
         self.settings.policy.check_bytes(body)
-        hidden = self._hidden(body)
-        return HiddenMean(self.id, -1, self.X.n_rows, hidden.mean(axis=0))
+        total = np.zeros(body.dense[-1].shape[0], dtype=np.float64)
+        for _, hidden in self._hidden_blocks(body):
+            total += hidden.sum(axis=0, dtype=np.float64)
+        mean = (total / self.X.n_rows).astype(np.float32)
+        return HiddenMean(self.id, -1, self.X.n_rows, mean)
 
     def prototypes(self, body: BodyPart, centre: Centre) -> Prototypes:
         """Sums of hidden vectors by label; see `sklsh.network.prototypes`. O(nnz(Y) n_hidden)."""
         self.settings.policy.check_bytes(body, centre)
-        hidden = self._hidden(body) - centre.centre
-        norms = np.sqrt(np.einsum("ij,ij->i", hidden, hidden))
-        hidden /= np.where(norms > 0, norms, 1.0)[:, None]
         ids, codes = np.unique(self.Y.indices, return_inverse=True)
-        sums = np.zeros((ids.shape[0], hidden.shape[1]), dtype=np.float32)
-        scatter_rows(
-            self.Y.indptr, codes.astype(np.int32), np.arange(self.X.n_rows, dtype=np.int32),
-            hidden, np.ones(ids.shape[0], dtype=bool), sums, 0, hidden.shape[1],
-        )  # fmt: skip
+        codes, every = codes.astype(np.int32), np.ones(ids.shape[0], dtype=bool)
+        sums = np.zeros((ids.shape[0], centre.centre.shape[0]), dtype=np.float32)
+        for rows, hidden in self._hidden_blocks(body):
+            hidden -= centre.centre
+            norms = np.sqrt(np.einsum("ij,ij->i", hidden, hidden))
+            hidden /= np.where(norms > 0, norms, 1.0)[:, None]
+            scatter_rows(self.Y.indptr, codes, rows, hidden, every, sums, 0, hidden.shape[1])
         return Prototypes(
             self.id, -1, self.X.n_rows, ids.astype(np.int32), sums.astype(self.payload)
         )
@@ -342,11 +349,38 @@ class Device:
         others = random_others(rng, self.n_labels, self.settings.n_active, taken)
         return np.union1d(labels, others).astype(np.int32)
 
-    def _hidden(self, body: BodyPart, rows=None) -> np.ndarray:
-        """Last hidden layer of some rows; only first-layer rows that these need are copied."""
+    def _hidden_blocks(self, body: BodyPart, rows=None):
+        """Some rows, a block at a time, and their last hidden layer.
+
+        Of the first layer, what a block's rows need is copied to float32: copies of all would be
+        the most that a device ever holds.
+        """
         rows = np.arange(self.X.n_rows, dtype=np.int32) if rows is None else rows
-        body = of_features(body, np.unique(self.X.take(rows).indices))
-        return build(None, body, self.activation).hidden(self._inputs(rows, body))
+        for start, stop in blocks(rows.shape[0], HIDDEN_ROWS):
+            part = rows[start:stop]
+            needed = of_features(body, np.unique(self.X.take(part).indices))
+            network = build(None, needed, self.activation)
+            yield part, network.hidden(self._inputs(part, needed))
+
+    def _hidden(self, body: BodyPart, rows) -> np.ndarray:
+        """Last hidden layer of some rows."""
+        out = np.empty((rows.shape[0], body.dense[-1].shape[0]), dtype=np.float32)
+        for i, (_, hidden) in enumerate(self._hidden_blocks(body, rows)):
+            out[i * HIDDEN_ROWS : i * HIDDEN_ROWS + hidden.shape[0]] = hidden
+        return out
+
+    def batch(self, invite: Invite, n_ids: int) -> Batch:
+        """What a step of the round takes, with a sub-model of so many neurons."""
+        rows = np.unique(self.order(invite))
+        X, Y = self.X.counts()[rows], self.Y.counts()[rows]
+        n_rows, sampler = self._batch_size(), self.settings.local_sampler
+        n_scored = {"exact": n_ids, "random": N_CANDIDATES}.get(sampler, 0) * SCORING_ROWS
+        n_neurons = 0 if sampler == "labels" else BATCH_ACTIVE
+        n_neurons += int(np.ceil(n_rows * Y.mean()))
+        if sampler == "all":
+            n_neurons = n_ids
+        n_needed = int(np.ceil(min(HIDDEN_ROWS, rows.shape[0]) * X.mean()))
+        return Batch(n_rows, min(n_neurons, n_ids), n_scored, int(X.sum() + Y.sum()), n_needed)
 
     def _inputs(self, rows, body: BodyPart, dropout: float = 0.0, number: int = 0) -> SparseRows:
         """What the network reads of some rows."""

@@ -6,8 +6,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh.federated.device import BATCH_ACTIVE
 from sklsh.federated.ledger import DOWN, UP, Ledger
-from sklsh.federated.memory import coded_selection_bytes, device_bytes, selection_bytes
+from sklsh.federated.memory import (
+    Batch,
+    coded_selection_bytes,
+    device_bytes,
+    selection_bytes,
+    start_bytes,
+)
 from sklsh.federated.messages import (
     Centre,
     ClientStatistics,
@@ -25,6 +32,8 @@ from sklsh.federated.parts import BROKEN, UNDONE, Rejected
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, summed_prototypes
 from sklsh.federated.transports.base import Transport
+from sklsh.hashing.codes.search import QUERIES
+from sklsh.network.sampling import SCORING_ROWS
 
 START = -1
 """Number of the exchange before the first round."""
@@ -174,6 +183,12 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     replies = exchange.ask(
         "prototypes", Prototypes, {d: (bodies[d], Centre(centre)) for d in means}
     )
+    for device, reply in replies.items():
+        features = bodies[device].features
+        ledger.memory[START, device] = start_bytes(
+            reply.ids.shape[0], features.shape[0], server.network.n_hidden,
+            np.dtype(server.plan.payload).itemsize,
+        )  # fmt: skip
     head, bias = server.network.head_weights, server.network.head_bias
     head += summed_prototypes(list(replies.values()), *head.shape)
     lengths = np.sqrt(np.einsum("ij,ij->i", head, head))
@@ -189,7 +204,17 @@ def _selection_bytes(sketch: Sketch | CodedHead | None, server: Server) -> int:
     if isinstance(sketch, Sketch):
         return selection_bytes(n_labels, sketch.sketch_dim, size)
     broadcast = server.code_broadcast(sketch.family, sketch.n_bytes)
-    return coded_selection_bytes(n_labels, broadcast.codes.bytes_per_row, broadcast.coder.nbytes)
+    tables = QUERIES * sketch.n_bytes * 256 * 4
+    return coded_selection_bytes(
+        n_labels, broadcast.codes.bytes_per_row, broadcast.coder.nbytes + tables
+    )
+
+
+def _batch(transport, device: int, invite, n_ids: int, batch_size: int) -> Batch:
+    """What a step takes; where a device's settings are not known, with those announced."""
+    if hasattr(transport, "batch"):
+        return transport.batch(device, invite, n_ids)
+    return Batch(batch_size, min(n_ids, batch_size + BATCH_ACTIVE), SCORING_ROWS * n_ids)
 
 
 def run_round(
@@ -250,6 +275,7 @@ def run_round(
             0 if body is None else body.features.shape[0],
             server.network.n_hidden,
             np.dtype(server.plan.payload).itemsize,
+            _batch(transport, device, invite, ids[device].shape[0], server.plan.batch_size),
         )
     updates = exchange.ask("train", Update, questions)
     n_used, loss = server.apply(list(updates.values()), rng)

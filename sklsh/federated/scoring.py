@@ -93,7 +93,7 @@ def chosen_neurons(best: RowsBest, n_active: int, taken, rule: str) -> np.ndarra
         chosen = RULES[rule](*best.lists(depth), n_active, taken)
         if chosen.shape[0] == n_active or depth == best.n:
             return chosen
-        depth = min(best.n, 4 * depth)
+        depth = min(best.n, 2 * depth)
 
 
 def best_of_codes(message: CodedHead, hidden) -> RowsBest:

@@ -21,6 +21,9 @@ PROBES = 2
 KEPT = 8
 """Neurons that each row keeps of a shared pool."""
 
+SCORING_ROWS = 32
+"""Rows of a batch that score a shared pool, at most."""
+
 POOL = 256
 """Candidates of one task of scoring."""
 
@@ -175,7 +178,7 @@ class BestOfPool:
         self.n_active = n_active
         self.n_candidates = n_candidates
         if n_probes is None:
-            n_probes = min(32, n_active // KEPT)
+            n_probes = min(SCORING_ROWS, n_active // KEPT)
         self.n_probes = max(1, min(n_probes, n_active))
         self._seed = seed
 

@@ -10,6 +10,8 @@ from threadpoolctl import threadpool_limits
 from sklsh._utils.threads import effective_n_threads
 from sklsh.federated.cache import CacheMiss
 from sklsh.federated.device import Device
+from sklsh.federated.memory import Batch
+from sklsh.federated.messages import Invite
 from sklsh.federated.policy import Refused
 
 
@@ -40,6 +42,10 @@ class JoblibTransport:
     def caches(self) -> list:
         """What each device has kept."""
         return [device.cache for device in self._devices.values()]
+
+    def batch(self, device: int, invite: Invite, n_ids: int) -> Batch:
+        """What a step takes on a device: here nobody is kept from looking."""
+        return self._devices[device].batch(invite, n_ids)
 
     def ask(self, question: str, messages: dict[int, tuple]) -> list:
         tasks = [

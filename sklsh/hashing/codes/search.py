@@ -48,8 +48,8 @@ def topk_codes(coder: Coder, codes: Codes, hidden, k: int, ids=None, n_threads: 
     O(n_queries * n * n_bytes) time, one block of scores a thread of memory.
     """
     k = check_int(k, "k", 1)
-    names = np.arange(codes.n) if ids is None else np.asarray(ids)
-    if names.shape != (codes.n,):
+    names = None if ids is None else np.asarray(ids)
+    if names is not None and names.shape != (codes.n,):
         raise ValueError(f"ids must have shape ({codes.n},), got {names.shape}")
     hidden = np.asarray(hidden)
     found = np.full((hidden.shape[0], k), -1, dtype=np.int64)
@@ -62,8 +62,9 @@ def topk_codes(coder: Coder, codes: Codes, hidden, k: int, ids=None, n_threads: 
         for first, last in blocks(codes.n, CODES):
             part = scores[: (stop - start) * (last - first)].reshape(stop - start, -1)
             coder.score(codes, prepared, first, last, part)
+            every = np.arange(first, last, dtype=np.int32) if names is None else names[first:last]
             select_topk_rows(
-                part, nothing[: last - first], names[first:last], best[start:stop],
+                part, nothing[: last - first], every, best[start:stop],
                 found[start:stop], 0, stop - start,
             )  # fmt: skip
         best[start:stop] += shift[:, None]
