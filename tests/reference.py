@@ -474,15 +474,26 @@ def beam_search(row, levels, beam, k):
     return found
 
 
-def halved(points, members, pick, rounds):
-    """A span in its new order: two picks, then balanced spherical 2-means."""
-    one, other = pick
-    direction = points[members[other]] - points[members[one]]
+def halved(points, members, pick, rounds, most):
+    """A span in its new order: two picks, then balanced spherical 2-means of every few members."""
+    learnt = members[:: (len(members) - 1) // most + 1]
+    halves = [[learnt[place]] for place in pick]
     for turn in range(rounds):
         if turn:
-            half = len(members) // 2
-            means = [points[part].sum(axis=0) for part in (members[:half], members[half:])]
-            left, right = (mean / (np.linalg.norm(mean) or 1.0) for mean in means)
-            direction = right - left
-        members = sorted(members, key=lambda member: points[member] @ direction)
-    return members
+            half = len(learnt) // 2
+            halves = learnt[:half], learnt[half:]
+        sums = [points[part].sum(axis=0) for part in halves]
+        left, right = (total / (np.linalg.norm(total) or 1.0) for total in sums)
+        scores = points @ (right - left)
+        learnt = sorted(learnt, key=lambda member: scores[member])
+    return sorted(members, key=lambda member: scores[member])
+
+
+def label_centroid(X, Y, label, weights, width):
+    """Feature to entry: the largest of the weighted sum of the label's rows, at unit length."""
+    rows = np.flatnonzero(Y[:, label])
+    total = weights[rows] @ X[rows]
+    largest = np.lexsort((np.arange(total.size), -np.abs(total)))[:width]
+    largest = largest[total[largest] != 0]
+    length = np.linalg.norm(total[largest])
+    return {int(feature): total[feature] / length for feature in largest}

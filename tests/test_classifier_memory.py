@@ -54,14 +54,13 @@ def test_label_trees(problem):
     """What is kept, twice while levels are put together, and no second head."""
     X, Y = problem
     rows, labels = SparseRows.from_matrix(X), SparseRows.from_matrix(Y)
-    points = np.random.default_rng(0).standard_normal((N_LABELS, N_HIDDEN)).astype(np.float32)
     every = np.arange(N_ROWS, dtype=np.int32)
-    LinearView.build(rows, labels, every[:5], N_FEATURES, points)  # compiles
+    LinearView.build(rows, labels, every[:5], N_FEATURES, N_LABELS)  # compiles
     tracemalloc.start()
-    linear = LinearView.build(rows, labels, every, N_FEATURES, points)
+    linear = LinearView.build(rows, labels, every, N_FEATURES, N_LABELS)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 2 * linear.nbytes + 8e6 + points.nbytes
+    assert peak < 2 * linear.nbytes + 8e6
     # Three trees of four levels: 64 weights a label on each, at most.
     weights = sum(level.values.size for tree in linear.trees for level in tree.levels)
     assert 1e6 < weights < len(linear.trees) * len(linear.trees[0].levels) * 64 * N_LABELS

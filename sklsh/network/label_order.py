@@ -1,29 +1,65 @@
 """An order of labels in which like ones are neighbours: the splits of a label tree.
 
-A label is the point that its trained neuron is, at unit length. Points are halved again and again
-at the median along a direction that is learnt from two random members: codes of balanced, learnt
-hash functions. (Random hyperplanes, which are not learnt, cost two points of P@1; sums of a
-label's rows, sketched, are as good as neurons and need a second head's memory.) Halves differ by
-one label at most: all leaves are alike in size, and a tree is as deep as its number of labels
-says.
+A label is the point that the mean of its rows is, at unit length; its `WIDTH` largest entries tell
+as much as all. Points are halved again and again at the median along a direction that is learnt
+from two random members: codes of balanced, learnt hash functions. Halves differ by one label at
+most: all leaves are alike in size, and a tree is as deep as its number of labels says. (The
+trained neurons for points cost up to two points of P@1 where a label has words of its own, and a
+seventh more weights; random hyperplanes, which are not learnt, two points.)
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
+from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.splits import bisect_spans
+from sklsh.kernels.splits import bisect_spans, label_centroids
+from sklsh.network.rows import SparseRows
+
+WIDTH = 32
+"""Entries of a point."""
 
 ROUNDS = 6
 """Directions that are tried for a split, each learnt from the halves of the one before."""
 
-COLUMNS = 256
-"""Of the points: the first so many hidden units tell alike labels as well as all do; half of them
-cost half a point of P@1 on small sets."""
+LEARNT = 1 << 12
+"""Members of a span from which its direction is learnt, at most."""
 
 TASKS = 64
-"""Tasks that a level with many nodes is cut into."""
+"""Tasks that a level with many nodes is cut into, and the points."""
+
+
+class Centroids(NamedTuple):
+    """Labels as points: features (n, WIDTH) int32, padded with -1, and values, float32."""
+
+    features: np.ndarray
+    values: np.ndarray
+    n_features: int
+
+    @classmethod
+    def of_labels(
+        cls, X: SparseRows, Y: SparseRows, n_features: int, labels, row_weights, n_threads: int = 1
+    ) -> Centroids:
+        """The points of `labels`, from the rows of `X` that have them in `Y`.
+
+        Rows count ``row_weights`` times, (n_rows,) float32. O(sum over labels of the nnz of
+        their rows) time; 8 * WIDTH bytes a label, 12 for each entry of `Y`, and 9 a feature in
+        each thread.
+        """
+        columns = int(Y.indices.max(initial=-1)) + 1
+        of_label = Y.to_matrix(columns).tocsc()[:, labels]
+        shape = labels.shape[0], min(WIDTH, n_features)
+        points = cls(np.empty(shape, np.int32), np.empty(shape, np.float32), n_features)
+        indptr, rows = of_label.indptr.astype(np.int64), of_label.indices.astype(np.int32)
+
+        def task(start, stop):
+            label_centroids(indptr, rows, *X, row_weights, n_features, *points[:2], start, stop)
+
+        run_blocks(task, blocks(shape[0], -(-shape[0] // TASKS)), n_threads)
+        return points
 
 
 def halves(n: int, depth: int) -> np.ndarray:
@@ -35,38 +71,22 @@ def halves(n: int, depth: int) -> np.ndarray:
     return bounds
 
 
-def bisect(points: np.ndarray, members: np.ndarray, depth: int, seed: int, n_threads: int = 1):
-    """Members in an order whose parts `halves` are alike at every depth.
+def bisect(points: Centroids, depth: int, seed: int, n_threads: int = 1) -> np.ndarray:
+    """An order of the points, int32, whose parts `halves` are alike at every depth.
 
-    Parameters
-    ----------
-    points : ndarray (n_points, n_columns), float32
-        Of any length; only directions count.
-    members : ndarray (n,) of int32
-        Points to be put in order.
-    depth : int
-    seed : int
-        Of the first directions.
-
-    Returns
-    -------
-    order : ndarray (n,) of int32
-        The members.
-
-    Notes
-    -----
-    O(depth * rounds * n * n_columns) time for 256 columns at most, O(n_points) memory, and a copy
-    of the points if they have more.
+    `seed` is that of the first directions. O(depth * n * WIDTH) time for large spans, `ROUNDS`
+    times that for small ones; 8 bytes a feature in each thread.
     """
-    order = members.astype(np.int32)
-    points = np.ascontiguousarray(points[:, :COLUMNS])
-    norms = np.sqrt(np.einsum("ij,ij->i", points, points))
-    scales = (1 / np.where(norms > 0, norms, 1)).astype(np.float32)
+    order = np.arange(points.features.shape[0], dtype=np.int32)
     for level in range(depth):
         bounds = halves(order.shape[0], level)
 
         def task(start, stop, bounds=bounds, level=level):
-            bisect_spans(points, scales, order, bounds, ROUNDS, seed + level, start, stop)
+            with zeros(2 * points.n_features) as sums:
+                bisect_spans(
+                    *points[:2], order, bounds, ROUNDS, LEARNT, seed + level,
+                    sums.reshape(-1, 2), start, stop,
+                )  # fmt: skip
 
         run_blocks(task, blocks(bounds.shape[0] - 1, -(-bounds.shape[0] // TASKS)), n_threads)
     return order

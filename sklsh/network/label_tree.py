@@ -4,7 +4,7 @@ A node tells which of its children have a label of the row, from the row's featu
 trained on the rows that have a label in it (Prabhu et al., "Parabel", WWW 2018; Yu et al.,
 "PECOS", JMLR 2022). A label's score is the product of its path's, found by a beam. What is
 different here: children of a node are solved together, see `solve_children`, and siblings
-come from learnt hash codes of neurons, see `label_order`.
+come from learnt hash codes of labels' mean rows, see `label_order`.
 """
 
 from __future__ import annotations

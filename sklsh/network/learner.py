@@ -303,7 +303,7 @@ class Learner:
         """Train the linear view on what the network was trained on."""
         self.linear = LinearView.build(
             validation_rows.X, validation_rows.Y, train, self.network.n_features,
-            self.network.head_weights, sample_weight=sample_weight, seed=self.seed,
+            self.network.n_labels, sample_weight=sample_weight, seed=self.seed,
             n_threads=validation_rows.n_threads,
         )  # fmt: skip
 

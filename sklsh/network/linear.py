@@ -16,7 +16,7 @@ import numpy as np
 from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.tree_search import add_shares, best_sums
-from sklsh.network.label_order import bisect
+from sklsh.network.label_order import Centroids, bisect
 from sklsh.network.label_tree import LabelTree, tree_depths
 from sklsh.network.rows import SparseRows
 
@@ -50,13 +50,13 @@ class LinearView:
 
     @classmethod
     def build(
-        cls, X: SparseRows, Y: SparseRows, rows, n_features: int, points: np.ndarray, *,
+        cls, X: SparseRows, Y: SparseRows, rows, n_features: int, n_labels: int, *,
         sample_weight=None, seed: int = 0, n_threads: int = 1,
     ) -> LinearView:  # fmt: skip
         """Train the trees on ``X[rows]``, at unit length, and the labels that these have.
 
-        ``points`` (n_labels, n_columns), float32: labels that are alike point the same way. See
-        `LabelTree.train` for time and memory; one copy of the rows beside.
+        See `LabelTree.train` and `Centroids.of_labels` for time and memory; one copy of the rows
+        beside.
         """
         X, Y = unit_rows(X.take(rows)), Y.take(rows)
         weights = np.ones(rows.shape[0], dtype=np.float32)
@@ -64,12 +64,13 @@ class LinearView:
             weights = sample_weight[rows].astype(np.float32)
         seen = np.unique(Y.indices)
         depth = tree_depths(seen.shape[0])[-1]
+        points = Centroids.of_labels(X, Y, n_features, seen, weights, n_threads)
         trees = []
         n_trees = N_TREES if depth and seen.shape[0] < MANY_LABELS else 1
         for i in range(n_trees):
-            order = bisect(points, seen, depth, seed + (i << 32), n_threads)
+            order = seen[bisect(points, depth, seed + (i << 32), n_threads)]
             trees.append(LabelTree.train(X, Y, n_features, order, weights, seed + i, n_threads))
-        return cls(trees, points.shape[0])
+        return cls(trees, n_labels)
 
     @property
     def nbytes(self) -> int:

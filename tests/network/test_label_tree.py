@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sklsh.kernels.splits import bisect_spans
 from sklsh.kernels.tree_training import local_rows, prune_weights, rows_of_nodes, solve_children
-from sklsh.network import label_tree, linear
-from sklsh.network.label_order import bisect, halves
+from sklsh.network import label_order, label_tree, linear
+from sklsh.network.label_order import Centroids, bisect, halves
 from sklsh.network.label_tree import BITS, LEAF, LabelTree, tree_depths
 from sklsh.network.linear import LinearView, unit_rows
 from sklsh.network.rows import SparseRows
@@ -47,31 +47,49 @@ def test_leaves_and_nodes_have_bits_for_their_children(n_labels):
 
 
 @settings(max_examples=50)
-@given(seeds, st.integers(0, 17), st.integers(1, 4))
-def test_a_span_is_halved_along_the_learnt_direction(seed, n, n_rounds):
-    """Whole numbers, so that the first direction's ties are ties in the twin too."""
+@given(seeds, st.integers(1, 12))
+def test_a_label_is_the_mean_of_its_rows(seed, width):
     rng = np.random.default_rng(seed)
-    points = rng.integers(-9, 10, (n, 5)).astype(np.float32)
-    if n_rounds > 1:
-        points += rng.standard_normal(points.shape).astype(np.float32)
-    scales = rng.choice([1, 2], n).astype(np.float32)
+    X, Y = random_rows(rng, 20, N_FEATURES, 0.3, positive=False), random_labels(rng, 20, 30)
+    weights = rng.integers(0, 3, 20).astype(np.float32)
+    labels = rng.permutation(np.unique(Y.indices))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_order, "WIDTH", width)
+        points = Centroids.of_labels(X, Y, N_FEATURES, labels, weights, 2)
+    indicators = Y.to_matrix(30).toarray()
+    for label, features, values in zip(labels, *points[:2], strict=True):
+        expected = reference.label_centroid(dense(X), indicators, label, weights, width)
+        kept = features >= 0
+        assert features[kept].tolist() == list(expected) and (values[~kept] == 0).all()
+        np.testing.assert_allclose(values[kept], list(expected.values()), rtol=1e-5)
+
+
+@settings(max_examples=50)
+@given(seeds, st.integers(0, 25), st.integers(1, 4), st.integers(2, 30))
+def test_a_span_is_halved_along_the_learnt_direction(seed, n, n_rounds, most):
+    rng = np.random.default_rng(seed)
+    X = unit_rows(random_rows(rng, n, N_FEATURES, 0.5, positive=False, least=3))
+    features = np.full((n, N_FEATURES), -1, np.int32)
+    values = np.zeros((n, N_FEATURES), np.float32)
+    for i, (first, end) in enumerate(pairwise(X.indptr)):
+        features[i, : end - first] = X.indices[first:end]
+        values[i, : end - first] = X.data[first:end]
     order = rng.permutation(n).astype(np.int32)
     before, bounds = order.copy(), np.array([0, n // 3, n], dtype=np.int64)
-    bisect_spans(points, scales, order, bounds, n_rounds, seed, 0, 2)
-    assert sorted(order) == list(range(n))
+    sums = np.zeros((N_FEATURES, 2), np.float32)
+    bisect_spans(features, values, order, bounds, n_rounds, most, seed, sums, 0, 2)
+    assert sorted(order) == list(range(n)) and not sums.any()
     for i in range(2):
         members, found = before[bounds[i] : bounds[i + 1]], order[bounds[i] : bounds[i + 1]]
-        size = len(members)
-        if size < 2:
+        if len(members) < 2:
             assert found.tolist() == members.tolist()
             continue
+        size = len(members[:: (len(members) - 1) // most + 1])
         one = reference.mix(seed, i, 0) // 2**32 * size // 2**32
         draw = reference.mix(seed, ~i % 2**64, 0) // 2**32 * (size - 1) // 2**32
         pick = one, draw + (draw >= one)
-        expected = reference.halved(
-            points.astype(float) * scales[:, None], members.tolist(), pick, n_rounds
-        )
-        assert found.tolist() == expected
+        points = dense(X).astype(float)
+        assert found.tolist() == reference.halved(points, members.tolist(), pick, n_rounds, most)
 
 
 @given(seeds, st.integers(2, 40))
@@ -254,14 +272,20 @@ def test_threads_do_not_matter(monkeypatch):
 
 
 def test_labels_that_are_alike_are_neighbours():
-    """Two directions, in any length: each a half of the order."""
-    points = np.repeat(np.eye(2, dtype=np.float32), 9, axis=0)
+    """Words of two kinds, as often as you like: each a half of the order."""
     for seed in range(20):
-        shuffled = np.random.default_rng(seed).permutation(18)
-        lengths = np.random.default_rng(seed).uniform(0.1, 9, (18, 1)).astype(np.float32)
-        order = bisect(points * lengths, shuffled, 1, seed)
+        rng = np.random.default_rng(seed)
+        kinds = rng.permutation(np.repeat([0, 1], 9))
+        lengths = rng.uniform(0.1, 9, 18).astype(np.float32)
+        indices = np.column_stack([kinds, rng.integers(2, N_FEATURES, 18)])
+        data = lengths[:, None] * np.array([1, 0.3], np.float32)
+        X = SparseRows(np.arange(0, 37, 2), indices.ravel().astype(np.int32), data.ravel())
+        Y = SparseRows.from_classes(np.arange(18))
+        ones = np.ones(18, np.float32)
+        points = Centroids.of_labels(X, Y, N_FEATURES, np.arange(18), ones)
+        order = bisect(points, 1, seed)
         assert order.dtype == np.int32
-        assert all(len(set(part // 9)) == 1 for part in order.reshape(2, 9))
+        assert all(len(set(kinds[part])) == 1 for part in order.reshape(2, 9))
 
 
 @given(seeds)
@@ -280,8 +304,7 @@ def test_shares_are_the_mean_of_the_trees(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     X, Y = random_rows(rng, 80, N_FEATURES), random_labels(rng, 80, 40)
     rows = np.sort(rng.permutation(80)[:70]).astype(np.int32)
-    points = rng.standard_normal((40, 5)).astype(np.float32)
-    linear = LinearView.build(X, Y, rows, N_FEATURES, points, seed=seed)
+    linear = LinearView.build(X, Y, rows, N_FEATURES, 40, seed=seed)
     labels, shares = linear.shares(X, everything(X))
     assert len(linear.trees) == 3
     trained = set(Y.take(rows).indices.tolist())
@@ -311,10 +334,10 @@ def test_weights_of_rows_are_as_if_rows_came_again(monkeypatch):
         monkeypatch.setattr(label_tree, name, value)
     rng = np.random.default_rng(0)
     X, Y = random_rows(rng, 30, N_FEATURES, least=1), random_labels(rng, 30, 6, least=1)
-    weights, points = rng.integers(1, 4, 30), np.ones((6, 1), np.float32)
+    weights = rng.integers(1, 4, 30)
     several = np.repeat(np.arange(30, dtype=np.int32), weights)
-    counted = LinearView.build(X, Y, everything(X), N_FEATURES, points, sample_weight=weights)
-    again = LinearView.build(X, Y, several, N_FEATURES, points)
+    counted = LinearView.build(X, Y, everything(X), N_FEATURES, 6, sample_weight=weights)
+    again = LinearView.build(X, Y, several, N_FEATURES, 6)
     ours, theirs = (view.shares(X, everything(X)) for view in (counted, again))
     np.testing.assert_array_equal(ours[0][:, 0], theirs[0][:, 0])
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-3)
@@ -323,9 +346,8 @@ def test_weights_of_rows_are_as_if_rows_came_again(monkeypatch):
 def test_very_many_labels_have_one_tree(monkeypatch):
     rng = np.random.default_rng(0)
     X, Y = random_rows(rng, 60, N_FEATURES), random_labels(rng, 60, 90, least=1)
-    points = rng.standard_normal((90, 4), dtype=np.float32)
     monkeypatch.setattr(label_tree, "LEAF", 4)
     for many, n_trees in (91, 3), (20, 1):
         monkeypatch.setattr(linear, "MANY_LABELS", many)
-        view = linear.LinearView.build(X, Y, everything(X), N_FEATURES, points)
+        view = linear.LinearView.build(X, Y, everything(X), N_FEATURES, 90)
         assert len(view.trees) == n_trees
