@@ -46,6 +46,9 @@ class Seen:
     """Truthful replies of the devices that are not hostile, to the same question."""
     rng: np.random.Generator
     """The same for all that are hostile: they act together."""
+    round: int = -1
+    frequent: int = 0
+    """The label that most rows have."""
 
 
 Attack = Callable[[object, Seen], object]
@@ -362,6 +365,7 @@ class Hostile(JoblibTransport):
             devices = [self.spoil(d) if d.id in bad else d for d in devices]
         super().__init__(devices, n_jobs)
         self.bad, self.n_labels = bad, devices[0].n_labels
+        self.frequent = int(np.bincount(np.concatenate([d.Y.indices for d in devices])).argmax())
         self.n_asked = 0
 
     def ask(self, question, messages):
@@ -375,7 +379,8 @@ class Hostile(JoblibTransport):
                 device = self._devices[reply.device]
                 seen = Seen(
                     invite.learning_rate if invite else 0.0, device._batch_size(), self.n_labels,
-                    others, np.random.default_rng(self.n_asked),
+                    others, np.random.default_rng(self.n_asked), invite.round if invite else -1,
+                    self.frequent,
                 )  # fmt: skip
                 reply = type(self).attack(reply, seen)
             if reply is not None:

@@ -2,9 +2,10 @@
 
 P@1 under each attack, beside that of the honest run: 8 devices with equal shares of the rows, 1
 and 2 of them hostile, the defaults of `FederatedLSHClassifier` but for the number of rounds. The
-attacks are in attacks.py: a hostile device knows what all others answer, and two act together.
-What a server learns is in attacks_on_privacy.py. Written to benchmarks/results/attacks.json; the
-tables of doc/federated.md are made of that (--write-doc).
+attacks are in attacks.py and, by those who know the defence, in attacks_within_bounds.py: a
+hostile device knows what all others answer, and two act together. What a server learns is in
+attacks_on_privacy.py. Written to benchmarks/results/attacks.json; the tables of doc/federated.md
+are made of that (--write-doc).
 
     make bench-attacks
     python benchmarks/bench_attacks.py --table --write-doc
@@ -23,6 +24,7 @@ from unittest import mock
 
 import attacks
 import attacks_on_privacy
+import attacks_within_bounds
 import numpy as np
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
@@ -35,6 +37,7 @@ RESULTS = Path(__file__).parent / "results"
 DOC = Path(__file__).parents[1] / "doc" / "federated.md"
 BEGIN, END = "<!-- attacks: begin -->\n", "<!-- attacks: end -->\n"
 N_DEVICES = 8
+ATTACKS = attacks.ATTACKS | attacks_within_bounds.WITHIN
 HIDDEN = {"synthetic": 32, "bundled": 128}
 WORST = (
     "sign flip, to the bound in batches", "labels flipped", "one label up, to the bound in batches",
@@ -58,7 +61,7 @@ def run(data, name: str, attack: str | None, n_hostile: int, n_rounds: int) -> d
     """P@1 at the end of a federation, faults counted, what became of the hostile."""
     X, Y, X_test, Y_test = data
     groups = split_devices(Y, N_DEVICES, random_state=0)
-    answer, spoil = attacks.ATTACKS[attack] if attack else (lambda reply, seen: reply, None)
+    answer, spoil = ATTACKS[attack] if attack else (lambda reply, seen: reply, None)
     kind = type(
         "Transport", (attacks.Hostile,),
         {"attack": staticmethod(answer), "spoil": spoil and staticmethod(spoil),
@@ -94,7 +97,7 @@ def attack_all(sets, n_hostile, names, n_rounds: int) -> dict:
         honest = run(data, name, None, 0, n_rounds)
         results[name] = {"honest": honest, "attacks": {}}
         print(f"{name}: honest P@1 {honest['precision']:.4f}", flush=True)
-        default = WORST if name == "bundled" else attacks.ATTACKS
+        default = WORST if name == "bundled" else ATTACKS
         for n in n_hostile:
             for attack in names or default:
                 found = run(data, name, attack, n, n_rounds)
@@ -121,7 +124,7 @@ def tables(report: dict) -> str:
         "| attack | " + " | ".join(f"{name}, {n} hostile" for name, n in columns) + " |",
         "|---" * (1 + len(columns)) + "|",
     ]
-    for attack in attacks.ATTACKS:
+    for attack in ATTACKS:
         cells = []
         for name, n in columns:
             found = sets[name]["attacks"].get(attack, {}).get(str(n))

@@ -1,15 +1,17 @@
 """What one device may do to the model: bounds by what the others do, and trust that is earned.
 
-Row-wise Adagrad makes changes of equal steps about equally long: over iid and Dirichlet .3
-splits of four data sets the longest change of an honest device was 1.4 medians, its longest
-row 1.7 medians of the devices' longest rows. So lengths are cut at `LONGEST` medians, which
-honest devices do not notice.
+Lengths are cut at a few medians of the devices' (`sklsh.federated.limits`), which honest devices
+do not notice. So is how far a neuron is raised for rows of any kind, along what all hidden
+vectors have in common: two devices that push one label up, which few others have this
+round, would have it on top of every row.
 
 A change of an honest length may still go the wrong way. Devices that learn the same thing
-have changes whose cosine with the sum of the others' is alike; a device whose own is far below
-loses its say, in proportion, over rounds (the direction as in [1]_, without data of the
-server's; the memory as in [2]_). Where the others do not agree among themselves, as in
-late rounds of small devices or where each device has labels of its own, nothing is concluded.
+have changes that are alike (`sklsh.federated.agreement`): as a whole, and in what they say of the
+labels that they share. A device whose own agree with the others' less than half as well as is
+usual loses its say, all of it below a quarter: for this round at once, and for later ones by
+what it is remembered for (the direction as in [1]_, without data of the server's; the memory as in
+[2]_). Where the others do not agree among themselves, as in late rounds of small devices or
+where each device has labels of its own, nothing is concluded.
 
 References
 ----------
@@ -20,16 +22,24 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklsh.federated.aggregation import union_of
+from sklsh.federated.agreement import agreement, common_direction, likeness
+from sklsh.federated.limits import (
+    LONGEST,
+    arrays_of,
+    high,
+    lowered,
+    rises,
+    row_lengths,
+    scaled,
+    share,
+    states_of,
+)
 from sklsh.federated.messages import Update
-
-LONGEST = 2.0
-"""Medians of the devices' lengths that a change may have; more is cut off."""
 
 REMEMBERED = 5
 """Earlier rounds whose medians count beside the lengths of this round's devices."""
@@ -41,46 +51,20 @@ CLEAR = 3.0
 """Spreads (median absolute deviations) that the median cosine must be above 0: otherwise the
 others' agreement is chance."""
 
-SHORTEST = 1e-30
-"""Changes that are not longer have no direction: float32 cannot hold what they are divided by."""
+FEWEST_BY_PART, CLEAR_BY_PART = 6, 5.0
+"""The same where head, biases and first layer are looked at each by itself: less certain."""
 
 MEMORY = 0.5
 """Share of a device's trust that is of the rounds before."""
 
-FULL = 0.5
-"""Trust from which on a device has its whole say."""
+NONE, FULL = 0.25, 0.5
+"""Trust up to which a device has no say, and from which on it has all of it."""
 
 OFFENCES = 3
 """Replies of no trust or that were rejected, after which a device is not asked any more."""
 
-
-def arrays_of(update: Update) -> dict[str, np.ndarray]:
-    """What an update changes, by name, as rows: parameters, then accumulators."""
-    head, body = update.head, update.body
-    out = {"head": head.weights, "bias": head.bias}
-    if body is not None:
-        out |= {"body": body.rows} | {f"dense_{i}": a for i, a in enumerate(body.dense)}
-    return out
-
-
-def states_of(update: Update) -> dict[str, np.ndarray]:
-    """The growth of its accumulators, by name."""
-    head, body = update.head, update.body
-    out = {"state_head": head.state[:, 0], "state_bias": head.state[:, 1]}
-    if body is not None:
-        out |= {"state_body": body.state}
-        out |= {f"state_dense_{i}": a for i, a in enumerate(body.dense_state)}
-    return out
-
-
-def row_lengths(array: np.ndarray) -> np.ndarray:
-    """Euclidean length of each row, float64."""
-    rows = array if array.ndim == 2 else array[:, None]
-    if rows.dtype == np.float16:
-        # Whose squares float32 holds: twice as fast.
-        rows = rows.astype(np.float32)
-        return np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
-    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe"))
+OF_LABELS = ("head", "bias")
+"""Arrays with a row a label: many, and few that are much longer than the others."""
 
 
 @dataclass
@@ -92,7 +76,7 @@ class Defence:
     medians : dict of list of float
         By name of an array: the median lengths of the last rounds, in learning rates.
     trust : dict of float
-        By device, -1 to 1; 1 before its first update.
+        By device, -1 to 1; none before its first update.
     offences : dict of int
         By device.
     """
@@ -122,7 +106,9 @@ class Defence:
     def from_dict(cls, values: dict) -> Defence:
         return cls(values["medians"], dict(values["trust"]), dict(values["offences"]))
 
-    def judge(self, updates: Sequence[Update], rate: float) -> tuple[list[Update], list[float]]:
+    def judge(
+        self, updates: Sequence[Update], rate: float, seed: int = 0
+    ) -> tuple[list[Update], list[float]]:
         """Updates with what is too long cut off, and the say of each.
 
         Parameters
@@ -131,6 +117,8 @@ class Defence:
             All of a round.
         rate : float
             Learning rate of the round: changes are in proportion to it.
+        seed : int
+            Of the choice of devices that each is compared with, where there are many.
 
         Returns
         -------
@@ -142,8 +130,12 @@ class Defence:
         -----
         O(size of all changes + number of labels and features); memory: a copy of the changes.
         """
-        updates = self._cut(list(updates), rate)
-        trust = self._trust(updates)
+        updates, rate = list(updates), max(rate, 1e-30)
+        direction = common_direction(updates) if len(updates) >= FEWEST else None
+        if direction is not None:
+            updates = self._lower(updates, rate, direction)
+        updates = self._cut(updates, rate)
+        trust = self._trust(updates, direction, seed)
         most = float(np.median([update.n_samples for update in updates]))
         return updates, [
             min(update.n_samples, most) * say for update, say in zip(updates, trust, strict=True)
@@ -151,7 +143,7 @@ class Defence:
 
     # Lengths ----------------------------------------------------------------------------------
 
-    def _reference(self, name: str, lengths: np.ndarray) -> float:
+    def _reference(self, name: str, lengths: Sequence[float] | np.ndarray) -> float:
         """Median of this round's lengths and of earlier rounds' medians."""
         earlier = self.medians.setdefault(name, [])
         reference = float(np.median([*lengths, *earlier]))
@@ -159,106 +151,86 @@ class Defence:
         del earlier[:-REMEMBERED]
         return reference
 
+    def _lower(self, updates: list[Update], rate: float, direction: np.ndarray) -> list[Update]:
+        """What is raised for all rows alike."""
+        found = [rises(update, direction) for update in updates]
+        limits = []
+        for name, parts in zip(("rise", "bias_rise"), zip(*found, strict=True), strict=True):
+            usual = [max(0.0, high(part)) / rate for part in parts]
+            limits.append(LONGEST * self._reference(name, usual) * rate)
+        return [
+            lowered(update, direction, rise, limits)
+            for update, rise in zip(updates, found, strict=True)
+        ]
+
     def _cut(self, updates: list[Update], rate: float) -> list[Update]:
-        rate = max(rate, 1e-30)
         factors: list[dict[str, np.ndarray]] = [{} for _ in updates]
         squares = np.zeros(len(updates))
         for name in arrays_of(updates[0]):
             rows = [row_lengths(arrays_of(update)[name]) / rate for update in updates]
-            limit = LONGEST * self._reference(name, np.array([r.max(initial=0) for r in rows]))
+            long = [high(r) if name in OF_LABELS else r.max(initial=0) for r in rows]
+            limit = LONGEST * self._reference(name, long)
             for i, lengths in enumerate(rows):
                 kept = np.minimum(lengths, limit)
-                factors[i][name] = _share(kept, lengths)
+                factors[i][name] = share(kept, lengths)
                 squares[i] += np.square(kept).sum()
         whole = np.sqrt(squares)
         limit = LONGEST * self._reference("whole", whole)
-        for i, share in enumerate(_share(np.minimum(whole, limit), whole)):
-            factors[i] = {name: factor * share for name, factor in factors[i].items()}
+        for i, part in enumerate(share(np.minimum(whole, limit), whole)):
+            factors[i] = {name: factor * part for name, factor in factors[i].items()}
         for name in states_of(updates[0]):
             grown = [states_of(update)[name].astype(np.float64) for update in updates]
-            limit = LONGEST * self._reference(name, np.array([g.max(initial=0) for g in grown]))
+            limit = LONGEST * self._reference(name, [g.max(initial=0) for g in grown])
             for i, growth in enumerate(grown):
-                factors[i][name] = _share(np.minimum(growth, limit), growth)
+                factors[i][name] = share(np.minimum(growth, limit), growth)
         return [scaled(update, factor) for update, factor in zip(updates, factors, strict=True)]
 
     # Directions -------------------------------------------------------------------------------
 
-    def _trust(self, updates: list[Update]) -> list[float]:
-        cosines = agreement(updates) if len(updates) >= FEWEST else np.zeros(len(updates))
-        middle = float(np.median(cosines))
-        spread = float(np.median(np.abs(cosines - middle)))
-        if middle > max(CLEAR * spread, 1e-12):
-            for update, cosine in zip(updates, np.clip(cosines / middle, -1, 1), strict=True):
-                had = self.trust.get(update.device, 1.0)
-                self.trust[update.device] = MEMORY * had + (1 - MEMORY) * float(cosine)
-                if cosine <= 0 and self.trust[update.device] < FULL / 2:
-                    self.blame(update.device)
-        return [min(1.0, max(0.0, self.trust.get(u.device, 1.0) / FULL)) for u in updates]
+    def _trust(self, updates: list[Update], direction: np.ndarray | None, seed: int) -> list[float]:
+        """The say of each, 0 to 1."""
+        scores = [score for score in _scores(updates, direction, seed) if score is not None]
+        now = np.min(scores, axis=0, initial=1.0) if scores else np.ones(len(updates))
+        for update, score in zip(updates, now.tolist() if scores else [], strict=False):
+            had = self.trust.get(update.device, score)
+            self.trust[update.device] = MEMORY * had + (1 - MEMORY) * score
+            if score <= 0 and self.trust[update.device] < NONE:
+                self.blame(update.device)
+        trust = [min(self.trust.get(u.device, 1.0), now[i]) for i, u in enumerate(updates)]
+        return [float(np.clip((of - NONE) / (FULL - NONE), 0.0, 1.0)) for of in trust]
 
 
-def agreement(updates: Sequence[Update]) -> np.ndarray:
-    """Of each update, the cosine of its change with the sum of the others' directions.
+def _scores(
+    updates: list[Update], direction: np.ndarray | None, seed: int
+) -> Iterator[np.ndarray | None]:
+    """How well each agrees with the others, -1 to 1, in several respects; None: not to be told."""
+    if len(updates) < FEWEST:
+        return
+    parts = agreement(updates)
+    yield _beside_the_usual(np.mean(list(parts.values()), axis=0))
+    if len(updates) >= FEWEST_BY_PART:
+        # One part may be turned round behind two that are not.
+        for cosines in parts.values():
+            part = _beside_the_usual(cosines, clear=CLEAR_BY_PART)
+            yield None if part is None else np.minimum(part + FULL, 1.0)
+    if direction is not None:
+        alike, errors = likeness(updates, direction, seed)
+        yield _beside_the_usual(alike, errors)
 
-    The mean over head, biases and first layer, each on its own: their scales differ.
+
+def _beside_the_usual(
+    cosines: np.ndarray, errors: np.ndarray | float = 0.0, clear: float = CLEAR
+) -> np.ndarray | None:
+    """Each in medians of all, `clear` standard errors to its advantage; -1 to 1.
+
+    None where nothing is to be concluded.
     """
-    union, places = union_of([u.head.ids for u in updates])
-    found = [
-        _cosines(union.shape[0], places, [u.head.weights for u in updates]),
-        _cosines(union.shape[0], places, [u.head.bias[:, None] for u in updates]),
-    ]
-    if updates[0].body is not None:
-        bodies = [u.body for u in updates]
-        union, places = union_of([b.features for b in bodies])
-        found.append(_cosines(union.shape[0], places, [b.rows for b in bodies]))
-    return np.mean(found, axis=0)
-
-
-def _cosines(n: int, places, rows) -> np.ndarray:
-    total = np.zeros((n, rows[0].shape[1]), dtype=np.float32)
-    directions, here = [], []
-    for place, part in zip(places, rows, strict=True):
-        length = float(np.sqrt(np.square(row_lengths(part)).sum()))
-        directions.append(part.astype(np.float32))
-        here.append(float(length > SHORTEST))
-        directions[-1] *= np.float32(1 / length if length > SHORTEST else 0)
-        total[place] += directions[-1]
-    square = float(np.vdot(total, total))
-    own = np.array([np.vdot(total[p], d) for p, d in zip(places, directions, strict=True)])
-    mine = np.array(here)
-    # Without its own direction, which is 1 long.
-    return (own - mine) / np.sqrt(np.maximum(square - 2 * own + mine, 1e-30))
-
-
-def _share(kept, lengths):
-    """``kept / lengths``, 1 where there is nothing to cut."""
-    return np.where(lengths > kept, kept / np.where(lengths > 0, lengths, 1.0), 1.0)
-
-
-def scaled(update: Update, factors: dict[str, np.ndarray]) -> Update:
-    """The update with the rows of its arrays multiplied, those of `arrays_of` and `states_of`."""
-    if all((factor == 1).all() for factor in factors.values()):
-        return update
-
-    def times(name, array):
-        factor = factors[name]
-        if (factor == 1).all():
-            return array
-        factor = factor.reshape(-1, *[1] * (array.ndim - 1))
-        return (array * factor).astype(np.float32)
-
-    head, body = update.head, update.body
-    state = np.stack(
-        [times("state_head", head.state[:, 0]), times("state_bias", head.state[:, 1])], axis=1
-    )
-    head = replace(
-        head, weights=times("head", head.weights), bias=times("bias", head.bias), state=state
-    )
-    if body is not None:
-        body = replace(
-            body, rows=times("body", body.rows), state=times("state_body", body.state),
-            dense=tuple(times(f"dense_{i}", a) for i, a in enumerate(body.dense)),
-            dense_state=tuple(
-                times(f"state_dense_{i}", a) for i, a in enumerate(body.dense_state)
-            ),
-        )  # fmt: skip
-    return replace(update, head=head, body=body)
+    known = np.isfinite(cosines)
+    if known.sum() < FEWEST:
+        return None
+    middle = float(np.median(cosines[known]))
+    spread = float(np.median(np.abs(cosines[known] - middle)))
+    error = float(np.median(np.broadcast_to(errors, known.shape)[known]))
+    if middle <= max(clear * spread, clear * error, 1e-12):
+        return None
+    return np.where(known, np.clip((cosines + clear * errors) / middle, -1.0, 1.0), 1.0)

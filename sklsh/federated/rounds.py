@@ -30,7 +30,7 @@ from sklsh.federated.messages import (
 )
 from sklsh.federated.parts import BROKEN, UNDONE, Rejected
 from sklsh.federated.server import Server
-from sklsh.federated.start import common_centre, summed_prototypes
+from sklsh.federated.start import common_centre, levelled, summed_prototypes
 from sklsh.federated.transports.base import Transport
 from sklsh.hashing.codes.search import QUERIES
 from sklsh.network.sampling import SCORING_ROWS
@@ -193,6 +193,7 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     head += summed_prototypes(list(replies.values()), *head.shape)
     lengths = np.sqrt(np.einsum("ij,ij->i", head, head))
     head *= (scale / np.where(lengths > 0, lengths, 1.0))[:, None].astype(np.float32)
+    levelled(head, centre)
     bias[:] = -(head @ centre)
 
 

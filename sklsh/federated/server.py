@@ -350,7 +350,7 @@ class Server:
             return len(updates), _loss(updates, [1.0] * len(updates))
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
-        updates, weights = self.defence.judge(updates, self.invite().learning_rate)
+        updates, weights = self.defence.judge(updates, self.invite().learning_rate, seed=self.round)
         updates, weights = _heard(updates, weights)
         if not updates:
             return 0, float("nan")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sklsh.federated.limits import high
 from sklsh.federated.messages import ClientStatistics, Counts, HiddenMean, Prototypes
 
 LARGEST = 3.0
@@ -82,6 +83,23 @@ def summed_prototypes(replies: Sequence[Prototypes], n_labels: int, n_hidden: in
         share = np.minimum(length, middle[reply.ids]) / np.where(own > 0, own, 1.0)
         out[reply.ids] += (reply.sums * share[:, None]).astype(np.float32)
     return out
+
+
+def levelled(neurons: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Start neurons, none much more on every row's side than others are; (n_labels, n_hidden).
+
+    The part along `centre` of the most so inclined is cut to that of the `HIGH` quantile: a neuron
+    that has hardly another part would be up for half of all rows.
+    """
+    length = float(np.sqrt(centre @ centre))
+    if not length:
+        return neurons
+    direction = centre / np.float32(length)
+    along = neurons @ direction
+    excess = np.maximum(along - max(0.0, high(along)), 0)
+    over = np.flatnonzero(excess)
+    neurons[over] -= excess[over, None].astype(np.float32) * direction
+    return neurons
 
 
 def _median_by_id(ids, values, n: int) -> np.ndarray:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round, set_prototypes
-from sklsh.federated.defence import FULL, LONGEST, OFFENCES, Defence, agreement, row_lengths
+from sklsh.federated.agreement import agreement
+from sklsh.federated.defence import FULL, OFFENCES, Defence
+from sklsh.federated.limits import LONGEST, row_lengths
 from sklsh.federated.messages import ClientStatistics, Counts, HiddenMean, Prototypes, Update
 from sklsh.federated.parts import HeadPart
 from sklsh.federated.start import (
@@ -98,18 +100,21 @@ def test_agreement_is_the_cosine_with_the_sum_of_the_others():
     rng = np.random.default_rng(1)
     updates = like(rng, 5, noise=1.0)
     flat = [(u.head.weights.ravel(), u.head.bias) for u in updates]
-    for i, ours in enumerate(agreement(updates)):
-        cosines = []
-        for part in range(2):
-            units = [f[part] / np.linalg.norm(f[part]) for f in flat]
+    found = agreement(updates)
+    assert set(found) == {"head", "bias"}
+    for part, ours in enumerate(found.values()):
+        units = [f[part] / np.linalg.norm(f[part]) for f in flat]
+        for i in range(5):
             rest = np.sum([u for j, u in enumerate(units) if j != i], axis=0)
-            cosines.append(units[i] @ rest / np.linalg.norm(rest))
-        assert ours == pytest.approx(np.mean(cosines), abs=1e-5)
+            assert ours[i] == pytest.approx(units[i] @ rest / np.linalg.norm(rest), abs=1e-5)
 
 
-def test_rows_that_a_device_has_not_are_zeros_to_it():
+def test_devices_are_compared_over_the_rows_that_each_has():
     one, two = update(0, np.ones((4, 3))), update(1, np.ones((2, 3)))
-    np.testing.assert_allclose(agreement([one, two]), np.sqrt(0.5) / 2, atol=1e-6)
+    found = agreement([one, two])["head"]
+    np.testing.assert_allclose(found, [np.sqrt(0.5), 1], atol=1e-6)
+    apart = replace(two, head=replace(two.head, ids=np.array([8, 9], np.int32)))
+    assert agreement([one, apart])["head"].tolist() == [0, 0]
 
 
 def test_who_goes_against_all_others_loses_its_say_and_is_left_out():
@@ -286,5 +291,6 @@ def test_changes_too_short_for_a_direction_agree_with_nobody():
     head = updates[0].head
     for weights in (np.zeros_like(head.weights), np.full_like(head.weights, 1e-45)):
         short = replace(updates[0], head=replace(head, weights=weights))
-        found = agreement([short, *updates[1:]])
-        assert np.isfinite(found).all() and found[0] < agreement(updates)[0]
+        found, full = agreement([short, *updates[1:]]), agreement(updates)
+        assert all(np.isfinite(part).all() for part in found.values())
+        assert found["head"][0] < full["head"][0]

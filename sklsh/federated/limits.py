@@ -1,0 +1,111 @@
+"""How long changes may be, beside those of the other devices: rows, and what they add up to.
+
+Row-wise Adagrad makes changes of equal steps about equally long: over iid and Dirichlet .3
+splits of four data sets the longest change of an honest device was 1.4 medians, its longest
+row 1.7 medians of the devices' longest rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sklsh.federated.messages import Update
+
+LONGEST = 2.0
+"""Medians of the devices' lengths that a change may have; more is cut off."""
+
+HIGH = 0.99
+"""Quantile of a device's rows that stands for its long ones. Not the longest: what two devices push
+up, all others push back, and their longest rows would make room for more."""
+
+
+def arrays_of(update: Update) -> dict[str, np.ndarray]:
+    """What an update changes, by name, as rows: parameters, then accumulators."""
+    head, body = update.head, update.body
+    out = {"head": head.weights, "bias": head.bias}
+    if body is not None:
+        out |= {"body": body.rows} | {f"dense_{i}": a for i, a in enumerate(body.dense)}
+    return out
+
+
+def states_of(update: Update) -> dict[str, np.ndarray]:
+    """The growth of its accumulators, by name."""
+    head, body = update.head, update.body
+    out = {"state_head": head.state[:, 0], "state_bias": head.state[:, 1]}
+    if body is not None:
+        out |= {"state_body": body.state}
+        out |= {f"state_dense_{i}": a for i, a in enumerate(body.dense_state)}
+    return out
+
+
+def row_lengths(array: np.ndarray) -> np.ndarray:
+    """Euclidean length of each row, float64."""
+    rows = array if array.ndim == 2 else array[:, None]
+    if rows.dtype == np.float16:
+        # Whose squares float32 holds: twice as fast.
+        rows = rows.astype(np.float32)
+        return np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
+    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe"))
+
+
+def high(values: np.ndarray) -> float:
+    """What a device's long rows are like; 0 of no rows."""
+    return float(np.quantile(values, HIGH)) if values.size else 0.0
+
+
+def share(kept, lengths):
+    """``kept / lengths``, 1 where there is nothing to cut."""
+    return np.where(lengths > kept, kept / np.where(lengths > 0, lengths, 1.0), 1.0)
+
+
+def scaled(update: Update, factors: dict[str, np.ndarray]) -> Update:
+    """The update with the rows of its arrays multiplied, those of `arrays_of` and `states_of`."""
+    if all((factor == 1).all() for factor in factors.values()):
+        return update
+
+    def times(name, array):
+        factor = factors[name]
+        if (factor == 1).all():
+            return array
+        factor = factor.reshape(-1, *[1] * (array.ndim - 1))
+        return (array * factor).astype(np.float32)
+
+    head, body = update.head, update.body
+    state = np.stack(
+        [times("state_head", head.state[:, 0]), times("state_bias", head.state[:, 1])], axis=1
+    )
+    head = replace(
+        head, weights=times("head", head.weights), bias=times("bias", head.bias), state=state
+    )
+    if body is not None:
+        body = replace(
+            body, rows=times("body", body.rows), state=times("state_body", body.state),
+            dense=tuple(times(f"dense_{i}", a) for i, a in enumerate(body.dense)),
+            dense_state=tuple(
+                times(f"state_dense_{i}", a) for i, a in enumerate(body.dense_state)
+            ),
+        )  # fmt: skip
+    return replace(update, head=head, body=body)
+
+
+def rises(update: Update, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far an update lifts neurons for rows of any kind: along `direction`, and their biases."""
+    weights = update.head.weights.astype(np.float32, copy=False)
+    return weights @ direction, update.head.bias.astype(np.float32, copy=False)
+
+
+def lowered(
+    update: Update, direction: np.ndarray, found: tuple[np.ndarray, np.ndarray], limits
+) -> Update:
+    """The update, its `rises` cut to two limits."""
+    excess = [np.maximum(rise - limit, 0) for rise, limit in zip(found, limits, strict=True)]
+    if not any(part.any() for part in excess):
+        return update
+    head = update.head
+    weights = head.weights.astype(np.float32)
+    over = np.flatnonzero(excess[0])
+    weights[over] -= excess[0][over, None].astype(np.float32) * direction
+    bias = (head.bias - excess[1]).astype(np.float32)
+    return replace(update, head=replace(head, weights=weights, bias=bias))
