@@ -41,7 +41,8 @@ ATTACKS = attacks.ATTACKS | attacks_within_bounds.WITHIN
 HIDDEN = {"synthetic": 32, "bundled": 128}
 WORST = (
     "sign flip, to the bound in batches", "labels flipped", "one label up, to the bound in batches",
-    "all at once",
+    "all at once", "one label up, just inside, and sideways", "start and rounds: one label up",
+    "half of the labels flipped", "half honest, half noise",
 )  # fmt: skip
 """Attacks on the bundled set, whose runs take four times as long."""
 LEAST = {1: 0.95, 2: 0.9}
