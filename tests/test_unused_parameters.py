@@ -11,6 +11,7 @@ from sklsh import (
     FederatedLSHClassifier,
     LSHRecommender,
     SparseLSHMLPClassifier,
+    TextTagger,
 )
 from sklsh.datasets import make_extreme_classification
 
@@ -26,6 +27,7 @@ PLACES = {
     "sparse_output": "a container, never a number",
     "new_classes": "of a second fit, or a stream",
     "estimator": "what is trained",
+    "classifier": "what is trained",
 }
 """Parameters that change no result of one fit, and need not warn."""
 
@@ -51,6 +53,7 @@ VALUES = {
         "family": "simhash", "n_tables": 3, "hash_length": 4, "sketch_dim": 3, "fold": "periodic",
         "encode": "ordinal", "random_state": 1,
     },
+    TextTagger: {"ngram_range": (1, 2), "min_df": 9, "max_features": 3, "random_state": 1},
     FederatedLSHClassifier: {
         "n_rounds": 3, "local_steps": 1, "device_params": {"batch_size": 10},
         "aggregation": "median", "include_labels": False, "n_decoys": 2.0,
@@ -65,6 +68,7 @@ BASE = {
     SparseLSHMLPClassifier: SMALL,
     LSHRecommender: SMALL,
     CompressedLSHHasher: {"random_state": 0},
+    TextTagger: {"random_state": 0},
     FederatedLSHClassifier: {"n_rounds": 2, "random_state": 0, "fraction": 0.75},
 }
 INNER = SparseLSHMLPClassifier((16,), sampler="lsh", n_active=10, sketch_dim=4)
@@ -73,6 +77,10 @@ TOGETHER = {
     "sketch_rounds": {"include_labels": False},
 }
 """What must be said with a parameter: both models get it."""
+
+
+TEXTS = ["red apple pie", "red apple", "fast red car", "slow car", "green pear pie"] * 8
+TAGS = [["fruit", "sweet"], ["fruit"], ["vehicle"], ["vehicle"], ["fruit", "sweet"]] * 8
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +95,9 @@ def answer(model, X, Y):
         if isinstance(model, CompressedLSHHasher):
             found = model.fit(X).transform(X)
             found = (found.toarray() if sp.issparse(found) else found,)
+        elif isinstance(model, TextTagger):
+            names, scores = model.fit(TEXTS, TAGS).predict_topk(TEXTS, 3)
+            found = names, scores, model.transform(TEXTS).toarray()
         elif isinstance(model, LSHRecommender):
             found = model.fit(Y).predict_topk(Y, 5)
         elif isinstance(model, FederatedLSHClassifier):

@@ -9,6 +9,7 @@ import pytest
 from sklsh.federated.decoys import decoys
 from sklsh.federated.messages import Centre, Invite, SubModel
 from sklsh.federated.policy import Policy, Refused
+from sklsh.network.rows import SparseRows
 from tests.federated.problems import N_FEATURES, N_LABELS, federation
 
 
@@ -96,6 +97,19 @@ def test_features_of_other_exchanges(body_exchange):
         of_all = np.flatnonzero(dense_rows(device)[0].any(axis=0))
         np.testing.assert_array_equal(request.features, of_all)
     assert not request.has_body
+
+
+@pytest.mark.parametrize("body_exchange", ["touched", "local"])
+def test_rows_with_a_feature_each(body_exchange):
+    """Features of the round's rows alone, or of all rows for a body that stays."""
+    _, device = parts(body_exchange=body_exchange)
+    one_each = SparseRows.from_classes(np.arange(40, dtype=np.int32))
+    device = replace(device, X=one_each, Y=device.Y.take(np.arange(40)))
+    invite = Invite(2, 1, 0.1)
+    rows = np.unique(device.order(invite))
+    assert 0 < len(rows) < 40
+    asked = rows if body_exchange == "touched" else np.arange(40)
+    np.testing.assert_array_equal(device.request(invite).features, asked)
 
 
 @pytest.mark.parametrize("local_optimizer", ["kept", "fresh"])
