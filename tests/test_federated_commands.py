@@ -138,6 +138,7 @@ def test_the_app_that_run_submits(tmp_path, monkeypatch):
         home = env["FLWR_HOME"]
         if command[1] == "run":
             asked.append(Path(home, "config.toml").read_text())
+            return subprocess.CompletedProcess(command, 0, '{"success": true, "run-id": "77"}')
         runs = json.dumps({"runs": [{"status": "finished:completed"}]})
         return subprocess.CompletedProcess(command, 0, f"a line\n{runs}")
 
@@ -154,7 +155,11 @@ def test_the_app_that_run_submits(tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert asked[0] == ["run", str(tmp_path / "app"), "sklsh", "--stream"]
+    assert asked[0] == ["run", str(tmp_path / "app"), "sklsh", "--format", "json"]
+    assert asked[2:] == [
+        ["log", "77", "sklsh", "--stream"],
+        ["list", "sklsh", "--run-id", "77", "--format", "json"],
+    ]
     connection = tomllib.loads(asked[1])["superlink"]["sklsh"]
     assert connection == {"address": "host:9", "insecure": True}
 
@@ -177,6 +182,49 @@ def test_the_app_that_run_submits(tmp_path, monkeypatch):
         "output": str(tmp_path / "model"), "n_features": 5, "labels": 7, "n_devices": 3,
         "timeout": 600.0,
     }  # fmt: skip
+
+
+@pytest.fixture
+def superlink(monkeypatch):
+    """Stands in for Flower's commands: what each is asked, and what the runs are."""
+    asked, runs = [], [
+        {"run-id": "8", "status": "running", "pending-at": "2026-01-02", "elapsed": 61.4},
+        {"run-id": "7", "status": "finished:stopped", "pending-at": "2026-01-01", "elapsed": 3},
+    ]  # fmt: skip
+
+    def flwr(command, env, **options):
+        asked.append(command[1:])
+        known = {run["run-id"]: run for run in runs}
+        answer = {"success": True, "runs": runs}
+        if command[1] == "stop" and command[2] not in known:
+            answer = {"success": False, "error-message": "Using it\n\n[code: 16] not found."}
+        if "--run-id" in command:
+            answer["runs"] = [known[command[command.index("--run-id") + 1]]]
+        failed = command[1] == "log" and command[2] not in known
+        return subprocess.CompletedProcess(command, int(failed), f"Using it\n{json.dumps(answer)}")
+
+    monkeypatch.setattr(subprocess, "run", flwr)
+    return asked
+
+
+def test_status_attach_and_stop(run, superlink, capsys):
+    _, code = run("status", "--insecure")
+    assert not code and capsys.readouterr().out.splitlines() == [
+        "8  running  since 2026-01-02  61 s", "7  finished:stopped  since 2026-01-01  3 s",
+    ]  # fmt: skip
+    _, code = run("stop", 8, "--insecure")
+    assert not code and superlink[-1] == ["stop", "8", "sklsh", "--format", "json"]
+    assert capsys.readouterr().out == "stopped: 8\n"
+    _, code = run("stop", 9, "--insecure")
+    assert code == "sklsh: [code: 16] not found."
+    _, code = run("attach", 7, "--insecure")
+    assert code == 1 and ["log", "7", "sklsh", "--stream"] in superlink
+    assert capsys.readouterr().err == "run 7: finished:stopped\n"
+    _, code = run("attach", 9, "--insecure")
+    assert code == 1
+    for command in (("status",), ("stop", 8), ("attach", 8)):
+        _, code = run(*command)
+        assert "one of --ca and --insecure must be given" in code
 
 
 def test_without_flower(monkeypatch, tmp_path):

@@ -1,4 +1,7 @@
-"""Commands ``sklsh federated serve | register | join | run``; need typer, and Flower to run."""
+"""Commands ``sklsh federated serve | register | join | run | status | attach | stop``.
+
+They need typer, and Flower to run.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import ast
 import difflib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from sklsh.cli import flower
+from sklsh.cli import flower, runs
 from sklsh.cli.groups import Group
 
 app = typer.Typer(
@@ -32,6 +34,7 @@ Server = Annotated[str, typer.Option("--server", help="host:port of the SuperLin
 Insecure = Annotated[
     bool, typer.Option("--insecure", help="Neither TLS nor registration: for one machine's tests")
 ]
+RunId = Annotated[int, typer.Argument(help="Number of a run, as `status` lists it")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="name=value, the value as Python writes it; again for more"),
@@ -61,10 +64,9 @@ def register(
     name: Annotated[str | None, typer.Option(help="What to call the device")] = None,
 ) -> None:
     """Let the device of a public key take part."""
-    with tempfile.TemporaryDirectory() as home:
-        flower.write_connection(Path(home), server, ca)
+    with runs.connection(server, ca) as home:
         command = ["supernode", "register", str(public_key), flower.CONNECTION]
-        _flwr(command + (["--name", name] if name else []), home)
+        runs.flwr(command + (["--name", name] if name else []), home)
 
 
 @app.command()
@@ -79,7 +81,7 @@ def join(
     cache_dir: Annotated[Path | None, typer.Option(help="What it keeps between rounds")] = None,
     settings: Settings = None,
 ) -> None:
-    """Become a SuperNode: a device, until stopped.
+    """Become a SuperNode: a device, until stopped. Says what it holds, and each round it trains in.
 
     --set gives it settings of its own, which never leave it: n_tables=4, n_active=128 ...
     """
@@ -122,6 +124,9 @@ def run(
 ) -> None:
     """Train over the devices that have joined, and print the rounds.
 
+    The run is the SuperLink's: if this command is killed, it goes on, `attach` shows it again from
+    its first line, and `stop` ends it.
+
     --set takes parameters of FederatedLSHClassifier and its estimator: n_rounds=10,
     "estimator__hidden_layer_sizes=(128,)" ...
     """
@@ -136,13 +141,58 @@ def run(
         "output": str(output.absolute()), "n_features": n_features, "labels": n_labels,
         "n_devices": n_devices, "timeout": timeout,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory() as home:
-        folder = Path(home, "app") if app_dir is None else app_dir
+    with runs.connection(server, ca) as home, tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "app") if app_dir is None else app_dir
         flower.write_app(folder, flower.server_code(params, options), load_data)
-        flower.write_connection(Path(home), server, ca)
-        _flwr(["run", str(folder), flower.CONNECTION, "--stream"], home)
-        status = _status(home)
-    if status != "finished:completed":
+        run_id = runs.begin(folder, home)
+        secured = "--insecure" if ca is None else f"--ca {ca}"
+        where = f"{run_id} --server {server} {secured}"
+        typer.echo(f"run {run_id}: `sklsh federated attach {where}` shows it too")
+        sys.stdout.flush()
+        _follow(run_id, home)
+
+
+@app.command()
+def status(server: Server = "127.0.0.1:8000", ca: Authority = None, insecure: Insecure = False):
+    """The runs of a SuperLink, the latest first: number, state, begin, seconds."""
+    _either(ca, insecure, "--ca")
+    with runs.connection(server, ca) as home:
+        for line in runs.lines(runs.listed(home)):
+            typer.echo(line)
+
+
+@app.command()
+def attach(
+    run_id: RunId,
+    server: Server = "127.0.0.1:8000",
+    ca: Authority = None,
+    insecure: Insecure = False,
+) -> None:
+    """Show a run from its first line to its end, as the command that began it does."""
+    _either(ca, insecure, "--ca")
+    with runs.connection(server, ca) as home:
+        _follow(run_id, home)
+
+
+@app.command()
+def stop(
+    run_id: RunId,
+    server: Server = "127.0.0.1:8000",
+    ca: Authority = None,
+    insecure: Insecure = False,
+) -> None:
+    """End a run. With --checkpoint-dir a new one goes on after the last round that was whole."""
+    _either(ca, insecure, "--ca")
+    with runs.connection(server, ca) as home:
+        runs.stop(run_id, home)
+    typer.echo(f"stopped: {run_id}")
+
+
+def _follow(run_id: int, home: Path) -> None:
+    """Exit status 1 unless the run completes."""
+    ended = runs.follow(run_id, home)
+    if ended != runs.COMPLETED:
+        typer.echo(f"run {run_id}: {ended}", err=True)
         raise typer.Exit(1)
 
 
@@ -218,22 +268,3 @@ def _become(command: list[str]) -> None:
     sys.stdout.flush()
     # The process is Flower's from here on: whoever started it stops it by its own id.
     os.execve(command[0], command, flower.environment())
-
-
-def _flwr(arguments: list[str], home: str, **options) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [flower.executable("flwr"), *arguments],
-        env={**flower.environment(), "FLWR_HOME": home}, **options,
-    )  # fmt: skip
-    if done.returncode:
-        raise typer.Exit(done.returncode)
-    return done
-
-
-def _status(home: str) -> str:
-    """Of the latest run of the SuperLink."""
-    listed = _flwr(
-        ["list", flower.CONNECTION, "--format", "json"], home, capture_output=True, text=True
-    )
-    runs = json.loads(listed.stdout[listed.stdout.index("{") :])["runs"]
-    return runs[0]["status"]

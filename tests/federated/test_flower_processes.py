@@ -118,3 +118,38 @@ def test_processes_are_killed_and_the_federation_goes_on(tmp_path):
     assert [entry["round"] for entry in report["history"]] == list(range(4))
     used = [entry["n_used"] for entry in report["history"]]
     assert used[0] == used[-1] == 2 and min(used) == 1, used
+
+
+def test_a_run_goes_on_without_the_command_that_began_it(tmp_path):
+    """It is listed, shown again from its first line, and may be stopped."""
+    X, Y, groups = loopback.rows()
+
+    def command(net, *words):
+        given = [sys.executable, "-m", "sklsh.cli", "federated", *words, "--server", net.address]
+        return net.start(words[0], [*given, "--insecure"])
+
+    with Loopback(tmp_path) as net:
+        net.serve()
+        for i in range(2):
+            rows = loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
+            net.join(i, rows, seed=seed_of(i))
+        net.run(*settings(n_rounds=3), "--n-devices", "2", "--timeout", "120")
+        net.wait(lambda: "round 0:" in net.log("run"), "a round")
+        number = net.log("run").split()[1].rstrip(":")
+        net.kill("run")
+        command(net, "status")
+        assert net.finish("status") == 0, net.log("status")
+        assert net.log("status").startswith(f"{number}  running  since ")
+        command(net, "attach", number)
+        assert net.finish("attach") == 0, net.log("attach") + net.log("link")
+        assert all(f"round {i}:" in net.log("attach") for i in range(3))
+        assert "round 2: trained on " in net.log("node-0")
+        assert load_model(tmp_path / "model").n_features_in_ == X.shape[1]
+        (tmp_path / "run.log").unlink()
+        net.run(*settings(n_rounds=1000), "--n-devices", "2", "--timeout", "120")
+        net.wait(lambda: "round 0:" in net.log("run"), "a round")
+        number = net.log("run").split()[1].rstrip(":")
+        command(net, "stop", number)
+        assert net.finish("stop") == 0 and net.log("stop").endswith(f"stopped: {number}\n")
+        assert net.finish("run") == 1
+        assert "finished:stopped" in net.log("run")

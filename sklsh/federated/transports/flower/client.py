@@ -66,6 +66,11 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
             reply = getattr(device, question)(*parts)
         except CacheMiss as error:
             raise RuntimeError(f"what this device has kept is gone ({error})") from error
+        if question == "train":  # to the terminal of whoever has joined
+            print(
+                f"round {reply.round}: trained on {reply.n_samples} rows, {reply.head.ids.size} "
+                f"neurons, loss {reply.loss:.4f}", flush=True,
+            )  # fmt: skip
         return Message(encode((reply,), began=began, ended=time.time()), reply_to=message)
 
     return app
