@@ -2,12 +2,12 @@
 
     python tools/mutate.py TARGET ... [--sample 150] [--seed 0]
 
-A TARGET is a name in `TARGETS` or "all". A mutant is a module with one operator, comparison,
-constant, condition, call or returned value changed, or with one of the faults in `NAMED`; it is
-killed if one of the target's tests fails, or if these take too long. Each is tried in a process
-of its own, forked from this one after the libraries have been imported, and is seen by that
-process alone: no file changes. Hypothesis draws fewer examples than usual. Messages,
-docstrings, annotations and `__repr__` are left alone.
+A TARGET is a name in `TARGETS` or "all"; "mends" are the faults of tools/mends.py. A mutant is a
+module with one operator, comparison, constant, condition, call or returned value changed, or
+with one of the faults in `NAMED`; it is killed if one of the target's tests fails, or if these take
+too long. Each is tried in a process of its own, forked from this one after the libraries have been
+imported, and is seen by that process alone: no file changes. Hypothesis draws fewer examples than
+usual. Messages, docstrings, annotations and `__repr__` are left alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from mends import MENDS
 
 ROOT = Path(__file__).parents[1]
 LIMIT = 5
@@ -78,6 +80,7 @@ TARGETS = {
             "tests/test_federated_classifier.py",
         ]
     },
+    "mends": {path: tests for path, (tests, _) in MENDS.items()},
 }  # fmt: skip
 """Files, and the tests that must find their faults."""
 
@@ -182,12 +185,12 @@ def mutants_of(path: str) -> list[Mutant]:
     return found
 
 
-def named_mutants(path: str) -> list[Mutant]:
-    """The faults of `NAMED`. What they replace must be there once: a file that has moved on
+def named_mutants(path: str, faults: list) -> list[Mutant]:
+    """Faults of `NAMED` or `MENDS`. What they replace must be there once: a file that has moved on
     needs its faults moved on too."""
     source = (ROOT / path).read_text()
     found = []
-    for what, before, after in NAMED.get(path, []):
+    for what, before, after in faults:
         if source.count(before) != 1:
             sys.exit(f"{path}: {before!r} is there {source.count(before)} times, not once ({what})")
         line = source[: source.index(before)].count("\n") + 1
@@ -303,7 +306,18 @@ class OneModule(importlib.machinery.SourceFileLoader):
         return compile(self._text, self.path, "exec")
 
 
-def run_tests(mutant: Mutant | None, tests: list[str]) -> None:
+class First:
+    """Tells the parent which test fails first."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self.pipe.send(report.nodeid)
+
+
+def run_tests(mutant: Mutant | None, tests: list[str], pipe) -> None:
     """In a fork: ends the process with pytest's code."""
     import pytest
 
@@ -317,41 +331,57 @@ def run_tests(mutant: Mutant | None, tests: list[str]) -> None:
                "--hypothesis-profile", "few"]  # fmt: skip
     code = 70
     try:
-        code = pytest.main([*options, *tests])
+        code = pytest.main([*options, *tests], plugins=[First(pipe)])
     finally:
         os._exit(int(code))
 
 
-def passes(mutant: Mutant | None, tests: list[str], seconds: float | None) -> bool:
-    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(mutant, tests))
+def found_by(mutant: Mutant | None, tests: list[str], seconds: float | None) -> str | None:
+    """The test that fails first, or why there is none; None if all pass."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=run_tests, args=(mutant, tests, sender))
     process.start()
+    sender.close()
     process.join(seconds)
     if process.exitcode is None:
         process.kill()
         process.join()
-    return process.exitcode == 0
+    if process.exitcode == 0:
+        return None
+    try:
+        return receiver.recv() if receiver.poll() else f"the tests end with {process.exitcode}"
+    except EOFError:
+        return f"the tests end with {process.exitcode}"
 
 
 def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
     """Number of mutants tried, and the survivors."""
     files = TARGETS[name]
-    every = [mutant for path in files for mutant in mutants_of(path)]
-    named = [mutant for path in files for mutant in named_mutants(path)]
+    if name == "mends":
+        named = [mutant for path in files for mutant in named_mutants(path, MENDS[path][1])]
+        every = []
+    else:
+        named = [mutant for path in files for mutant in named_mutants(path, NAMED.get(path, []))]
+        every = [mutant for path in files for mutant in mutants_of(path)]
     chosen = named + random.Random(seed).sample(every, min(sample, len(every)))
     print(f"{name}: {len(named)} named, {len(every)} others, {len(chosen)} tried", flush=True)
     survivors = []
     for path, tests in files.items():
         of_file = [mutant for mutant in chosen if mutant.path == path]
         start = time.perf_counter()
-        if not passes(None, tests, None):
-            sys.exit(f"{path}: the tests fail without a mutant")
+        if failed := found_by(None, tests, None):
+            sys.exit(f"{path}: the tests fail without a mutant: {failed}")
         seconds = time.perf_counter() - start
         for done, mutant in enumerate(of_file, 1):
             if done % 10 == 0:
                 print(f"  {path}: {done} of {len(of_file)}", flush=True)
-            if passes(mutant, tests, LIMIT * seconds + 30):
+            found = found_by(mutant, tests, LIMIT * seconds + 30)
+            if found is None:
                 survivors.append(mutant)
                 print(f"  survives: {path}:{mutant.line}: {mutant.change}", flush=True)
+            elif mutant in named:
+                print(f"  {path}: {mutant.change}: {found}", flush=True)
         print(f"  {path}: {len(of_file)} tried, tests take {seconds:.0f} s", flush=True)
     return len(chosen), survivors
 
