@@ -78,13 +78,23 @@ def _classifier() -> None:
 
 
 def _recommender() -> None:
+    import scipy.sparse as sp
+
     from sklsh import LSHRecommender
+    from sklsh.network.autoencoder import MANY_ITEMS
 
     _, Y = _data()
     model = LSHRecommender((8,), max_iter=1, random_state=0).fit(Y)
     model.recommend(0, Y[:1])
     model.similar_items(0)
     model.partial_fit(Y)
+    # With many items others are regressed on their nearest, and candidates are named by votes.
+    entries, n_items = np.arange(18_000), MANY_ITEMS + 9
+    shape = (600, n_items)
+    wide = sp.csr_array((np.ones(18_000), (entries % 600, entries % n_items)), shape=shape)
+    LSHRecommender((8,), max_iter=1, n_factors=8, random_state=0).fit(wide).recommend(
+        [0], wide[[0]]
+    )
 
 
 def _hasher() -> None:

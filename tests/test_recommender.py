@@ -180,6 +180,36 @@ def wide():
     return users
 
 
+class TestCandidatesByVotes:
+    def test_they_hold_what_is_best_and_exact_asks_all(self, wide, monkeypatch):
+        asked = []
+        likely = autoencoder.likely_items
+
+        def watched(*args, **how):
+            asked.append(args[4].n_rows)
+            return likely(*args, **how)
+
+        monkeypatch.setattr(autoencoder, "likely_items", watched)
+        model = LSHRecommender(**SMALL, max_iter=1).fit(wide)
+        asked.clear()
+        few = model.predict_topk(wide[:400], 10)
+        assert not asked  # 6,000 items are looked at all
+        monkeypatch.setattr(autoencoder, "MANY_ITEMS", 5_000)
+        found, scores = model.predict_topk(wide[:400], 10)
+        assert asked == [400]
+        assert np.mean([np.isin(a, b).mean() for a, b in zip(found, few[0], strict=True)]) > 0.99
+        assert (scores <= few[1] + 1e-4).all()
+        # A user alone is answered as among others; a list of items, and a long answer, by all.
+        np.testing.assert_array_equal(model.predict_topk(wide[[7]], 10)[0], found[[7]])
+        asked.clear()
+        model.recommend(0, wide[[0]], N=4, items=range(100))
+        model.predict_topk(wide[:2], 101)
+        assert not asked
+        exact = model.set_params(prediction="exact").predict_topk(wide[:400], 10)
+        assert not asked
+        np.testing.assert_array_equal(exact[0], few[0])
+
+
 class TestTables:
     def test_tables_find_nearly_what_is_exact(self, wide):
         exact, tables = (
