@@ -29,6 +29,7 @@ MAKE = {
     "dense": lambda X, Y: classifier(X.toarray(), Y, n_neighbors=5),
     "lsh": lambda X, Y: classifier(X, Y, **LSH).partial_fit(X, Y),
     "recommender": lambda X, Y: LSHRecommender((8,), max_iter=1, random_state=0, **LSH).fit(Y),
+    "stream": lambda X, Y: LSHRecommender((8,), random_state=0).partial_fit(Y),
     "signs": lambda X, Y: CompressedLSHHasher(n_tables=2, hash_length=3, random_state=0).fit(X),
     "winners": lambda X, Y: CompressedLSHHasher("dwta", n_tables=2, random_state=0).fit(X),
 }
@@ -49,6 +50,9 @@ PLACES = {
     "starts of sampling": ("lsh", lambda m: m.learner_.sampler.candidates.tables.starts),
     "neighbours of items": ("recommender", lambda m: m.engine_.memory.ids),
     "ids of the recommender's index": ("recommender", lambda m: m.engine_.index.tables.buckets),
+    "items of a regression": ("recommender", lambda m: m.engine_.regression.items),
+    "rows of a regression": ("recommender", lambda m: m.engine_.regression.indptr),
+    "latest rows": ("stream", lambda m: m.engine_.window.indices),
     "buckets": ("signs", lambda m: m.tables_.buckets),
     "starts": ("signs", lambda m: m.tables_.starts),
     "codes": ("signs", lambda m: m.tables_.codes),
@@ -86,6 +90,11 @@ SHAPES = {
             lambda a: np.array([3, 40], dtype=np.int32)),
     "names": ("recommender", lambda m: m.ids_.__dict__, "names", lambda a: a[1:]),
     "values": ("recommender", lambda m: vars(m.engine_.memory), "values", lambda a: a[1:]),
+    "coefficients": ("recommender", lambda m: vars(m.engine_.regression), "values",
+                     lambda a: a[:, 1:]),
+    "factors": ("recommender", lambda m: vars(m.engine_.low_pass), "factors", lambda a: a[:, 1:]),
+    "filters": ("stream", lambda m: vars(m.engine_.low_pass), "filters", lambda a: a[:1]),
+    "regression": ("stream", lambda m: vars(m.engine_.regression), "chosen", lambda a: 99),
     "planes": ("signs", lambda m: m.functions_.__dict__, "planes", lambda a: a[:, :, 1:]),
     "features": ("signs", vars, "n_features_in_", lambda n: n + 1),
     "an index of floats": ("recommender", lambda m: vars(m.engine_.memory), "ids",
@@ -107,7 +116,7 @@ def test_arrays_that_do_not_fit_each_other(models, tmp_path, kind, find, name, c
 def test_what_is_whole_passes(models, problem, tmp_path, kind):
     save_model(models[kind], tmp_path / "good")
     again = load_model(tmp_path / "good")
-    X = problem[1] if kind == "recommender" else problem[0]
+    X = problem[1] if kind in ("recommender", "stream") else problem[0]
     X = X.toarray() if kind == "dense" else X
     ask = "codes" if kind in ("signs", "winners") else "predict_topk"
     for got, want in zip(*(np.atleast_2d(getattr(m, ask)(X)) for m in (again, models[kind]))):

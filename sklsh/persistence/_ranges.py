@@ -23,10 +23,13 @@ from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.calibration import THRESHOLDS
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.learner import Learner
+from sklsh.network.lowpass import LowPass
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.nearest import DenseRows, InvertedRows
 from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.regression import ItemRegression
+from sklsh.network.window import RecentRows
 
 
 @singledispatch
@@ -150,6 +153,32 @@ def _(memory: ItemMemory) -> None:
 
 
 @check_ranges.register
+def _(regression: ItemRegression) -> None:
+    n_items, n_choices = regression.indptr.shape[0] - 1, len(regression.choices)
+    shaped(regression.values, (n_choices, regression.items.shape[0]), "coefficients")
+    require(0 <= regression.chosen < n_choices, "the regression's choice must be one of them")
+    rows = regression.indptr, regression.items, regression.values[0]
+    rows_within(rows, n_items, n_items, "regression")
+
+
+@check_ranges.register
+def _(low_pass: LowPass) -> None:
+    shaped(low_pass.factors, (None, None, None), "factors of items")
+    n_kinds = len({(flat, exponent) for _, flat, exponent in low_pass.filters})
+    require(low_pass.factors.shape[0] == n_kinds, f"factors must be of {n_kinds} kinds")
+    shaped(low_pass.scales, low_pass.factors.shape[:2], "scales of items")
+    right = 0 <= low_pass.chosen < len(low_pass.filters)
+    require(right, "the low pass's filter must be one of them")
+
+
+@check_ranges.register
+def _(window: RecentRows) -> None:
+    rows = window.indptr, window.indices, window.indices
+    n_columns = int(window.indices.max(initial=-1)) + 1
+    rows_within(rows, window.indptr.shape[0] - 1, n_columns, "latest rows")
+
+
+@check_ranges.register
 def _(learner: Learner) -> None:
     network, optimizer = learner.network, learner.optimizer
     for name in ("body_weights", "body_biases"):
@@ -201,6 +230,11 @@ def _(engine: Autoencoder) -> None:
     require(network.n_features == n_items, f"features of items must be {n_items}")
     if engine.memory is not None:
         shaped(engine.memory.ids, (n_items, None), "neighbours of items")
+    if engine.regression is not None:
+        shaped(engine.regression.indptr, (n_items + 1,), "regression.indptr")
+    if engine.low_pass is not None:
+        shaped(engine.low_pass.scales, (None, n_items), "scales of items")
+    within(engine.window.indices, 0, n_items, "latest rows")
     if engine.item_bonus is not None:
         shaped(engine.item_bonus, (n_items,), "bonus of items")
     _check_candidates(engine.index, network)
