@@ -183,7 +183,7 @@ class ClassifierPrediction:
             Of a neuron's product code, its factor and its bias. 32 loses some two points of
             P@1 on a head of 256, 64 half a point.
         body : {"codes", "int8", "float16"}, default="codes"
-            First layer: a byte for four numbers, one, or two bytes a number.
+            First layer: a byte for two numbers, one, or two bytes a number.
         neighbors : bool, default=True
             Keep the training rows that vote, if there are any.
         linear : bool, default=False

@@ -64,7 +64,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
         parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`
-        ("codes": scored codes instead of tables over a sketch), `code_family`, `code_bytes`,
+        ("buckets": the paper's rule; "codes": scored codes), `code_family`, `code_bytes`,
         `batch_rule`, `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a
         round), `most_steps`, `most_rounds`, `most_bytes` (see `sklsh.federated.DeviceSettings`).
         They never leave the device, but for which codes it wants.

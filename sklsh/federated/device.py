@@ -29,7 +29,7 @@ from sklsh.federated.messages import (
 from sklsh.federated.parts import BodyPart
 from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
-from sklsh.federated.selection import best_by_collisions, random_others
+from sklsh.federated.selection import best_by_collisions, in_buckets, random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
     body_changes,
@@ -201,7 +201,8 @@ class Device:
                 fold=settings.fold, sketch_dim=sketch.sketch_dim,
             )  # fmt: skip
             seed = int(self._rng(TABLES, invite.round).integers(2**62))
-            found = best_by_collisions(family, seed, sketch, hidden, n_active, taken=taken)
+            named = in_buckets if self.settings.selection == "buckets" else best_by_collisions
+            found = named(family, seed, sketch, hidden, n_active, taken=taken)
         return Select(self.id, invite.round, np.union1d(self._asked(rows), found).astype(np.int32))
 
     def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:

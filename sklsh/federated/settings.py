@@ -29,7 +29,7 @@ POLICY = ("least_rows", "most_steps", "most_rounds", "most_bytes")
 """What a device refuses: see `sklsh.federated.policy.Policy`."""
 
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
-SELECTIONS = ("collisions", "scores", "codes")
+SELECTIONS = ("collisions", "buckets", "scores", "codes")
 DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
     "selection", "code_family", "code_bytes", "batch_rule", *POLICY,
@@ -63,9 +63,10 @@ class DeviceSettings:
         Ask for the labels of the round's rows; False: the paper's, only what collides.
     n_probes : int
         Rows that look up their neurons, most; others in each round.
-    selection : {"collisions", "scores", "codes"}
+    selection : {"collisions", "buckets", "scores", "codes"}
         What a device looks for neurons in. "collisions": tables of its own hash functions over
-        the sketch name the neurons that collide most with all rows, the paper's. "scores": rows
+        the sketch name the neurons that collide most with all rows. "buckets": those that share
+        a bucket with any row, table by table until the budget is full, the paper's. "scores": rows
         of the sketch are scored as they are. "codes": the server sends codes in the sketch's
         stead, and these are scored.
     code_family : {"signs", "products", "svd"}

@@ -15,7 +15,12 @@ import scipy.sparse as sp
 from sklsh import SparseLSHMLPClassifier
 from sklsh.federated import Device, Plan, Server, resolve_device
 from sklsh.federated.messages import Sketch
-from sklsh.federated.selection import HashedVectors, best_by_collisions, count_collisions
+from sklsh.federated.selection import (
+    HashedVectors,
+    best_by_collisions,
+    count_collisions,
+    in_buckets,
+)
 from sklsh.hashing import make_family
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.rows import SparseRows
@@ -168,6 +173,31 @@ def test_each_round_has_functions_of_its_own():
     assert np.mean(common) < 0.5
     other = replace(device, seed=6)
     assert picked(other, server, 3).tolist() != ids[3].tolist()
+
+
+def test_the_papers_rule_takes_buckets_of_any_row_table_by_table_until_the_budget_is_full():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((9000, 6)).astype(np.float32)
+    sketch = Sketch(0, "signed", 1, 6, values, np.zeros(9000, np.float32), values.mean(axis=0))
+    hidden = rng.standard_normal((3, 6)).astype(np.float32)
+    family, taken = make_family("pghash", n_tables=5, hash_length=6), np.arange(0, 9000, 3)
+    vectors = HashedVectors(sketch, hidden)
+    functions = family.draw(vectors.projection.n_features, 9, vectors.projection)
+    neurons = functions.codes(vectors.neurons(0, 9000))
+    queries = functions.codes(vectors.queries)
+    tables = [
+        {j for j in range(9000) if j % 3 and neurons[j, t] in queries[:, t]} for t in range(5)
+    ]
+    every = set().union(*tables)
+    assert set(in_buckets(family, 9, sketch, hidden, 9000, taken).tolist()) == every
+    for n_active in (len(tables[0]) // 2, len(tables[0] | tables[1]) - 5, len(every)):
+        ids = in_buckets(family, 9, sketch, hidden, n_active, taken)
+        assert ids.dtype == np.int32 and ids.shape == (n_active,)
+        assert np.array_equal(ids, np.unique(ids))
+        n_whole = sum(len(set().union(*tables[: t + 1])) <= n_active for t in range(5))
+        assert set().union(*tables[:n_whole]) <= set(ids.tolist())
+        assert set(ids.tolist()) <= set().union(*tables[: n_whole + 1])
+    assert in_buckets(family, 9, sketch, hidden, 0, taken).size == 0
 
 
 @pytest.mark.parametrize("hash_length", [4, 10, 11, 16])
