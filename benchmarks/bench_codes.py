@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from sklsh import SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet
@@ -126,17 +127,29 @@ def recall(data, n_queries: int) -> list[dict]:
     return results
 
 
-def timing(n=670_091, width=128) -> dict:
-    """Seconds of two threads, and of the processor, to learn codebooks and to code."""
+def timing(n=670_091, width=128, n_queries=64) -> dict:
+    """Seconds of two threads, and of the processor, to learn codebooks and to code.
+
+    And the processor's milliseconds for a row's best codes, beside its exact products, in a batch.
+    """
     rows = np.random.default_rng(0).standard_normal((n, width), dtype=np.float32)
     family = ProductCodes(16)
     family.fit(rows[:2000]).encode(rows[:5000])  # compiles
     clocks = [(time.perf_counter(), time.process_time())]
     coder = family.fit(rows, n_jobs=2)
     clocks.append((time.perf_counter(), time.process_time()))
-    coder.encode(rows, n_jobs=2)
+    codes = coder.encode(rows, n_jobs=2)
     clocks.append((time.perf_counter(), time.process_time()))
-    out = {}
+    out, hidden, n_best = {}, rows[:n_queries], 256
+    topk_codes(coder, codes.take(slice(0, 5000)), hidden[:2], n_best)  # compiles
+    began = time.process_time()
+    topk_codes(coder, codes, hidden, n_best)
+    out["look up, ms a row"] = 1000 * (time.process_time() - began) / n_queries
+    began = time.process_time()
+    with threadpool_limits(1):
+        for start in range(0, n, 4096):
+            hidden @ rows[start : start + 4096].T
+    out["exact product, ms a row"] = 1000 * (time.process_time() - began) / n_queries
     for name, (a, b) in {"fit": clocks[:2], "encode": clocks[1:]}.items():
         out |= {f"{name}_s": b[0] - a[0], f"{name}_cpu_s": b[1] - a[1]}
     return out

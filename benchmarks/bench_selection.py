@@ -96,6 +96,31 @@ def run(data, mode: str, seed: int, args) -> dict:
 SETTINGS = ("hidden", "devices", "share", "rounds", "sketch_rounds", "without_labels")
 
 
+def draw(rows: list[dict], path: Path) -> None:
+    """P@1 at the end against bytes looked at; means over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6.4, 4.2), layout="constrained")
+    ends: dict = {}
+    for row in rows:
+        name = row["system"].split(",")[0] + (", kept" if row["sketch_rounds"] > 1 else "")
+        if row["system"] != "oracle, mass":
+            points = ends.setdefault(name, {}).setdefault(row["bytes_looked_at"] // 10**5, [])
+            points.append((row["bytes_looked_at"] / 1e6, row["precision_by_round"][-1]))
+    for i, (name, points) in enumerate(ends.items()):
+        x, y = zip(*sorted(np.mean(p, axis=0).tolist() for p in points.values()), strict=True)
+        if name in ("random", "oracle"):
+            axis.axhline(np.mean(y), color="gray", ls="--" if name == "oracle" else ":", label=name)
+        else:
+            axis.plot(x, y, f"-{'os^vDPX*'[i % 8]}", label=name, ms=5)
+    axis.set(xlabel="MB of sketches or codes, all devices and rounds", ylabel="P@1")
+    axis.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=None)
@@ -122,6 +147,9 @@ def main() -> None:
             key = (*settings, "system", "seed")
             known = [r for r in known if [r[k] for k in key] != [row[k] for k in key]] + [row]
             RESULTS.write_text(json.dumps(known, indent=1) + "\n")
+    names = ("data", *(name for name in SETTINGS if name != "sketch_rounds"))
+    same = [r for r in known if all(r[n] == settings[n] for n in names)]
+    draw(same, RESULTS.with_name(f"selection-{name}.png"))
 
 
 if __name__ == "__main__":

@@ -235,14 +235,14 @@ def recommend(
 def compress(
     model_dir: ModelFolder,
     output: Annotated[Path, typer.Argument(help="Folder of the small model", show_default=False)],
-    bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 64,
+    bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 128,
     body: Annotated[str, typer.Option(help="First layer: codes, int8 or float16")] = "codes",
     neighbors: Annotated[bool, typer.Option(help="Keep the training rows that vote")] = True,
     linear: Annotated[
         bool, typer.Option(help="Keep the linear view, larger than the rest")
     ] = False,
 ) -> None:
-    """Write a model an eighth of the size that predicts nearly the same as MODEL_DIR."""
+    """Write a model a tenth of the size that predicts nearly the same as MODEL_DIR."""
     from sklsh.cli import classifiers
 
     classifiers.compress(model_dir, output, bytes_per_label, body, neighbors, linear)

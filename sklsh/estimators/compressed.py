@@ -37,7 +37,7 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
 
     @classmethod
     def of(
-        cls, model, bytes_per_label=64, body="codes", neighbors=True, linear=False
+        cls, model, bytes_per_label=128, body="codes", neighbors=True, linear=False
     ) -> CompressedClassifier:
         """See `SparseLSHMLPClassifier.compress`."""
         check_is_fitted(model)

@@ -118,7 +118,7 @@ class CompressedNetwork:
 
     @classmethod
     def of(
-        cls, network: WideNetwork, bytes_per_label: int = 64, body: str = "codes",
+        cls, network: WideNetwork, bytes_per_label: int = 128, body: str = "codes",
         hidden_mean=None, n_threads=1,
     ) -> CompressedNetwork:  # fmt: skip
         """Code a network; it stays as it is.
