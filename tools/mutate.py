@@ -1,6 +1,6 @@
 """How many small faults do the tests find? A seeded sample of mutants of some files.
 
-    python tools/mutate.py TARGET ... [--sample 150] [--seed 0]
+    python tools/mutate.py TARGET ... [--sample 150] [--seed 0] [--only selection]
 
 A TARGET is a name in `TARGETS` or "all"; "mends" are the faults of tools/mends.py. A mutant is a
 module with one operator, comparison, constant, condition, call or returned value changed, or
@@ -355,9 +355,9 @@ def found_by(mutant: Mutant | None, tests: list[str], seconds: float | None) -> 
         return f"the tests end with {process.exitcode}"
 
 
-def check(name: str, sample: int, seed: int) -> tuple[int, list[Mutant]]:
-    """Number of mutants tried, and the survivors."""
-    files = TARGETS[name]
+def check(name: str, sample: int, seed: int, only: str = "") -> tuple[int, list[Mutant]]:
+    """Number of mutants tried, and the survivors; of files whose path has `only` in it."""
+    files = {path: tests for path, tests in TARGETS[name].items() if only in path}
     if name == "mends":
         named = [mutant for path in files for mutant in named_mutants(path, MENDS[path][1])]
         every = []
@@ -391,14 +391,16 @@ def main() -> None:
     parser.add_argument("target", choices=[*TARGETS, "all"], nargs="+")
     parser.add_argument("--sample", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="part of the paths of the files to change")
     args = parser.parse_args()
     os.chdir(ROOT)
     for module in LIBRARIES:
         importlib.import_module(module)
     for name in TARGETS if "all" in args.target else args.target:
-        tried, survivors = check(name, args.sample, args.seed)
+        tried, survivors = check(name, args.sample, args.seed, args.only)
         killed = tried - len(survivors)
-        print(f"{name}: {killed} of {tried} killed, {100 * killed / tried:.0f} %", flush=True)
+        share = 100 * killed / max(tried, 1)
+        print(f"{name}: {killed} of {tried} killed, {share:.0f} %", flush=True)
 
 
 if __name__ == "__main__":
