@@ -23,7 +23,7 @@ MENDS = {
         ("one outlier: of a stream",
          "typical = float(np.median(known[-max(RECENT, scales.shape[0]) :]))",
          "typical = 1 / float(np.mean(1 / known[-max(RECENT, scales.shape[0]) :]))",
-         f"{UNITS}::test_a_stream_that_begins_with_a_stray_row"),
+         f"{UNITS}::TestRows::test_add_recent"),
     ],
     "sklsh/network/model.py": [
         ("one outlier: is as long as it is", "LONGEST = 8.0", "LONGEST = 1e30",
