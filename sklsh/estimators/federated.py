@@ -168,8 +168,9 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
 
     Notes
     -----
-    The multilabel threshold is half a row's even share (1 / (2 x mean labels a row)): no
-    device holds the whole model that a better one would need.
+    The multilabel threshold names as many labels as rows have, which each device counts with its
+    part of the model; the median over devices is used. Of private rounds alone it is half a
+    row's even share (1 / (2 x labels a row)): devices are not asked.
 
     Threads: any number may predict at once, also while another one trains: `fit` and
     `partial_fit` work on a model of their own, and answers are those of the old one until the

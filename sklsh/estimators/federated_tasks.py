@@ -84,8 +84,10 @@ class ClassifierTask:
         estimator, targets = self.estimator, self.targets
         threshold = None
         if targets.multilabel:
-            threshold = 0.5 / max(1.0, typical_labels(list(client_statistics.values())))
-            threshold = threshold if first else estimator.threshold_
+            threshold = server.threshold if first else estimator.threshold_
+            if threshold is None:
+                # Of private rounds alone, whose devices are not asked.
+                threshold = 0.5 / max(1.0, typical_labels(list(client_statistics.values())))
         estimator._keep(_learner(server, history), targets, threshold)
 
 

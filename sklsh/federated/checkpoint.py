@@ -22,7 +22,7 @@ from sklsh.network.optimizers import RowwiseAdagrad
 
 FILE = "federation.npz"
 FORMAT = 4
-KEPT = ("seed", "round", "first_round", "n_counted", "start_faults", "noise_of_rounds")
+KEPT = ("seed", "round", "first_round", "n_counted", "start_faults", "noise_of_rounds", "threshold")
 """What is kept of the server as it is."""
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sklsh._utils.threads import blocks
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
+from sklsh.federated.cardinality import naming_threshold
 from sklsh.federated.decoys import decoys
 from sklsh.federated.device_state import DeviceStateStore
 from sklsh.federated.memory import Batch
@@ -229,6 +230,10 @@ class Device:
         X = self._inputs(rows, body, self.settings.input_dropout, invite.round)
         Y = renumber(self.Y, rows, head.ids)
         network, optimizer = build(head, body, self.activation), optimizer_of(head, body)
+        # Of a recommender all items are ranked, none is named.
+        threshold = (
+            naming_threshold(network, X, self.Y.counts()[rows]) if body.weights is None else None
+        )
         settings, n_ids = self.settings.training, network.n_labels
         seed = int(self._rng(TRAINING, invite.round).integers(2**31))
         sampler = make_sampler(self.settings.local_sampler, min(BATCH_ACTIVE, n_ids), n_ids, seed)
@@ -258,7 +263,7 @@ class Device:
             sent = without_state(sent)
             sent_body = None if sent_body is None else without_state(sent_body)
         n_samples = int(order.shape[0])
-        return Update(self.id, invite.round, n_samples, float(loss), sent, sent_body)
+        return Update(self.id, invite.round, n_samples, float(loss), sent, sent_body, threshold)
 
     def order(self, invite: Invite) -> np.ndarray:
         """Rows of this round's steps, in order: the next ones of an endless shuffled stream.

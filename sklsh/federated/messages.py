@@ -310,17 +310,25 @@ class Update(Reply):
     head : HeadPart
     body : BodyPart or None
         None where the body never leaves the device.
+    threshold : float or None
+        Share above which the model, before this training, names as many labels as rows have: see
+        `sklsh.federated.cardinality`. None where rows are read as interactions.
     """
 
     n_samples: int
     loss: float
     head: HeadPart
     body: BodyPart | None
+    threshold: float | None = None
 
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
         if type(self.loss) is not float or not 0 <= self.loss <= LARGEST:
             raise Rejected("nonfinite", f"loss must be a float in [0, {LARGEST:g}]")
+        if self.threshold is not None and (
+            type(self.threshold) is not float or not 0 < self.threshold <= 1
+        ):
+            raise Rejected("range", "threshold must be None or a float in (0, 1]")
         if type(self.head) is not HeadPart:
             raise Rejected("type", f"head must be a HeadPart, got {type(self.head)}")
         if type(self.body) is not (BodyPart if shape.with_body else type(None)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh.federated.aggregation import LOWER_MEDIAN, aggregate_rows
+from sklsh.federated.cardinality import common_threshold
 from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
@@ -144,6 +145,8 @@ class Server:
     noise_of_rounds : list of [float, float]
         `noise_multiplier` and `fraction` of each round run, those of earlier plans too: what
         epsilon adds up.
+    threshold : float or None
+        Of labels: the median of what devices said in the last round. None: they have not.
     defence : Defence
         What earlier rounds say of devices. Private rounds neither use it nor add to it: their
         bound is `clip_norm`.
@@ -162,6 +165,7 @@ class Server:
     start_faults: dict = field(default_factory=dict)
     noise_of_rounds: list = field(default_factory=list)
     defence: Defence = field(default_factory=Defence)
+    threshold: float | None = None
     undone: bool = False
     _sent: dict = field(default_factory=dict)
     _undo: Undo | None = None
@@ -195,7 +199,7 @@ class Server:
             server_optimizer=server_optimizer,
             hidden_centre=self.hidden_centre, label_counts=self.label_counts,
             n_counted=self.n_counted, noise_of_rounds=list(self.noise_of_rounds),
-            defence=deepcopy(self.defence),
+            defence=deepcopy(self.defence), threshold=self.threshold,
         )  # fmt: skip
 
     # What it sends ----------------------------------------------------------------------------
@@ -359,6 +363,7 @@ class Server:
         self.undone, self._undo = self._undo.undo_unless_finite(), None
         if self.undone:
             return 0, float("nan")
+        self.threshold = common_threshold(updates) or self.threshold
         return len(updates), _loss(updates, weights)
 
     def _merge(self, updates: list[Update], weights: list[float]) -> None:
