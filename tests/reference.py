@@ -489,6 +489,16 @@ def halved(points, members, pick, rounds, most):
     return sorted(members, key=lambda member: scores[member])
 
 
+def calibration_error(Y, labels, chances, n_bins):
+    """Bin by bin, label by label; padding (-1) is nothing."""
+    bins = [[] for _ in range(n_bins)]
+    for i, j in np.argwhere(labels >= 0):
+        place = min(int(chances[i, j] * n_bins), n_bins - 1)
+        bins[place].append((chances[i, j], Y[i, labels[i, j]]))
+    total = sum(map(len, bins))
+    return sum(abs(sum(p - y for p, y in members)) for members in bins) / max(1, total)
+
+
 def label_centroid(X, Y, label, weights, width):
     """Feature to entry: the largest of the weighted sum of the label's rows, at unit length."""
     rows = np.flatnonzero(Y[:, label])

@@ -13,6 +13,7 @@ from sklsh.hashing import HashTables
 from sklsh.plotting import (
     CollisionDisplay,
     LearningCurveDisplay,
+    ReliabilityDisplay,
     RoundLedgerDisplay,
     TableOccupancyDisplay,
 )
@@ -177,6 +178,13 @@ def test_unfitted_and_foreign_estimators(display, unfitted, digits):
 
     with pytest.raises(TypeError, match="estimator must"):
         display.from_estimator(StandardScaler().fit(digits[0]))
+
+
+def test_reliability_needs_ranked_probabilities(digits):
+    with pytest.raises(NotFittedError):
+        ReliabilityDisplay.from_estimator(SparseLSHMLPClassifier(), *digits)
+    with pytest.raises(TypeError, match="must have predict_topk_proba, got MLPClassifier"):
+        ReliabilityDisplay.from_estimator(MLPClassifier(), *digits)
 
 
 def test_wrong_axes():

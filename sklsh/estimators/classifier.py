@@ -29,7 +29,7 @@ from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.estimators.warm_start import warm_learner, warm_targets, widened
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily
 from sklsh.hashing.families import FOLDS
-from sklsh.network.calibration import fit_threshold
+from sklsh.network.calibration import fit_chances, fit_threshold
 from sklsh.network.learner import Learner, check_hashing
 from sklsh.network.model import ACTIVATIONS
 from sklsh.network.rows import SparseRows, without_weightless
@@ -384,6 +384,8 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         threshold = None
         if targets.multilabel:
             threshold = fit_threshold(validation_rows, learner.temperature)
+            if learner.spared_to is not None:  # its own training rows would say too much
+                learner.chances = fit_chances(validation_rows, learner.temperature)
         self._keep(learner, targets, threshold)
         return self
 

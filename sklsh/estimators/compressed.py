@@ -52,8 +52,10 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         network = CompressedNetwork.of(wide, bytes_per_label, body, mean, n_threads)
         memory = model.memory_ if neighbors else None
         view = model.linear_ if linear else None
-        temperature = model.learner_.temperature
-        learner = CompressedLearner(network, memory, view, temperature)
+        float_learner = model.learner_
+        learner = CompressedLearner(
+            network, memory, view, float_learner.temperature, float_learner.chances
+        )
         compressed.learner_ = learner  # type: ignore[assignment]
         for name in COPIED:
             if hasattr(model, name):

@@ -102,6 +102,24 @@ class FederatedPrediction(ClassifierMixin):
         check_is_fitted(self)
         return self.estimator_.predict_topk(X, k)
 
+    @_has("predict_topk_proba")
+    @answers
+    def predict_topk_proba(self, X, k=5):
+        """As the estimator's `predict_topk_proba`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        k : int, default=5
+
+        Returns
+        -------
+        labels, probabilities : ndarray (n_samples, k) each
+            Best first, padded with -1 and 0.
+        """
+        check_is_fitted(self)
+        return self.estimator_.predict_topk_proba(X, k)
+
     @_has("recommend")
     @answers
     def recommend(self, userid, user_items, N=10, **options):

@@ -26,6 +26,7 @@ import scipy.sparse as sp
 from sklsh._utils.containers import plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.validation import check_int
+from sklsh.metrics._calibration import expected_calibration_error
 from sklsh.metrics._comparison import compare_at_k
 from sklsh.metrics._hits import mean_of_rows, ranked_hits, relevant_labels, row_weights
 from sklsh.metrics._recommendation import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
@@ -43,6 +44,7 @@ __all__ = [
     "coverage_at_k",
     "novelty_at_k",
     "compare_at_k",
+    "expected_calibration_error",
     "make_topk_scorer",
     "precision_at_1_scorer",
     "precision_at_5_scorer",

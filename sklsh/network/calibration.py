@@ -1,4 +1,4 @@
-"""What is fitted after training, on rows that training has not seen: votes, threshold."""
+"""What is fitted after training, on rows that training has not seen: votes, threshold, chances."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
+from sklearn.isotonic import IsotonicRegression
 
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
@@ -117,6 +118,32 @@ def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> 
         if f1 > best_f1:
             best_f1, best = f1, float(threshold)
     return best
+
+
+def fit_chances(validation_rows: ValidationRows, temperature: float = 1.0) -> np.ndarray:
+    """How likely a row is to have a label, by the logarithm of the label's share.
+
+    Knots of an isotonic regression (Zadrozny and Elkan, "Transforming classifier scores into
+    accurate multiclass probability estimates", KDD 2002) on each row's best labels; a logistic
+    function of the share is off by half as much again. Nothing is certain: chances keep half a
+    row's distance from 0 and 1.
+
+    Returns
+    -------
+    ndarray (2, n_knots), float32
+        Logarithms of shares, ascending, and chances, to be interpolated between.
+    """
+    rows = validation_rows.rows
+    labels, scores = validation_rows.topk(N_RIVALS)
+    known = labels >= 0
+    right = hits(labels, validation_rows.Y, rows)[known]
+    weights = validation_rows.weights
+    if weights is not None:
+        weights = np.broadcast_to(weights[:, None], labels.shape)[known]
+    margin = 0.5 / rows.shape[0]
+    curve = IsotonicRegression(y_min=margin, y_max=1 - margin)
+    curve.fit(log_shares(scores / np.float32(temperature))[known], right, sample_weight=weights)
+    return np.stack([curve.X_thresholds_, curve.y_thresholds_]).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -301,6 +301,7 @@ class CompressedLearner:
     memory : NeighborMemory or None
     linear : LinearView or None
     temperature : float
+    chances : ndarray or None
         As of the float model.
     """
 
@@ -308,6 +309,7 @@ class CompressedLearner:
     memory: NeighborMemory | None = None
     linear: LinearView | None = None
     temperature: float = 1.0
+    chances: np.ndarray | None = None
 
     def predictor(self, n_threads: int = 1) -> CompressedPredictor:
         return CompressedPredictor(self.network, self.memory, n_threads, self.linear)

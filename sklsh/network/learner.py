@@ -128,6 +128,8 @@ class Learner:
         Of the rows that came with a weight: see `relative_weights`.
     spared_to : int or None
         Rows whose hash is larger may have been trained on; None: there were none held out.
+    chances : ndarray (2, n_knots), float32, or None
+        Of a multilabel fit that held out rows: how likely labels are, see `fit_chances`.
     label_counts : LabelCounts or None
         Of a multilabel stream that no fit has set a threshold for.
     """
@@ -150,6 +152,7 @@ class Learner:
     temperature: float = 1.0
     adjustment: np.ndarray | None = None
     spared_to: int | None = None
+    chances: np.ndarray | None = None
     label_counts: LabelCounts | None = None
     _ranking: WideNetwork | None = field(default=None, init=False, repr=False)
 
@@ -275,7 +278,7 @@ class Learner:
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
-            self.memory = self.linear = self.label_counts = None
+            self.memory = self.linear = self.label_counts = self.chances = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if sample_weight is not None:
                 validation_rows.weights = sample_weight[validation]

@@ -190,6 +190,9 @@ def _(learner: Learner) -> None:
         shaped(state, (network.n_labels,), "accumulators of the head")
     if learner.adjustment is not None:
         shaped(learner.adjustment, (network.n_labels,), "adjustment of logits")
+    if learner.chances is not None:
+        shaped(learner.chances, (2, None), "chances")
+        require(bool((np.diff(learner.chances) >= 0).all()), "chances must ascend")
     if learner.label_counts is not None:
         shaped(learner.label_counts.named, THRESHOLDS.shape, "label_counts")
     if learner.memory is not None:

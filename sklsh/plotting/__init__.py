@@ -7,12 +7,14 @@ the next draws both in one picture. Everything that is drawn is an attribute. ma
 
 from sklsh.plotting._collisions import CollisionDisplay
 from sklsh.plotting._learning import LearningCurveDisplay
+from sklsh.plotting._reliability import ReliabilityDisplay
 from sklsh.plotting._rounds import RoundLedgerDisplay
 from sklsh.plotting._tables import TableOccupancyDisplay
 
 __all__ = [
     "CollisionDisplay",
     "LearningCurveDisplay",
+    "ReliabilityDisplay",
     "RoundLedgerDisplay",
     "TableOccupancyDisplay",
 ]
