@@ -214,7 +214,6 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         (("predict", tmp_path / "few.txt", data), "is no model folder"),
         (("recommend", tmp_path), "is a folder; name a file of scipy"),
         (("recommend", tmp_path / "no"), "no does not exist"),
-        (("recommend", tmp_path / "table.csv"), "table.csv must be a matrix of scipy"),
         (("recommend", tmp_path / "half.npz"), "half.npz must be a matrix of scipy"),
         (("recommend", tmp_path / "items.npz", "--test", tmp_path / "half.npz"), "half.npz must"),
         (("recommend", tmp_path / "items.npz", "--model", model_dir), "must hold a recommender"),
