@@ -14,7 +14,7 @@ from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
 from sklsh.metrics._hits import row_weights
-from sklsh.network.calibration import N_RIVALS, log_shares
+from sklsh.network.calibration import N_RIVALS, best_scores, log_shares
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
 
@@ -137,10 +137,7 @@ class ClassifierPrediction:
         scores = self.learner_.predictor(effective_n_threads(self.n_jobs)).logits(rows)
         if self.targets_.multilabel:
             scores /= self._temperature
-            n_best = min(N_RIVALS, scores.shape[1])
-            best = -np.partition(-scores, n_best - 1, axis=1)[:, :n_best]
-            best = -np.sort(-best, axis=1)
-            return scores - _log_total(best) - np.float32(np.log(self.threshold_))
+            return scores - _log_total(best_scores(scores)) - np.float32(np.log(self.threshold_))
         if scores.shape[1] == 2:
             return scores[:, 1] - scores[:, 0]
         return scores

@@ -96,7 +96,7 @@ class TableWriter:
     def write(self, users, items, scores) -> None:
         columns = _long(users, items, scores)
         columns[3] = [f"{score:.7g}" for score in columns[3].tolist()]
-        self._writer.writerows(zip(*columns[:3], columns[3], strict=True))
+        self._writer.writerows(zip(*columns, strict=True))
 
 
 class _Lines:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sklsh.federated.messages import Update
-from sklsh.network.calibration import N_RIVALS, LabelCounts
+from sklsh.network.calibration import LabelCounts, best_scores
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 
@@ -51,11 +51,8 @@ def naming_threshold(network: WideNetwork, X: SparseRows, n_true: np.ndarray) ->
         rows = np.arange(start, min(start + BLOCK, COUNTED, X.n_rows), dtype=np.int32)
         scores = network.hidden(X.take(rows)) @ network.head_weights.T
         scores += network.head_bias
-        n_best = min(N_RIVALS, scores.shape[1])
-        if not n_best:
-            continue
-        best = np.partition(scores, scores.shape[1] - n_best, axis=1)[:, -n_best:]
-        counts = counts.joined(np.sort(best, axis=1)[:, ::-1], n_true[rows])
+        if scores.shape[1]:
+            counts = counts.joined(best_scores(scores), n_true[rows])
     return counts.threshold()
 
 

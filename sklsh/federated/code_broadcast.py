@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh.federated.messages import CodedHead
+from sklsh.federated.sketch_broadcast import goes_on, rows_to_send
 from sklsh.hashing.codes import CodeFamily, Coder, Codes, ProductCodes, SignCodes, SVDSketch
 from sklsh.network.model import WideNetwork
 
@@ -114,12 +115,8 @@ class CodeBroadcast:
 
     def message(self, since: int) -> CodedHead:
         """What a device needs that has the codes of round `since`; -1: it has none."""
-        ids = None
-        if self.first_round <= since < self.round:
-            changed = np.flatnonzero(self.published > since).astype(np.int32)
-            row = self.codes.bytes_per_row
-            if changed.shape[0] * (row + 4) < self.codes.n * row:
-                ids = changed
+        rounds = self.first_round, self.round
+        ids = rows_to_send(self.published, rounds, since, self.codes.bytes_per_row)
         key = -1 if ids is None else since
         if key not in self._messages:
             part = self.codes.take(slice(None) if ids is None else ids)
@@ -132,7 +129,7 @@ class CodeBroadcast:
             self._messages[key] = CodedHead(
                 self.round, self.family, self.n_bytes, self._seed, part.packed, part.scale,
                 part.bias, means, learnt, ids, key,
-                keep=(self.round + 1) // self.n_rounds == self.round // self.n_rounds,
+                keep=goes_on(self.round, self.n_rounds),
             )  # fmt: skip
         return self._messages[key]
 

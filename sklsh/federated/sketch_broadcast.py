@@ -14,6 +14,26 @@ BLOCK = 8192
 """Neurons folded at a time."""
 
 
+def rows_to_send(
+    published: np.ndarray, rounds: tuple[int, int], since: int, row_bytes: float
+) -> np.ndarray | None:
+    """Rows published after round `since`, int32; None where all are wanted, or fewer bytes.
+
+    `rounds` are the first with what is out, and this one; a row's id takes four bytes more.
+    """
+    first, now = rounds
+    if not first <= since < now:
+        return None
+    changed = np.flatnonzero(published > since).astype(np.int32)
+    smaller = changed.shape[0] * (row_bytes + 4) < published.shape[0] * row_bytes
+    return changed if smaller else None
+
+
+def goes_on(number: int, n_rounds: int) -> bool:
+    """Whether the round after this one adds to what is out, rather than begin anew."""
+    return (number + 1) // n_rounds == number // n_rounds
+
+
 @dataclass
 class SketchBroadcast:
     """Folds the head each round; a row is published anew when it differs from what is out.
@@ -97,19 +117,15 @@ class SketchBroadcast:
 
     def message(self, since: int) -> Sketch:
         """What a device needs that has the sketch of round `since`; -1: it has none."""
-        ids = None
-        if self.first_round <= since < self.round:
-            changed = np.flatnonzero(self.published > since).astype(np.int32)
-            row = self.values[:1].nbytes + self.bias[:1].nbytes
-            if changed.shape[0] * (row + 4) < self.values.shape[0] * row:
-                ids = changed
+        row_bytes = self.values[:1].nbytes + self.bias[:1].nbytes
+        ids = rows_to_send(self.published, (self.first_round, self.round), since, row_bytes)
         key = -1 if ids is None else since
         if key not in self._messages:
             rows = slice(None) if ids is None else ids
             self._messages[key] = Sketch(
                 self.round, self.fold, self._fold_seed, self.values.shape[1],
                 self.values[rows], self.bias[rows], self.centre, ids, key,
-                keep=(self.round + 1) // self.n_rounds == self.round // self.n_rounds,
+                keep=goes_on(self.round, self.n_rounds),
                 hidden_centre=self._hidden_centre,
             )  # fmt: skip
         return self._messages[key]

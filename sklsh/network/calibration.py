@@ -76,6 +76,20 @@ def log_shares(scores: np.ndarray) -> np.ndarray:
     return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 
 
+def best_scores(scores: np.ndarray) -> np.ndarray:
+    """The `N_RIVALS` largest of each row, or all, in falling order."""
+    n_best = min(N_RIVALS, scores.shape[1])
+    best = -np.partition(-scores, n_best - 1, axis=1)[:, :n_best]
+    return -np.sort(-best, axis=1)
+
+
+def _rivals(validation_rows: ValidationRows, temperature: float):
+    """Best labels of each row, the logarithms of their shares, and whether the row has them."""
+    labels, scores = validation_rows.topk(N_RIVALS)
+    right = hits(labels, validation_rows.Y, validation_rows.rows)
+    return labels, log_shares(scores / np.float32(temperature)), right
+
+
 def fit_temperature(validation_rows: ValidationRows) -> float:
     """What scores are divided by so that their softmax is likeliest on the validation rows.
 
@@ -98,11 +112,9 @@ def fit_temperature(validation_rows: ValidationRows) -> float:
 
 def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> float:
     """The share above which to predict a label: best mean F1 of the validation rows."""
-    Y, rows = validation_rows.Y, validation_rows.rows
-    labels, scores = validation_rows.topk(N_RIVALS)
-    shares = np.exp(log_shares(scores / np.float32(temperature)))
-    right = np.cumsum(hits(labels, Y, rows), axis=1)
-    n_true = Y.counts()[rows]
+    _, shares, right = _rivals(validation_rows, temperature)
+    shares, right = np.exp(shares), np.cumsum(right, axis=1)
+    n_true = validation_rows.Y.counts()[validation_rows.rows]
     best_f1, best = -1.0, 0.5
     for threshold in THRESHOLDS:
         n_predicted = (shares >= threshold).sum(axis=1)
@@ -133,16 +145,14 @@ def fit_chances(validation_rows: ValidationRows, temperature: float = 1.0) -> np
     ndarray (2, n_knots), float32
         Logarithms of shares, ascending, and chances, to be interpolated between.
     """
-    rows = validation_rows.rows
-    labels, scores = validation_rows.topk(N_RIVALS)
+    labels, shares, right = _rivals(validation_rows, temperature)
     known = labels >= 0
-    right = hits(labels, validation_rows.Y, rows)[known]
     weights = validation_rows.weights
     if weights is not None:
         weights = np.broadcast_to(weights[:, None], labels.shape)[known]
-    margin = 0.5 / rows.shape[0]
+    margin = 0.5 / labels.shape[0]
     curve = IsotonicRegression(y_min=margin, y_max=1 - margin)
-    curve.fit(log_shares(scores / np.float32(temperature))[known], right, sample_weight=weights)
+    curve.fit(shares[known], right[known], sample_weight=weights)
     return np.stack([curve.X_thresholds_, curve.y_thresholds_]).astype(np.float32)
 
 

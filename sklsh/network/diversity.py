@@ -76,9 +76,9 @@ def diversified(
 
 def _relevance(items: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """Scores, 1 for a row's best and 0 for its last; float32."""
-    out = np.zeros(items.shape, dtype=np.float32)
-    for row, (own, said) in enumerate(zip(items, scores, strict=True)):
-        n = int((own >= 0).sum())  # padding is at the end
-        if n and said[0] > said[n - 1]:
-            out[row, :n] = (said[:n] - said[n - 1]) / (said[0] - said[n - 1])
-    return out
+    named = items >= 0
+    last = np.maximum(named.sum(axis=1, keepdims=True) - 1, 0)  # padding is at the end
+    lowest = np.take_along_axis(scores, last, axis=1)
+    above = np.where(named, scores, lowest) - np.where(named[:, :1], lowest, 0)
+    spread = np.where(named[:, :1], above[:, :1], 0)
+    return np.divide(above, spread, out=np.zeros(items.shape, np.float32), where=spread > 0)
