@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from sklsh._utils.containers import plain
+from sklsh._utils.random import child_seed
 from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
@@ -21,7 +22,6 @@ from sklsh.federated.server import Plan
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.federated.start import STATISTICS
 from sklsh.hashing import find_family
-from sklsh.hashing._random import child_seed
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 

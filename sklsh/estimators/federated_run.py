@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from sklsh._utils.archive import fingerprint
+from sklsh._utils.random import nth_seed
 from sklsh._utils.threads import effective_n_threads
 from sklsh.estimators.device_params import (
     check_privacy,
@@ -118,7 +119,7 @@ def local_devices(
         caches |= {d: copy(c) for d, c in federation.caches_.items() if d in caches}
     devices = make_devices(
         X, Y, numbers, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
-        list(caches.values()), seed + (0 if first else federation.n_rounds_),
+        list(caches.values()), nth_seed(seed, 0 if first else federation.n_rounds_),
         body_exchange=federation.body_exchange, payload=federation.payload,
         local_optimizer=federation.local_optimizer,
     )  # fmt: skip

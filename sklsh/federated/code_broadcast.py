@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh._utils.random import REDRAW, nth_seed
 from sklsh.federated.messages import CodedHead
 from sklsh.federated.sketch_broadcast import goes_on, rows_to_send
 from sklsh.hashing.codes import CodeFamily, Coder, Codes, ProductCodes, SignCodes, SVDSketch
@@ -83,7 +84,7 @@ class CodeBroadcast:
         weights, bias = network.head_weights, network.head_bias
         if self.codes is None or self.first_round < number // self.n_rounds * self.n_rounds:
             family = code_family(self.family, self.n_bytes, network.n_hidden)
-            self._seed = self.seed + 7919 * number
+            self._seed = nth_seed(self.seed, number, REDRAW)
             fitted = family.fit(weights, hidden_mean=hidden_centre, seed=self._seed)
             learnt = tuple(array.astype(self.payload) for array in fitted.learnt)
             self._adopt(family, fitted.row_mean, fitted.hidden_mean, learnt)

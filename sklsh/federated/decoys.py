@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh.hashing._random import random_permutation
+from sklsh._utils.random import random_permutation
 from sklsh.network.rows import SparseRows
 
 

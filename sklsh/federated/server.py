@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh._utils.random import child_seed
 from sklsh.federated.aggregation import LOWER_MEDIAN, aggregate_rows
 from sklsh.federated.cardinality import common_threshold
 from sklsh.federated.checks import check_lengths, longest_move
@@ -28,7 +29,6 @@ from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
 from sklsh.federated.sketch_broadcast import SketchBroadcast
 from sklsh.federated.start import bounded_counts
 from sklsh.federated.undo import Undo
-from sklsh.hashing._random import child_seed
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad, falling_rate

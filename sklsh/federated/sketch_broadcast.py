@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh._utils.random import REDRAW, nth_seed
 from sklsh.federated.messages import Sketch
 from sklsh.hashing import Projection, make_projection
 from sklsh.network.model import WideNetwork
@@ -107,7 +108,7 @@ class SketchBroadcast:
 
     def _draw(self, n_hidden: int, period: int) -> None:
         self.first_round = period
-        self._fold_seed = self.seed + 7919 * period
+        self._fold_seed = nth_seed(self.seed, period, REDRAW)
         self._projection = make_projection(self.fold, n_hidden, self.sketch_dim, self._fold_seed)
 
     def restore(self, n_hidden: int, period: int, values, bias, published) -> None:

@@ -13,10 +13,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from sklsh._utils.random import child_seed
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import INT32_MAX, check_int, check_n_jobs
 from sklsh.hashing._blocks import run_rows
-from sklsh.hashing._random import child_seed
 from sklsh.hashing.projection import (
     ROW_BLOCK,
     Projection,

@@ -34,8 +34,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sklsh._utils.random import random_normal, random_permutation
 from sklsh._utils.validation import check_choice, check_int
-from sklsh.hashing._random import random_normal, random_permutation
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily, HashFunctions
 from sklsh.hashing.projection import Identity, Projection
 from sklsh.kernels.hashing import sign_codes, winner_codes

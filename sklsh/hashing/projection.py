@@ -33,6 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.random import child_seed, random_permutation, random_signs
 from sklsh._utils.validation import (
     INT32_MAX,
     check_choice,
@@ -42,7 +43,6 @@ from sklsh._utils.validation import (
     check_sparse,
 )
 from sklsh.hashing._blocks import run_rows
-from sklsh.hashing._random import child_seed, random_permutation, random_signs
 from sklsh.kernels.folding import fold_rows, fold_rows_csr
 
 ROW_BLOCK = 4096

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from sklsh._utils.arrays import own_arrays
+from sklsh._utils.random import PASS, nth_seed
 from sklsh._utils.threads import one_blas_thread
 from sklsh.network.blending import DEPTH, ROUNDS, Blend, ScoreSource, find_candidates
 from sklsh.network.calibration import hits
@@ -162,7 +163,7 @@ class Autoencoder:
         return self.inputs(keep_entries(R, ~drawn_entries(R, rate, self._seed(pass_number))))
 
     def _seed(self, number: int) -> int:
-        return self.learner.seed * 1_000_003 + number
+        return nth_seed(number, self.learner.seed, PASS)
 
     def fit(
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1,

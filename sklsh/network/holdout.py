@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklsh._utils.random import mixed, random_bits
 from sklsh._utils.threads import blocks
-from sklsh.hashing._random import mixed, random_bits
 from sklsh.network.rows import SparseRows
 
 ROWS = 1 << 14

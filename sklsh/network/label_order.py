@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklsh._utils.random import nth_seed
 from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.splits import bisect_spans, label_centroids
@@ -84,7 +85,7 @@ def bisect(points: Centroids, depth: int, seed: int, n_threads: int = 1) -> np.n
         def task(start, stop, bounds=bounds, level=level):
             with zeros(2 * points.n_features) as sums:
                 bisect_spans(
-                    *points[:2], order, bounds, ROUNDS, LEARNT, seed + level,
+                    *points[:2], order, bounds, ROUNDS, LEARNT, nth_seed(seed, level),
                     sums.reshape(-1, 2), start, stop,
                 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sklsh._utils.random import NODE, nth_seed
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.tree_search import expand_beams
 from sklsh.kernels.tree_training import (
@@ -130,7 +131,9 @@ class LabelTree:
         bounds = [halves(order.shape[0], depth) for depth in depths]
         bounds.append(np.arange(order.shape[0] + 1))
         levels = [
-            _train_level(X, labels, n_features, above, below, row_weights, seed + i, n_threads)
+            _train_level(
+                X, labels, n_features, above, below, row_weights, nth_seed(seed, i), n_threads
+            )
             for i, (above, below) in enumerate(pairwise(bounds))
         ]
         return cls(order, levels)
@@ -173,7 +176,7 @@ def _train_level(X, Y, n_features, bounds, child_bounds, row_weights, seed, n_th
         n_children = int(first_child[i + 1] - first_child[i])
         most = WEIGHTS * int(bounds[i + 1] - bounds[i])
         of_node = X, rows[part], masks[part], row_weights
-        return _train_node(*of_node, n_children, most, slots, seed + (i << 8))
+        return _train_node(*of_node, n_children, most, slots, nth_seed(seed, i, NODE))
 
     def task(start, stop):
         slots = np.full(n_features, -1, dtype=np.int32)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklsh._utils.random import TREE, nth_seed
 from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.tree_search import add_shares, best_sums
@@ -68,8 +69,9 @@ class LinearView:
         trees = []
         n_trees = N_TREES if depth and seen.shape[0] < MANY_LABELS else 1
         for i in range(n_trees):
-            order = seen[bisect(points, depth, seed + (i << 32), n_threads)]
-            trees.append(LabelTree.train(X, Y, n_features, order, weights, seed + i, n_threads))
+            order = seen[bisect(points, depth, nth_seed(seed, i, TREE), n_threads)]
+            tree_seed = nth_seed(seed, i)
+            trees.append(LabelTree.train(X, Y, n_features, order, weights, tree_seed, n_threads))
         return cls(trees, n_labels)
 
     @property

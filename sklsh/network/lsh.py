@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklsh._utils.random import REDRAW, nth_seed
 from sklsh._utils.threads import blocks
 from sklsh.hashing import HashTables
 from sklsh.hashing.base import HashFunctions
@@ -119,7 +120,7 @@ class LSHCandidates:
         self.tables = HashTables.from_sketch(self._functions, sketch, n_jobs=n_threads)
 
     def _draw(self, network: WideNetwork, step: int) -> None:
-        seed = self._seed + 7919 * step
+        seed = nth_seed(self._seed, step, REDRAW)
         self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
         self._ids = network.seen_ids
         self._next_rehash = step + self.rehash_interval

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklsh._utils.random import nth_seed
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.active import stamp_ids, stamp_labels_csr
 from sklsh.kernels.counter import dropout_rows
@@ -122,7 +123,7 @@ class Trainer:
         if self.journal is not None:
             self.journal.neurons(active[:n_active])
         if self.dropout:
-            seed, rate = self.seed + self.step_count, np.float32(self.dropout)
+            seed, rate = nth_seed(self.seed, self.step_count), np.float32(self.dropout)
 
             def drop(start, stop):
                 dropout_rows(seed, rows, rate, hidden, start, stop)

@@ -7,10 +7,10 @@ import pytest
 from sklearn.utils import check_random_state
 
 from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
+from sklsh._utils.random import child_seed
 from sklsh.datasets import make_extreme_classification, split_devices
 from sklsh.federated import Ledger, run_round, set_prototypes
 from sklsh.federated.messages import ClientStatistics, Invite, Sketch
-from sklsh.hashing._random import child_seed
 from tests.federated.problems import federation
 
 pytest.importorskip("flwr")

@@ -11,8 +11,8 @@ import pytest
 from sklearn.utils import check_random_state
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh._utils.random import child_seed
 from sklsh.cli import flower
-from sklsh.hashing._random import child_seed
 from sklsh.persistence import load_model
 from tests.federated import loopback
 from tests.federated.loopback import Loopback

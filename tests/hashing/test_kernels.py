@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from sklsh.hashing._random import random_bits
+from sklsh._utils.random import random_bits
 from sklsh.kernels import counter
 from sklsh.kernels.collisions import count_equal_codes, keep_best
 from sklsh.kernels.folding import fold_rows, fold_rows_csr

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sklsh._utils.random import child_seed, random_permutation
 from sklsh._utils.validation import check_choice, check_int
-from sklsh.hashing._random import child_seed, random_permutation
 from sklsh.hashing.codes._tables import TableCoder
 from sklsh.hashing.codes.base import CodeFamily
 from sklsh.hashing.codes.centroids import moved, nearest

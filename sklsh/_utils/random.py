@@ -9,6 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 
+REDRAW = 7919
+"""Stride of hash functions and folds that are drawn anew after so many steps or rounds."""
+
+PASS = 1_000_003
+"""Stride of learners' seeds, each of which numbers its passes over the rows from there."""
+
+TREE, NODE = 1 << 32, 1 << 8
+"""Strides of a label tree's order, and of the nodes of its levels."""
+
 _STREAM, _DRAW = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD1B54A32D192ED03)
 
 
@@ -29,6 +38,15 @@ def mixed(z: np.ndarray) -> np.ndarray:
 def child_seed(seed: int, tag: int) -> int:
     """A seed whose streams have nothing to do with those of `seed`; 63 bits."""
     return int(random_bits(seed, ~tag, 1)[0] >> np.uint64(1))
+
+
+def nth_seed(seed: int, n: int, stride: int = 1) -> int:
+    """Seed of the `n`-th in a series of draws, from 0, whose own draws take up to `stride` seeds.
+
+    Adding is enough, as whatever takes a seed mixes its bits; two series from one seed need
+    different strides (`REDRAW`, `TREE`, `NODE`), or readers that mix differently.
+    """
+    return seed + stride * n
 
 
 def random_signs(seed: int, stream: int, n: int) -> np.ndarray:
