@@ -29,8 +29,8 @@ from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.estimators.warm_start import warm_learner, warm_targets, widened
 from sklsh.hashing.base import MAX_CODE_BITS, HashFamily
 from sklsh.hashing.families import FOLDS
-from sklsh.network.calibration import fit_chances, fit_threshold
-from sklsh.network.learner import Learner, check_hashing
+from sklsh.network.head_index import check_hashing
+from sklsh.network.learner import Learner
 from sklsh.network.model import ACTIVATIONS
 from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.sampling import SAMPLERS
@@ -377,16 +377,11 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         if learner is None:
             learner = self._start(rows, X, targets, settings)
         with EpochProgress(self.verbose, settings.max_iter) as progress:
-            validation_rows = learner.fit(
+            learner.fit(
                 rows, Y, settings, sample_weight=weights, n_threads=n_threads,
-                on_epoch=progress, checkpoint=checkpoint,
+                on_epoch=progress, checkpoint=checkpoint, multilabel=targets.multilabel,
             )  # fmt: skip
-        threshold = None
-        if targets.multilabel:
-            threshold = fit_threshold(validation_rows, learner.temperature)
-            if learner.spared_to is not None:  # its own training rows would say too much
-                learner.chances = fit_chances(validation_rows, learner.temperature)
-        self._keep(learner, targets, threshold)
+        self._keep(learner, targets)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -441,14 +436,14 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
             learner = self._start(rows, X, targets, settings)
         else:
             learner = widened(self.learner_, self.targets_, targets)
+            if learner.threshold is None:  # a model of a version whose learners had none
+                learner.threshold = self.threshold_
         learner.partial_fit(
             rows, Y, settings, sample_weight=weights, n_threads=effective_n_threads(self.n_jobs),
             spare=self.warm_start,
             count=targets.multilabel and (first or learner.label_counts is not None),
         )  # fmt: skip
-        counts = learner.label_counts
-        threshold = None if first else self.threshold_
-        self._keep(learner, targets, threshold if counts is None else counts.threshold())
+        self._keep(learner, targets)
         return self
 
     def _stream_targets(self, y, classes) -> tuple[Targets, SparseRows]:
@@ -481,11 +476,11 @@ class SparseLSHMLPClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimato
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         return Learner.start(rows, X.shape[1], targets.classes.shape[0], settings, seed)
 
-    def _keep(self, learner, targets, threshold) -> None:
+    def _keep(self, learner, targets) -> None:
         """Fitted attributes, all at once: a failed fit leaves the estimator as it was."""
         history = learner.history
         self.learner_, self.targets_, self.classes_ = learner, targets, targets.classes
-        self.threshold_, self.table_stats_ = threshold, learner.table_stats
+        self.threshold_, self.table_stats_ = learner.threshold, learner.table_stats
         self.loss_curve_, self.n_iter_ = history.losses, history.n_epochs
         self.best_loss_ = history.best_loss
         self.validation_scores_ = history.validation_scores or None

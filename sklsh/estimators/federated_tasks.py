@@ -81,14 +81,14 @@ class ClassifierTask:
         self, server: Server, client_statistics: dict, history: list[dict], *, first: bool
     ) -> None:
         """Make the estimator one that has fitted the server's network."""
-        estimator, targets = self.estimator, self.targets
-        threshold = None
+        estimator, targets, learner = self.estimator, self.targets, _learner(server, history)
         if targets.multilabel:
-            threshold = server.threshold if first else estimator.threshold_
-            if threshold is None:
+            learner.threshold = server.threshold if first else estimator.threshold_
+            if learner.threshold is None:
                 # Of private rounds alone, whose devices are not asked.
-                threshold = 0.5 / max(1.0, typical_labels(list(client_statistics.values())))
-        estimator._keep(_learner(server, history), targets, threshold)
+                common = typical_labels(list(client_statistics.values()))
+                learner.threshold = 0.5 / max(1.0, common)
+        estimator._keep(learner, targets)
 
 
 class RecommenderTask:

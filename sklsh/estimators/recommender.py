@@ -22,7 +22,7 @@ from sklsh.estimators.item_weights import check_item_weight, item_weights
 from sklsh.estimators.recommender_prediction import RecommenderPrediction
 from sklsh.estimators.unused import unused_in_training, warn_unused
 from sklsh.network.autoencoder import Autoencoder
-from sklsh.network.learner import check_hashing
+from sklsh.network.head_index import check_hashing
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import STREAM_ROWS, Settings
 

@@ -22,6 +22,7 @@ from sklsh.network.checkpoints import FitCheckpoint
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.fitting import fit_epochs
 from sklsh.network.growth import grown
+from sklsh.network.head_index import candidates_of
 from sklsh.network.interactions import (
     drawn_entries,
     hide_entries,
@@ -197,7 +198,7 @@ class Autoencoder:
                     learner.optimizer.untouched_neurons(), PROTOTYPE_SCALE, None, n_threads,
                 )  # fmt: skip
             learner.sampler = None
-            trainer = learner._trainer(settings, n_threads)
+            trainer = learner.trainer(settings, n_threads)
             first = learner.n_steps
 
             def save(state):
@@ -222,7 +223,7 @@ class Autoencoder:
         self._settle(R if validation_rows.size else None, n_threads)
         self.window = RecentRows(due=R.indices.shape[0])
         if settings.prediction == "lsh":
-            self.index = learner._candidates(settings)
+            self.index = candidates_of(settings, learner.seed)
             centre = self.inputs(R.take(rng.permutation(users)[:N_CENTRE]))
             hidden = learner.network.hidden(centre, None, n_threads)
             self.index.build(learner.network, hidden, 0, n_threads)

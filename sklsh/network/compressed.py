@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
-from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh._utils.validation import check_choice, check_int
 from sklsh.hashing.codes import Coder, Codes, ProductCodes, estimates, topk_codes
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.linear import LinearView
-from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
-from sklsh.network.predictor import UNSEEN
+from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
 BODIES = ("codes", "int8", "float16")
-
-ROWS = 512
-"""Rows predicted at a time: of the body, only what so many read is there as float32."""
 
 MANY, QUERIES, LABELS = 64, 256, 2048
 """From so many rows on, blocks of the head are decoded for a matrix product: looking up a byte's
@@ -201,56 +198,40 @@ class CompressedNetwork:
 
 
 @dataclass
-class CompressedPredictor:
-    """Top k and logits, as `Predictor`'s, of a compressed network.
+class CompressedPredictor(Predictor):
+    """Top k and logits of a compressed network: O(n_rows * n_labels * bytes_per_label).
 
     Attributes
     ----------
     network : CompressedNetwork
-    memory : NeighborMemory or None
-    n_threads : int
-    linear : LinearView or None
     """
 
-    network: CompressedNetwork
-    memory: NeighborMemory | None = None
-    n_threads: int = 1
-    linear: LinearView | None = None
+    network: CompressedNetwork  # type: ignore[assignment]
 
-    @property
-    def _votes(self) -> bool:
-        return self.memory is not None and self.memory.weight > 0
+    n_rows_at_once: ClassVar[int] = 512
+    """Of the body, only what so many read is there as float32."""
 
-    @one_blas_thread()
-    def topk(self, X: SparseRows, k: int):
-        """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
+    def head_topk(self, hidden: np.ndarray, k: int):
+        return self.network.topk(hidden, k, self.n_threads)
 
-        O(n_rows * n_labels * bytes_per_label) in blocks.
-        """
-        labels = np.empty((X.n_rows, k), dtype=np.int64)
-        scores = np.empty((X.n_rows, k), dtype=np.float32)
-        for start, stop in blocks(X.n_rows, ROWS):
-            rows = np.arange(start, stop, dtype=np.int32)
-            hidden = self.network.hidden(X, rows, self.n_threads)
-            found = self.network.topk(hidden, k, self.n_threads)
-            if self._votes or self.linear is not None:
-                found = self._merged(X, rows, hidden, found, k)
-            labels[start:stop], scores[start:stop] = found
-        return labels, scores
+    def head_logits(self, hidden: np.ndarray, out: np.ndarray) -> None:
+        head, seen = self.network.head, self.network.seen_ids
+        out[:] = 0
+        out[:, slice(None) if seen is None else seen] = estimates(head.coder, head.codes, hidden)
 
-    def _merged(self, X, rows, hidden, found, k):
-        """With votes of neighbours and gains. Only neurons that these name are decoded."""
+    def merged(self, hidden: np.ndarray, found, neighbors=None, gains=None):
+        """As `Predictor`. Only neurons that neighbours and gains name are decoded."""
+        if neighbors is None and gains is None:
+            return found
         named = [found[0].ravel()]
-        memory, few, neighbors, gains = self.memory, None, None, None
-        if memory is not None and self._votes:
-            ids, similarities = memory.nearest(X, rows, self.n_threads)
-            voters, places = np.unique(ids, return_inverse=True)
-            shift = int(voters[0] < 0)  # -1 pads
-            neighbors = (places.reshape(ids.shape) - shift).astype(np.int32), similarities
-            theirs = memory.labels.take(voters[shift:])
-            named.append(theirs.indices)
-        if self.linear is not None:
-            gains = self.linear.gains(X, rows, self.n_threads)
+        memory, labels = None, None
+        if self.memory is not None and neighbors is not None:
+            ids, places = np.unique(neighbors[0], return_inverse=True)
+            shift = int(ids[0] < 0)  # -1 pads
+            places = (places.reshape(neighbors[0].shape) - shift).astype(np.int32)
+            neighbors, labels = (places, neighbors[1]), self.memory.labels.take(ids[shift:])
+            named.append(labels.indices)
+        if gains is not None:
             named.append(gains[0].ravel())
         names = np.unique(np.concatenate(named))
         names = names[names >= 0]
@@ -258,37 +239,18 @@ class CompressedPredictor:
         def places_of(labels):
             return np.where(labels >= 0, np.searchsorted(names, labels), -1)
 
-        if neighbors is not None:
-            theirs = theirs._replace(indices=places_of(theirs.indices).astype(np.int32))
-            few = replace(memory, labels=theirs)
+        if labels is not None:
+            labels = labels._replace(indices=places_of(labels.indices).astype(np.int32))
+            memory = replace(self.memory, labels=labels)
         if gains is not None:
             gains = places_of(gains[0]).astype(np.int32), gains[1]
         weights, bias = self.network.rows_of(names)
         small = WideNetwork([], [], np.ascontiguousarray(weights), bias)
         local = places_of(found[0]), found[1]
-        labels, scores = merge_topk(small, hidden, local, k, few, neighbors, gains, self.n_threads)
-        return np.where(labels >= 0, names[labels], -1), scores
-
-    @one_blas_thread()
-    def logits(self, X: SparseRows) -> np.ndarray:
-        """Scores of every label, dense (n_rows, n_labels) float32: for small heads."""
-        network = self.network
-        out = np.full((X.n_rows, network.n_labels), UNSEEN, dtype=np.float32)
-        seen = slice(None) if network.seen_ids is None else network.seen_ids
-        for start, stop in blocks(X.n_rows, ROWS):
-            rows = np.arange(start, stop, dtype=np.int32)
-            hidden = network.hidden(X, rows, self.n_threads)
-            part = np.zeros((stop - start, network.n_labels), dtype=np.float32)
-            part[:, seen] = estimates(network.head.coder, network.head.codes, hidden)
-            if self._votes:
-                self.memory.add_to(part, self.memory.nearest(X, rows, self.n_threads))
-            if self.linear is not None:
-                self.linear.add_to(part, X, rows, self.n_threads)
-            # As of the float model: a label that only voting rows have scores their votes.
-            known = np.zeros(network.n_labels, dtype=bool)
-            known[seen] = True
-            out[start:stop] = np.where(known | (part > 0), part, UNSEEN)
-        return out
+        best, scores = Predictor(small, memory, self.n_threads).merged(
+            hidden, local, neighbors, gains
+        )
+        return np.where(best >= 0, names[best], -1), scores
 
 
 @dataclass
@@ -312,4 +274,4 @@ class CompressedLearner:
     chances: np.ndarray | None = None
 
     def predictor(self, n_threads: int = 1) -> CompressedPredictor:
-        return CompressedPredictor(self.network, self.memory, n_threads, self.linear)
+        return CompressedPredictor(self.network, self.memory, n_threads, linear=self.linear)

@@ -9,17 +9,9 @@ import numpy as np
 
 from sklsh._utils.arrays import own_arrays
 from sklsh._utils.threads import one_blas_thread
-from sklsh._utils.validation import check_int
-from sklsh.hashing import HashFamily, make_family
-from sklsh.network.calibration import (
-    N_RIVALS,
-    NEIGHBORS,
-    LabelCounts,
-    fit_temperature,
-    fit_votes,
-    hits,
-)
+from sklsh.network.calibration import N_RIVALS, LabelCounts
 from sklsh.network.checkpoints import FitCheckpoint
+from sklsh.network.finishing import finish
 from sklsh.network.fitting import (
     STREAM_HISTORY,
     History,
@@ -27,6 +19,7 @@ from sklsh.network.fitting import (
     epoch_order,
     fit_epochs,
 )
+from sklsh.network.head_index import candidates_of
 from sklsh.network.holdout import held_out, rows_to_train
 from sklsh.network.journal import Journal
 from sklsh.network.linear import LinearView
@@ -36,9 +29,8 @@ from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.predictor import Predictor
 from sklsh.network.prototypes import set_prototypes
-from sklsh.network.ranking import fit_ranking, label_frequency
 from sklsh.network.rows import SparseRows
-from sklsh.network.sampling import N_CANDIDATES, Sampler, make_sampler
+from sklsh.network.sampling import Sampler, make_sampler
 from sklsh.network.settings import STREAM_ROWS, Settings
 from sklsh.network.trainer import Trainer
 from sklsh.network.units import (
@@ -53,46 +45,18 @@ from sklsh.network.validation_rows import ValidationRows
 PROTOTYPE_SCALE = 5.0
 """Length of a fresh neuron's row."""
 
-WIDE_HEAD = 100_000
-"""Neurons in play beyond which ``prediction="auto"`` tries hash tables."""
-
-KEPT = 0.99
-"""Share of exact P@1 and P@5 that tables must keep to be used."""
-
 SAMPLING = (
     "sampler", "n_active", "family", "fold", "n_tables", "hash_length", "sketch_dim",
     "rehash_interval",
 )  # fmt: skip
 """Settings that a sampler is made by; it is kept between the parts of a stream."""
 
-UNFITTED_WEIGHT = 4.0
-"""Of the linear view, if it is wanted where no rows are held out to fit it on."""
-
-MAX_JUDGED, JUDGED_SHARE, JUDGED_SCORES = 256, 0.25, 1 << 24
+MAX_COUNTED, COUNTED_SHARE, COUNTED_SCORES = 256, 0.25, 1 << 24
 """Rows of a stream's part that tell how many labels to name, before they are learnt: at most so
 many, this share of them, and so many rows times labels; of a wide head 16 rows all the same."""
 
 MAX_VALIDATION_ROWS = 1_000
 """Training rows that stand in for held-out ones where the data is too small to hold any out."""
-
-
-def family_of(settings: Settings) -> HashFamily:
-    """The hash family of an estimator's settings."""
-    return make_family(
-        settings.family, n_tables=settings.n_tables, fold=settings.fold,
-        hash_length=settings.hash_length, sketch_dim=settings.sketch_dim,
-    )  # fmt: skip
-
-
-def check_hashing(settings: Settings, n_labels: int) -> None:
-    """A ValueError, before anything is trained, for hash functions that can't be drawn."""
-    tries = settings.prediction == "auto" and n_labels > WIDE_HEAD
-    if not tries and "lsh" not in (settings.sampler, settings.shuffle, settings.prediction):
-        return
-    width = settings.hidden_layer_sizes[-1]
-    if settings.sketch_dim is not None:
-        check_int(settings.sketch_dim, "sketch_dim", 1, width, "the last hidden layer's width")
-    family_of(settings).draw(width + 1, 0)  # a neuron and its bias
 
 
 @dataclass
@@ -128,6 +92,8 @@ class Learner:
         Of the rows that came with a weight: see `relative_weights`.
     spared_to : int or None
         Rows whose hash is larger may have been trained on; None: there were none held out.
+    threshold : float or None
+        Share of a row's score from which a label is named; None: of classes, or not fitted yet.
     chances : ndarray (2, n_knots), float32, or None
         Of a multilabel fit that held out rows: how likely labels are, see `fit_chances`.
     label_counts : LabelCounts or None
@@ -152,6 +118,7 @@ class Learner:
     temperature: float = 1.0
     adjustment: np.ndarray | None = None
     spared_to: int | None = None
+    threshold: float | None = None
     chances: np.ndarray | None = None
     label_counts: LabelCounts | None = None
     _ranking: WideNetwork | None = field(default=None, init=False, repr=False)
@@ -203,19 +170,20 @@ class Learner:
             self._ranking = replace(self.network, head_bias=bias)
         return self._ranking
 
+    def adjust(self, adjustment: np.ndarray | None) -> None:
+        """Take `adjustment` off the logits from now on."""
+        self.adjustment, self._ranking = adjustment, None
+
     def __getstate__(self):
         return {name: part for name, part in vars(self).items() if name != "_ranking"}
 
-    def _candidates(self, settings: Settings) -> LSHCandidates:
-        return LSHCandidates(family_of(settings), N_CANDIDATES, settings.rehash_interval, self.seed)
-
-    def _trainer(self, settings: Settings, n_threads: int) -> Trainer:
+    def trainer(self, settings: Settings, n_threads: int) -> Trainer:
         wanted = tuple(getattr(settings, name) for name in SAMPLING)
         if self.sampler is None or self.sampled_by != wanted:
             self.sampled_by = wanted
             self.sampler = make_sampler(
                 settings.sampler, settings.n_active, self.network.n_labels, self.seed,
-                self._candidates(settings),
+                candidates_of(settings, self.seed),
             )  # fmt: skip
         return Trainer(
             self.network, self.sampler, self.optimizer, dropout=settings.dropout,
@@ -232,15 +200,12 @@ class Learner:
         n_threads: int = 1,
         on_epoch=lambda epoch, history: None,
         checkpoint: FitCheckpoint | None = None,
-    ) -> ValidationRows:
-        """Train for ``settings.max_iter`` epochs; fit the neighbours' votes and the linear view.
+        multilabel: bool = False,
+    ) -> None:
+        """Train for ``settings.max_iter`` epochs; fit the rest on rows held out, see `finish`.
 
-        What `checkpoint` has of this fit is not done again.
-
-        Returns
-        -------
-        validation_rows : ValidationRows
-            To calibrate on: rows held out, or training rows where there are none.
+        Where no rows are held out, some training rows take their place in what can be fitted on
+        these. What `checkpoint` has of this fit is not done again.
         """
         saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
@@ -266,7 +231,7 @@ class Learner:
                     self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
                 )
             self.sampler = None
-            trainer = self._trainer(settings, n_threads)
+            trainer = self.trainer(settings, n_threads)
 
             def save(state):
                 if checkpoint is not None:
@@ -278,95 +243,13 @@ class Learner:
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip
             self.n_steps, self.sampler = trainer.step_count, None
-            self.memory = self.linear = self.label_counts = self.chances = None
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if sample_weight is not None:
                 validation_rows.weights = sample_weight[validation]
-            if settings.n_neighbors and spared.size:
-                self._fit_memory(validation_rows, settings)
-            if settings.linear:
-                self._train_linear(validation_rows, train, sample_weight)
-            self._fit_ranking(validation_rows, train, bool(spared.size), sample_weight)
-            self.temperature = fit_temperature(validation_rows) if spared.size else 1.0
-            self._fit_index(validation_rows, settings)
-            self.hidden_mean = validation_rows.hidden.mean(axis=0)
-        return validation_rows
-
-    def _fit_memory(self, validation_rows: ValidationRows, settings: Settings) -> None:
-        """Let the rows nearest to a query vote, as is best on rows held out of training."""
-        memory = NeighborMemory.build(
-            validation_rows.X, validation_rows.Y, self.network.n_features, 0
-        )
-        given = settings.n_neighbors
-        choices = NEIGHBORS if given == "auto" else (int(given),)
-        if fit_votes(validation_rows, memory, choices) > 0:
-            self.memory = validation_rows.memory = memory
-
-    def _train_linear(self, validation_rows: ValidationRows, train, sample_weight) -> None:
-        """Train the linear view on what the network was trained on."""
-        self.linear = LinearView.build(
-            validation_rows.X, validation_rows.Y, train, self.network.n_features,
-            self.network.n_labels, sample_weight=sample_weight, seed=self.seed,
-            n_threads=validation_rows.n_threads,
-        )  # fmt: skip
-
-    def _fit_ranking(
-        self, validation_rows: ValidationRows, train, held_out: bool, sample_weight
-    ) -> None:
-        """What adds up to a score, weighed on rows held out of training."""
-        self.adjustment = self._ranking = None
-        if held_out:
-            frequency = label_frequency(
-                validation_rows.Y, train, self.network.n_labels, sample_weight
-            )
-            tau = fit_ranking(validation_rows, self.linear, frequency)
-            if tau:
-                self.adjustment = np.float32(tau) * frequency
-                validation_rows.judge(self.ranking_network())
-        elif self.linear is not None:
-            # Its own training rows would find it better than it is.
-            X, rows, n_threads = validation_rows.X, validation_rows.rows, validation_rows.n_threads
-            self.linear.weight = UNFITTED_WEIGHT
-            validation_rows.gains = self.linear.gains(X, rows, n_threads)
-        if self.memory is not None and not self.memory.weight:
-            self.memory = validation_rows.memory = None
-        if self.linear is not None and not self.linear.weight:
-            self.linear = None
-
-    def _fit_index(self, validation_rows: ValidationRows, settings: Settings) -> None:
-        """Hash the trained head, if prediction is to look there, and say how much it finds.
-
-        With ``prediction="auto"`` only a wide head is hashed, and only if the tables keep
-        `KEPT` of the exact P@1 and P@5 on the validation rows.
-        """
-        self.index, self.table_stats = None, {}
-        wide = self.network.n_seen > WIDE_HEAD
-        if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
-            return
-        index = self._candidates(settings)
-        index.build(validation_rows.network, validation_rows.hidden, 0, validation_rows.n_threads)
-        k = min(5, self.network.n_labels)
-        answers = {
-            name: validation_rows.topk(k, tables)[0]
-            for name, tables in (("exact", None), ("lsh", index))
-        }
-        right = {
-            name: hits(labels, validation_rows.Y, validation_rows.rows)
-            for name, labels in answers.items()
-        }
-        found = (answers["lsh"][:, :, None] == answers["exact"][:, None, :]).any(axis=1)
-        self.table_stats = {
-            "recall@1": float(found[:, 0].mean()),
-            "recall@5": float(found.mean()),
-            **{f"{name}_P@1": float(right[name][:, 0].mean()) for name in right},
-            **{f"{name}_P@5": float(right[name].mean()) for name in right},
-            **index.tables.stats(),
-        }
-        kept = all(
-            self.table_stats[f"lsh_{p}"] >= KEPT * self.table_stats[f"exact_{p}"]
-            for p in ("P@1", "P@5")
-        )
-        self.index = index if kept or settings.prediction == "lsh" else None
+            finish(
+                self, validation_rows, settings, train=train, held_out=bool(spared.size),
+                multilabel=multilabel, sample_weight=sample_weight,
+            )  # fmt: skip
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1,
@@ -389,8 +272,8 @@ class Learner:
             if not rows.size:
                 return
         try:
-            judged = count and self.n_steps > 0
-            if judged:
+            counted = count and self.n_steps > 0
+            if counted:
                 self._count_labels(X, Y, n_threads)
             loss = self._learn(X, Y, rows, settings, sample_weight, n_threads, journal)
             check_finite(loss if journal.is_finite() else np.nan)
@@ -401,14 +284,16 @@ class Learner:
             raise
         # Tables over a head that has moved on would miss what it learns.
         self.index, self.table_stats = None, {}
-        if count and not judged:
+        if count and not counted:
             self._count_labels(X, Y, n_threads)
+        if self.label_counts is not None:
+            self.threshold = self.label_counts.threshold()
         self.history.add(loss, STREAM_HISTORY)
 
     def _count_labels(self, X: SparseRows, Y: SparseRows, n_threads: int) -> None:
         """Add the first rows of a part to `label_counts`."""
         n_labels = self.network.n_labels
-        most = min(MAX_JUDGED, max(16, JUDGED_SCORES // n_labels), ceil(JUDGED_SHARE * X.n_rows))
+        most = min(MAX_COUNTED, max(16, COUNTED_SCORES // n_labels), ceil(COUNTED_SHARE * X.n_rows))
         rows = np.arange(most, dtype=np.int32)
         predictor = replace(self.predictor(n_threads), index=None)
         _, scores = predictor.topk(X, min(N_RIVALS, n_labels), rows)
@@ -431,7 +316,7 @@ class Learner:
             set_prototypes(
                 self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
             )
-            trainer = self._trainer(settings, n_threads)
+            trainer = self.trainer(settings, n_threads)
             trainer.journal = journal
             order = epoch_order(self.network, X, rows, settings, rng, n_threads)
             loss = trainer.epoch(

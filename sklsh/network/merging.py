@@ -1,4 +1,4 @@
-"""The final ranking: logits, neighbours' votes and the linear view's gains, added."""
+"""The final ranking: logits, k-NN scores and the linear view's gains, added."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def merge_topk(
     network: WideNetwork, hidden, found, k: int, memory: NeighborMemory | None = None,
     neighbors=None, gains=None, n_threads: int = 1,
 ):  # fmt: skip
-    """Top `k` of logit plus votes plus gains.
+    """Top `k` of logit plus k-NN score plus gain.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def merge_topk(
         The network's own top k.
     k : int
     memory, neighbors
-        The rows that vote, and what its `nearest` has found; None: nobody votes.
+        The training rows, and which of them `nearest` has found; None: there are no k-NN scores.
     gains : tuple of labels (n_samples, depth) int32 and gains, float32
         Labels that score higher, padded with -1, and by how much (never negative). None: none.
 
@@ -41,7 +41,7 @@ def merge_topk(
     labels = np.full((n_samples, k), -1, dtype=np.int32)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
     nobody = np.empty((n_samples, 0), dtype=np.int32), np.empty((n_samples, 0), dtype=np.float32)
-    if memory is None:
+    if memory is None or neighbors is None:
         voters = (*nobody, np.zeros(1, dtype=np.int64), nobody[0][0], np.float32(0.0))
     else:
         of_rows = memory.labels

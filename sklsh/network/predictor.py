@@ -1,8 +1,9 @@
-"""Prediction: logits of the head, votes of nearest rows and gains of the linear view, added."""
+"""The prediction pipeline: logits of the head, k-NN scores and the linear view's gains, added."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,9 +15,6 @@ from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
 from sklsh.network.topk import exact_topk, lsh_topk
-
-ROWS = 4096
-"""Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
 
 UNSEEN = np.float32(-1e9)
 """Score of a label that training has not seen: finite, and below any other."""
@@ -42,9 +40,10 @@ class Predictor:
     index: LSHCandidates | None = None
     linear: LinearView | None = None
 
-    @property
-    def _votes(self) -> bool:
-        return self.memory is not None and self.memory.weight > 0
+    n_rows_at_once: ClassVar[int] = 4096
+    """Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
+
+    # From rows ----------------------------------------------------------------------------------
 
     @one_blas_thread()
     def topk(self, X: SparseRows, k: int, rows=None):
@@ -57,43 +56,67 @@ class Predictor:
             rows = np.arange(X.n_rows, dtype=np.int32)
         labels = np.empty((rows.shape[0], k), dtype=np.int64)
         scores = np.empty((rows.shape[0], k), dtype=np.float32)
-        for start, stop in blocks(rows.shape[0], ROWS):
+        for start, stop in blocks(rows.shape[0], self.n_rows_at_once):
             part = rows[start:stop]
             hidden = self.network.hidden(X, part, self.n_threads)
-            if self.index is None:
-                found = exact_topk(self.network, hidden, k, self.n_threads)
-            else:
-                found = lsh_topk(self.network, self.index, hidden, k, self.n_threads)
-            if self._votes or self.linear is not None:
-                votes = self._votes and (self.memory, self.memory.nearest(X, part, self.n_threads))
-                gains = self.linear and self.linear.gains(X, part, self.n_threads)
-                found = merge_topk(
-                    self.network, hidden, found, k, *(votes or (None, None)), gains, self.n_threads
-                )
-            labels[start:stop], scores[start:stop] = found
+            found = self.head_topk(hidden, k)
+            neighbors, gains = self.neighbors(X, part), self.gains(X, part)
+            labels[start:stop], scores[start:stop] = self.merged(hidden, found, neighbors, gains)
         return labels, scores
 
     @one_blas_thread()
     def logits(self, X: SparseRows) -> np.ndarray:
         """Scores of every label, dense (n_rows, n_labels) float32: for small heads.
 
-        Labels that training has not seen score `UNSEEN`, unless rows vote for them: of a
-        label that only held-out rows have, the votes are the score, in `topk` as well.
+        Labels that training has not seen score `UNSEEN`, unless neighbours have them: of a
+        label that only held-out rows have, the k-NN score is the score, in `topk` as well.
         """
+        seen = self.network.seen_ids
+        unseen = np.full(self.network.n_labels, seen is not None)
+        if seen is not None:
+            unseen[seen] = False
         out = np.empty((X.n_rows, self.network.n_labels), dtype=np.float32)
-        for start, stop in blocks(X.n_rows, ROWS):
-            part = np.arange(start, stop, dtype=np.int32)
-            hidden = self.network.hidden(X, part, self.n_threads)
-            np.matmul(hidden, self.network.head_weights.T, out=out[start:stop])
-            out[start:stop] += self.network.head_bias
-            if self._votes:
-                neighbors = self.memory.nearest(X, part, self.n_threads)
-                self.memory.add_to(out[start:stop], neighbors)
+        for start, stop in blocks(X.n_rows, self.n_rows_at_once):
+            rows, part = np.arange(start, stop, dtype=np.int32), out[start:stop]
+            self.head_logits(self.network.hidden(X, rows, self.n_threads), part)
+            neighbors = self.neighbors(X, rows)
+            if self.memory is not None and neighbors is not None:
+                self.memory.add_to(part, neighbors)
             if self.linear is not None:
-                self.linear.add_to(out[start:stop], X, part, self.n_threads)
-            if self.network.seen_ids is not None:
-                unseen = np.ones(self.network.n_labels, dtype=bool)
-                unseen[self.network.seen_ids] = False
-                votes = out[start:stop, unseen]
-                out[start:stop, unseen] = np.where(votes > 0, votes, UNSEEN)
+                self.linear.add_to(part, X, rows, self.n_threads)
+            if seen is not None:
+                scores = part[:, unseen]
+                part[:, unseen] = np.where(scores > 0, scores, UNSEEN)
         return out
+
+    def neighbors(self, X: SparseRows, rows):
+        """The training rows nearest to each, see `NeighborMemory.nearest`; None: they weigh 0."""
+        if self.memory is None or not self.memory.weight > 0:
+            return None
+        return self.memory.nearest(X, rows, self.n_threads)
+
+    def gains(self, X: SparseRows, rows):
+        """What the linear view adds, see `LinearView.gains`; None: it has no say."""
+        return None if self.linear is None else self.linear.gains(X, rows, self.n_threads)
+
+    # From hidden vectors ------------------------------------------------------------------------
+
+    def head_topk(self, hidden: np.ndarray, k: int):
+        """Labels and scores of the head alone."""
+        if self.index is None:
+            return exact_topk(self.network, hidden, k, self.n_threads)
+        return lsh_topk(self.network, self.index, hidden, k, self.n_threads)
+
+    def head_logits(self, hidden: np.ndarray, out: np.ndarray) -> None:
+        """Logits of all labels, into `out`."""
+        np.matmul(hidden, self.network.head_weights.T, out=out)
+        out += self.network.head_bias
+
+    def merged(self, hidden: np.ndarray, found, neighbors=None, gains=None):
+        """`found` of the head, ranked again with `neighbors` and `gains`, if there are any."""
+        if neighbors is None and gains is None:
+            return found
+        return merge_topk(
+            self.network, hidden, found, found[0].shape[1], self.memory, neighbors, gains,
+            self.n_threads,
+        )  # fmt: skip

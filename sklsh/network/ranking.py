@@ -133,7 +133,7 @@ def fit_ranking(
 def _candidates(validation_rows: ValidationRows, view, frequency) -> Candidates:
     """The best of logits and votes, and the best of the view."""
     network, rows, Y = validation_rows.network, validation_rows.rows, validation_rows.Y
-    labels = validation_rows.merged(validation_rows.alone(DEPTH))[0]
+    labels = validation_rows.topk(DEPTH)[0]
     roots = np.zeros(labels.shape, dtype=np.float32)
     if view is not None:
         named, shares = view
@@ -157,7 +157,7 @@ def _votes(validation_rows: ValidationRows, ids) -> np.ndarray:
     memory = validation_rows.memory
     if memory is None:
         return np.zeros(ids.shape, dtype=np.float32)
-    neighbors, cosines = validation_rows.voters
+    neighbors, cosines = validation_rows.own_neighbors
     n_labels, of_rows = validation_rows.network.n_labels, memory.labels
     voters = np.nonzero(neighbors >= 0)
     similar = sp.csr_array(

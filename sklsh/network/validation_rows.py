@@ -9,11 +9,10 @@ import numpy as np
 
 from sklsh._utils.threads import one_blas_thread
 from sklsh.network.lsh import LSHCandidates
-from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
-from sklsh.network.topk import exact_topk, lsh_topk
 
 DEPTH = 50
 """Labels of a row that are known: its best so many."""
@@ -21,7 +20,9 @@ DEPTH = 50
 
 @dataclass
 class ValidationRows:
-    """All that is fitted after training asks the same rows: votes, tables, threshold.
+    """All that is fitted after training asks the same rows: k-NN scores, tables, threshold.
+
+    What `Predictor` needs of them is computed once, and it ranks.
 
     Attributes
     ----------
@@ -32,7 +33,7 @@ class ValidationRows:
         Which rows of `X` and `Y` these are.
     n_threads : int
     memory : NeighborMemory or None
-        Of all rows of `X`, if it votes: a row does not vote for itself.
+        Of all rows of `X`, if it has a say: a row is no neighbour of itself.
     gains : tuple of labels and gains, or None
         What the linear view adds to their scores, see `LinearView.gains`, if it has a say.
     weights : ndarray (n,) or None
@@ -60,43 +61,37 @@ class ValidationRows:
     @cached_property
     @one_blas_thread()
     def _found(self) -> tuple[np.ndarray, np.ndarray]:
-        depth = min(DEPTH, self.network.n_labels)
-        return exact_topk(self.network, self.hidden, depth, self.n_threads)
+        return self.predictor().head_topk(self.hidden, min(DEPTH, self.network.n_labels))
 
     def alone(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Their best `k` labels and scores without votes, exactly; at most `DEPTH`."""
+        """Their best `k` labels and scores by the head alone, exactly; at most `DEPTH`."""
         labels, scores = self._found
         return np.ascontiguousarray(labels[:, :k]), np.ascontiguousarray(scores[:, :k])
 
-    def judge(self, network: WideNetwork) -> None:
-        """Ask `network` from now on, whose biases alone are others."""
+    def switch(self, network: WideNetwork) -> None:
+        """To a `network` whose biases alone are others."""
         self.network = network
         vars(self).pop("_found", None)
 
     def neighbors(self, memory: NeighborMemory):
-        """Who votes on them, of those that `memory` knows: ids and cosines to its power."""
+        """Those nearest to them that `memory` knows: ids and cosines to its power."""
         return memory.nearest(self.X, self.rows, self.n_threads, excluded=self.rows)
+
+    @property
+    def own_neighbors(self):
+        """Their neighbours in `memory`; found once. None: there is none."""
+        return None if self.memory is None else self._own_neighbors
+
+    @cached_property
+    def _own_neighbors(self):
+        return self.neighbors(self.memory)
+
+    def predictor(self, index: LSHCandidates | None = None) -> Predictor:
+        return Predictor(self.network, self.memory, self.n_threads, index)
 
     @one_blas_thread()
     def topk(self, k: int, index: LSHCandidates | None = None):
         """Their best `k` labels and scores, all counted; among those that `index` names."""
-        if index is None:
-            found = self.alone(k)
-        else:
-            found = lsh_topk(self.network, index, self.hidden, k, self.n_threads)
-        return self.merged(found, self.gains)
-
-    def merged(self, found, gains=None):
-        """Labels and scores `found`, ranked again with their votes and `gains`."""
-        if self.memory is None and gains is None:
-            return found
-        voters = None if self.memory is None else self.voters
-        return merge_topk(
-            self.network, self.hidden, found, found[0].shape[1], self.memory, voters, gains,
-            self.n_threads,
-        )  # fmt: skip
-
-    @cached_property
-    def voters(self):
-        """Who votes on them, of `memory`; found once."""
-        return self.neighbors(self.memory)
+        predictor = self.predictor(index)
+        found = self.alone(k) if index is None else predictor.head_topk(self.hidden, k)
+        return predictor.merged(self.hidden, found, self.own_neighbors, self.gains)

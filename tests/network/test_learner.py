@@ -12,6 +12,7 @@ from sklsh.network.learner import PROTOTYPE_SCALE, Learner
 from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
+from sklsh.network.validation_rows import ValidationRows
 from tests.network.problems import (
     arrays_of,
     assert_same_bits,
@@ -55,6 +56,19 @@ def judge(learner, X, Y):
     return precision_at_1(learner.predictor(), X, Y, np.arange(X.n_rows, dtype=np.int32))
 
 
+@pytest.fixture
+def validated(monkeypatch):
+    """The rows that each fit is validated on."""
+    rows = []
+
+    def spy(network, X, Y, validation, n_threads):
+        rows.append(validation)
+        return ValidationRows(network, X, Y, validation, n_threads)
+
+    monkeypatch.setattr("sklsh.network.learner.ValidationRows", spy)
+    return rows
+
+
 @pytest.mark.parametrize("sampler", ["lsh", "random", "uniform", "labels", "exact", "all"])
 def test_every_sampler_learns(sampler):
     X, Y = problem()
@@ -65,43 +79,46 @@ def test_every_sampler_learns(sampler):
     assert learner.history.losses[-1] < learner.history.losses[0]
 
 
-def test_history_and_steps():
+def test_history_and_steps(validated):
     X, Y = problem()
     settings, seen = settings_of(early_stopping=True), []
     learner = start(X, settings)
-    validation_rows = learner.fit(
+    learner.fit(
         X, Y, settings, on_epoch=lambda epoch, history: seen.append((epoch, len(history.losses)))
     )
     assert seen == [(0, 1), (1, 2), (2, 3)]
     assert len(learner.history.validation_scores) == len(learner.history.losses) == 3
     assert learner.n_steps == 3 * int(np.ceil((600 - 60) / 40))
-    validation = validation_rows.rows
+    (validation,) = validated
     assert len(validation) == settings.n_validation == 60 and len(np.unique(validation)) == 60
 
 
-def test_held_out_rows_do_not_train():
+def test_held_out_rows_do_not_train(validated):
     """The network is that of the other rows, bit by bit; the votes come from all."""
     X, Y = problem()
     settings = settings_of()
     one = start(X, settings)
-    held_out = one.fit(X, Y, settings).rows
+    one.fit(X, Y, settings)
+    held_out = validated[0]
     labels = Y.indices.copy()
     for row in held_out:
         own = labels[Y.indptr[row] : Y.indptr[row + 1]]
         own[:] = np.arange(len(own))
     assert (labels != Y.indices).any()
     two = start(X, settings)
-    np.testing.assert_array_equal(two.fit(X, Y._replace(indices=labels), settings).rows, held_out)
+    two.fit(X, Y._replace(indices=labels), settings)
+    np.testing.assert_array_equal(validated[1], held_out)
     assert_same_bits(state_of(one), state_of(two))
     if one.memory is not None:
         assert one.memory.labels.n_rows == X.n_rows
 
 
-def test_small_data_is_judged_on_its_training_rows():
+def test_small_data_is_validated_on_its_training_rows(validated):
     X, Y = problem(n_rows=40)
     settings = settings_of(n_samples=40)
     learner = start(X, settings)
-    assert sorted(learner.fit(X, Y, settings).rows) == list(range(40))
+    learner.fit(X, Y, settings)
+    assert sorted(validated[0]) == list(range(40))
     assert learner.memory is None
 
 
@@ -129,7 +146,7 @@ class Falling(Trainer):
 def run_epochs(settings, trainer_class=Falling, on_epoch=lambda epoch, history: None):
     X, Y = problem()
     learner = start(X, settings)
-    trainer = learner._trainer(settings, 1)
+    trainer = learner.trainer(settings, 1)
     trainer = trainer_class(learner.network, trainer.sampler, learner.optimizer)
     rows = np.arange(600, dtype=np.int32)
     best = {}

@@ -1,0 +1,104 @@
+"""What a learner fits once its network is trained: all that validation rows decide on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sklsh.network.calibration import (
+    NEIGHBORS,
+    fit_chances,
+    fit_temperature,
+    fit_threshold,
+    fit_votes,
+)
+from sklsh.network.head_index import fit_index
+from sklsh.network.linear import LinearView
+from sklsh.network.neighbors import NeighborMemory
+from sklsh.network.ranking import fit_ranking, label_frequency
+from sklsh.network.settings import Settings
+from sklsh.network.validation_rows import ValidationRows
+
+if TYPE_CHECKING:
+    from sklsh.network.learner import Learner
+
+UNFITTED_WEIGHT = 4.0
+"""Of the linear view, if it is wanted where no rows are held out to fit it on."""
+
+
+def finish(
+    learner: Learner, validation_rows: ValidationRows, settings: Settings, *, train,
+    held_out: bool, multilabel: bool, sample_weight=None,
+) -> None:  # fmt: skip
+    """Fit neighbours, linear view, their weights, threshold, probabilities and tables.
+
+    Parameters
+    ----------
+    learner : Learner
+        Its network stays as it is.
+    validation_rows : ValidationRows
+    settings : Settings
+    train : ndarray of int32
+        Rows that the network was trained on.
+    held_out : bool
+        Whether the validation rows are others than these: else weights are not fitted on them.
+    multilabel : bool
+        Whether a row may have any number of labels: else no threshold is fitted.
+    sample_weight : ndarray (n_samples,) or None
+        Of all rows, relative.
+    """
+    learner.memory = learner.linear = learner.label_counts = None
+    learner.chances = learner.threshold = None
+    if settings.n_neighbors and held_out:
+        _fit_memory(learner, validation_rows, settings)
+    if settings.linear:
+        learner.linear = LinearView.build(
+            validation_rows.X, validation_rows.Y, train, learner.network.n_features,
+            learner.network.n_labels, sample_weight=sample_weight, seed=learner.seed,
+            n_threads=validation_rows.n_threads,
+        )  # fmt: skip
+    _fit_ranking(learner, validation_rows, train, held_out, sample_weight)
+    learner.temperature = fit_temperature(validation_rows) if held_out else 1.0
+    learner.index, learner.table_stats = fit_index(validation_rows, settings, learner.seed)
+    learner.hidden_mean = validation_rows.hidden.mean(axis=0)
+    if multilabel:
+        learner.threshold = fit_threshold(validation_rows, learner.temperature)
+        if held_out:  # its own training rows would say too much
+            learner.chances = fit_chances(validation_rows, learner.temperature)
+
+
+def _fit_memory(learner: Learner, validation_rows: ValidationRows, settings: Settings) -> None:
+    """Keep the training rows, if k-NN scores help on rows held out of training."""
+    memory = NeighborMemory.build(
+        validation_rows.X, validation_rows.Y, learner.network.n_features, 0
+    )
+    given = settings.n_neighbors
+    choices = NEIGHBORS if given == "auto" else (int(given),)
+    if fit_votes(validation_rows, memory, choices) > 0:
+        learner.memory = validation_rows.memory = memory
+
+
+def _fit_ranking(
+    learner: Learner, validation_rows: ValidationRows, train, held_out: bool, sample_weight
+) -> None:
+    """What adds up to a score, weighed on rows held out of training."""
+    learner.adjust(None)
+    if held_out:
+        frequency = label_frequency(
+            validation_rows.Y, train, learner.network.n_labels, sample_weight
+        )
+        tau = fit_ranking(validation_rows, learner.linear, frequency)
+        if tau:
+            learner.adjust(np.float32(tau) * frequency)
+            validation_rows.switch(learner.ranking_network())
+    elif learner.linear is not None:
+        # Its own training rows would find it better than it is.
+        learner.linear.weight = UNFITTED_WEIGHT
+        validation_rows.gains = learner.linear.gains(
+            validation_rows.X, validation_rows.rows, validation_rows.n_threads
+        )
+    if learner.memory is not None and not learner.memory.weight:
+        learner.memory = validation_rows.memory = None
+    if learner.linear is not None and not learner.linear.weight:
+        learner.linear = None
