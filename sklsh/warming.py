@@ -81,7 +81,7 @@ def _recommender() -> None:
     import scipy.sparse as sp
 
     from sklsh import LSHRecommender
-    from sklsh.network.autoencoder import MANY_ITEMS
+    from sklsh.network.item_scorer import MANY_ITEMS
 
     _, Y = _data()
     model = LSHRecommender((8,), max_iter=1, random_state=0).fit(Y)

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from sklsh import SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet
 from sklsh.metrics import precision_at_k
-from sklsh.network import compressed as module
+from sklsh.network.predictor import UNSEEN
 from sklsh.persistence import load_model, save_model
 
 
@@ -110,7 +110,7 @@ def test_labels_out_of_play_stay_out(words):
     labels, _ = small.predict_topk(X, 50)
     assert np.isin(labels, model.network_.seen_ids).all()
     logits = small.learner_.predictor(1).logits(X_rows(X[:3]))
-    assert (logits[:, 1] == module.UNSEEN).all()
+    assert (logits[:, 1] == UNSEEN).all()
 
 
 def test_deeper_bodies_and_classes(tmp_path):

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import LSHRecommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
-from sklsh.network import autoencoder
+from sklsh.network import autoencoder, item_scorer
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.interactions import hide_entries
@@ -183,18 +183,18 @@ def wide():
 class TestCandidatesByVotes:
     def test_they_hold_what_is_best_and_exact_asks_all(self, wide, monkeypatch):
         asked = []
-        likely = autoencoder.likely_items
+        likely = item_scorer.likely_items
 
         def watched(*args, **how):
             asked.append(args[4].n_rows)
             return likely(*args, **how)
 
-        monkeypatch.setattr(autoencoder, "likely_items", watched)
+        monkeypatch.setattr(item_scorer, "likely_items", watched)
         model = LSHRecommender(**SMALL, max_iter=1).fit(wide)
         asked.clear()
         few = model.predict_topk(wide[:400], 10)
         assert not asked  # 6,000 items are looked at all
-        monkeypatch.setattr(autoencoder, "MANY_ITEMS", 5_000)
+        monkeypatch.setattr(item_scorer, "MANY_ITEMS", 5_000)
         found, scores = model.predict_topk(wide[:400], 10)
         assert asked == [400]
         assert np.mean([np.isin(a, b).mean() for a, b in zip(found, few[0], strict=True)]) > 0.99

@@ -150,7 +150,7 @@ def test_a_part_that_a_hasher_does_not_finish_is_not_in_the_index(error, monkeyp
     def failing(*args):
         raise error
 
-    monkeypatch.setattr(CompressedLSHHasher, "_list_buckets", failing)
+    monkeypatch.setattr("sklsh.estimators.hasher.Buckets.of", failing)
     with pytest.raises(error):
         model.partial_fit(USERS[:9])
     monkeypatch.undo()

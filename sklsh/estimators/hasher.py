@@ -15,6 +15,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 from sklsh._utils.locks import answers, changes
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_float32, check_int, check_X
+from sklsh.estimators.encodings import Buckets, bits
 from sklsh.estimators.unused import unused_in_hashing, warn_unused
 from sklsh.hashing import HashFamily, HashTables, make_family
 from sklsh.hashing.base import MAX_CODE_BITS
@@ -199,7 +200,7 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         self.tables_ = HashTables.build(
             self._hash(X), self.functions_.code_bits, n_jobs=self.n_jobs
         )
-        self._list_buckets(self.tables_.codes)
+        self.bucket_codes_, self.bucket_starts_ = Buckets.of(self.tables_.codes)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -225,8 +226,9 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         X = check_float32(check_X(self, X, reset=False))
         ids = np.arange(self.tables_.n_ids, self.tables_.n_ids + X.shape[0])
         codes = self._hash(X)
-        self._list_buckets(
-            np.concatenate([self.tables_.codes, codes.T.astype(self.tables_.codes.dtype)], axis=1)
+        known = self.tables_.codes
+        self.bucket_codes_, self.bucket_starts_ = Buckets.of(
+            np.concatenate([known, codes.T.astype(known.dtype)], axis=1)
         )
         # Last, as it changes what the estimator has: whatever fails before leaves that alone.
         self.tables_.update(ids, codes, n_jobs=self.n_jobs)
@@ -255,12 +257,9 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _list_buckets(self, codes):
-        """Which buckets have rows, of codes table by table."""
-        occupied = [np.unique(codes[t]).astype(np.int64) for t in range(codes.shape[0])]
-        self.bucket_codes_ = np.concatenate(occupied)
-        sizes = [buckets.shape[0] for buckets in occupied]
-        self.bucket_starts_ = np.concatenate([[0], np.cumsum(sizes)])
+    @property
+    def _buckets(self):
+        return Buckets(self.bucket_codes_, self.bucket_starts_)
 
     def _check(self, X):
         check_is_fitted(self)
@@ -323,26 +322,10 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         if self.encode == "ordinal":
             return codes
         if self.encode == "bits":
-            places = np.arange(self.functions_.code_bits)[::-1]
-            bits = (codes[:, :, None] >> places) & 1
-            return bits.reshape(X.shape[0], -1).astype(X.dtype)
-        encoded = self._indicators(codes, X.dtype)
+            return bits(codes, self.functions_.code_bits, X.dtype)
+        encoded = self._buckets.indicators(codes, X.dtype)
         is_sparse = self.encode == "onehot" and self.sparse_output
         return encoded if is_sparse else encoded.toarray()
-
-    def _indicators(self, codes, dtype):
-        """CSR with a 1 at each (row, bucket); O(n_samples * n_tables * log n_buckets)."""
-        columns = np.empty(codes.shape, dtype=np.int32)
-        for t in range(codes.shape[1]):
-            start, stop = self.bucket_starts_[t], self.bucket_starts_[t + 1]
-            known = self.bucket_codes_[start:stop]
-            place = np.minimum(np.searchsorted(known, codes[:, t]), known.shape[0] - 1)
-            columns[:, t] = np.where(known[place] == codes[:, t], start + place, -1)
-        found = columns >= 0
-        indptr = np.concatenate([[0], np.cumsum(found.sum(axis=1))])
-        indices = columns[found]
-        shape = (codes.shape[0], self.bucket_codes_.shape[0])
-        return sp.csr_matrix((np.ones(indices.shape[0], dtype=dtype), indices, indptr), shape=shape)
 
     @answers
     def query(self, X, n_candidates=None, *, n_probes=1):
@@ -392,12 +375,10 @@ class CompressedLSHHasher(TransformerMixin, BaseEstimator):
         if self.encode == "ordinal":
             names = [f"table{t}" for t in tables]
         elif self.encode == "bits":
-            bits = range(self.functions_.code_bits)
-            names = [f"table{t}_bit{b}" for t in tables for b in bits]
+            places = range(self.functions_.code_bits)
+            names = [f"table{t}_bit{b}" for t in tables for b in places]
         else:
-            owners = np.repeat(tables, np.diff(self.bucket_starts_))
-            pairs = zip(owners, self.bucket_codes_, strict=True)
-            names = [f"table{t}_code{code}" for t, code in pairs]
+            names = self._buckets.names()
         return np.asarray(names, dtype=object)
 
     @property

@@ -10,8 +10,8 @@ import numpy as np
 
 from sklsh._utils.validation import is_auto
 from sklsh.hashing import find_family
-from sklsh.network.autoencoder import MANY
 from sklsh.network.head_index import WIDE_HEAD
+from sklsh.network.item_scorer import MANY
 from sklsh.network.sampling import N_CANDIDATES
 from sklsh.network.settings import DENSE_LABELS, Settings
 
