@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from math import isnan, nan
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,7 @@ def sklsh_with(X, Y, X_test, **params):
     model = SparseLSHMLPClassifier(random_state=0, n_jobs=THREADS, **params).fit(X, Y)
     yield
     yield model.predict_topk(X_test, 5)[0]
+    yield model.predict_topk_proba(X_test, 5)
 
 
 def sklsh_fast(X, Y, X_test):
@@ -231,7 +233,12 @@ def ranked(scores) -> np.ndarray:
 
 def run(system: str, name: str, folder: str | None) -> dict:
     """One system on one set, in this process."""
-    from sklsh.metrics import inverse_propensity, precision_at_k, psp_at_k
+    from sklsh.metrics import (
+        expected_calibration_error,
+        inverse_propensity,
+        precision_at_k,
+        psp_at_k,
+    )
 
     X, X_test, Y, Y_test = load(name, folder)
     if system.startswith("sklsh"):  # compile, as an installed package has long done
@@ -245,6 +252,7 @@ def run(system: str, name: str, folder: str | None) -> dict:
     trained, trained_cpu = time.perf_counter(), time.process_time()
     labels = next(stages).astype(np.int64)
     predicted = time.perf_counter()
+    told = next(stages, None)
     weights = inverse_propensity(Y)
     return {
         "system": system,
@@ -258,6 +266,14 @@ def run(system: str, name: str, folder: str | None) -> dict:
         **{
             f"PSP@{k}": psp_at_k(Y_test, labels, k, inverse_propensities=weights) for k in (1, 3, 5)
         },
+        **(
+            {
+                f"ECE@{k}": expected_calibration_error(Y_test, told[0][:, :k], told[1][:, :k])
+                for k in (1, 5)
+            }
+            if told
+            else {}
+        ),
     }
 
 
@@ -307,14 +323,16 @@ def main() -> None:
 def markdown(runs: list[dict]) -> str:
     """The table of doc/benchmarks.md: medians of each system on each set, the best P@k in bold."""
     lines = [
-        "| set | system | P@1 / P@3 / P@5 | PSP@1 / PSP@5 | training, s | ms a row | peak MB |",
-        "|---|---|---|---|---|---|---|",
+        "| set | system | P@1 / P@3 / P@5 | PSP@1 / PSP@5 | ECE of 1 / 5 | training, s | ms a row "
+        "| peak MB |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     keys = ["P@1", "P@3", "P@5", "PSP@1", "PSP@5", "train_s", "predict_ms", "peak_mb"]
+    told = ["ECE@1", "ECE@5"]
     for name in dict.fromkeys(run["set"] for run in runs):
         of_set = [run for run in runs if run["set"] == name]
         medians = {
-            system: {key: statistics.median(r[key] for r in group) for key in keys}
+            system: {key: statistics.median(r.get(key, nan) for r in group) for key in keys + told}
             for system in dict.fromkeys(run["system"] for run in of_set)
             if (group := [run for run in of_set if run["system"] == system])
         }
@@ -326,9 +344,10 @@ def markdown(runs: list[dict]) -> str:
                 for shown in [f"{figures[key]:.3f}".lstrip("0")]
             ]
             psp = [f"{figures[key]:.3f}".lstrip("0") for key in keys[3:5]]
+            ece = [f"{figures[key]:.3f}".lstrip("0") for key in told if not isnan(figures[key])]
             lines.append(
-                f"| {name} | {system} | {' / '.join(parts)} | {' / '.join(psp)} | "
-                f"{figures['train_s']:.1f} | {figures['predict_ms']:.2f} | "
+                f"| {name} | {system} | {' / '.join(parts)} | {' / '.join(psp)} "
+                f"| {' / '.join(ece)} | {figures['train_s']:.1f} | {figures['predict_ms']:.2f} | "
                 f"{figures['peak_mb']:,.0f} |"
             )
     return "\n".join(lines)
@@ -345,6 +364,7 @@ def report(runs, name) -> None:
         "P@5",
         "PSP@1",
         "PSP@5",
+        "ECE@1",
     ]
     print(f"\n{name}\n{'system':14s}" + "".join(f"{c:>12s}" for c in columns))
     for system in SYSTEMS:

@@ -64,9 +64,9 @@ class SparseLSHMLPClassifier(
     linear : bool or "auto", default="auto"
         Whether linear classifiers of the raw features, in label trees, have a say: labels with
         characteristic features are found that the hidden layer forgets. Their weight is fitted
-        on the validation rows, and they are dropped where it is 0. "auto": on sparse X, if rows
-        are held out. True: also on dense X, and with a fixed weight where none are. Not in
-        `partial_fit`: the solver needs all rows at once.
+        on the validation rows, and they are dropped where it is 0. "auto": if rows are held
+        out. True: with a fixed weight where none are. Not in `partial_fit`: the solver needs
+        all rows at once.
     prediction : {"auto", "exact", "lsh"}, default="auto"
         Where the best labels are looked for after `fit`. "exact": in the whole head. "lsh":
         among the neurons that hash tables over the trained head name, and the neighbours'

@@ -15,6 +15,7 @@ from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
 from sklsh.metrics._hits import row_weights
 from sklsh.network.calibration import N_RIVALS, best_scores, log_shares
+from sklsh.network.chosen import chosen_scores
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
 
@@ -115,6 +116,42 @@ class ClassifierPrediction:
         if sp.issparse(answer):
             answer.sort_indices()
         return answer
+
+    @answers
+    def score_labels(self, X, labels):
+        """Scores of chosen labels alone: what `predict_topk` gives them, wherever they rank.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        labels : array-like (n_chosen,), or (n_samples, n_chosen) of each row's own
+            As `predict_topk` names them; its padding is none.
+
+        Returns
+        -------
+        ndarray (n_samples, n_chosen), float32
+            In the order of `labels`; -inf for none. Comparable within a row.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A label that y has not had; another number of dimensions or of rows; a set.
+
+        Notes
+        -----
+        O(n_samples * n_chosen * n_hidden), or with each row's own that times up to 256; beside it
+        the search of neighbours and of the linear view, which has no say beyond its 50 best.
+        """
+        check_is_fitted(self)
+        rows = SparseRows.from_matrix(check_float32(check_X(self, X, reset=False)))
+        columns = self.targets_.columns(labels)
+        if columns.ndim not in (1, 2) or (columns.ndim == 2 and len(columns) != rows.n_rows):
+            raise ValueError(
+                "labels must be (n_chosen,), or (n_samples, n_chosen) with a row for each of the "
+                f"{rows.n_rows} of X, got shape {columns.shape}"
+            )
+        predictor = self.learner_.predictor(effective_n_threads(self.n_jobs))
+        return chosen_scores(predictor, rows, columns)
 
     @answers
     def decision_function(self, X):

@@ -120,6 +120,23 @@ class FederatedPrediction(ClassifierMixin):
         check_is_fitted(self)
         return self.estimator_.predict_topk_proba(X, k)
 
+    @_has("score_labels")
+    @answers
+    def score_labels(self, X, labels):
+        """As the estimator's `score_labels`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix (n_samples, n_features)
+        labels : array-like (n_chosen,), or (n_samples, n_chosen)
+
+        Returns
+        -------
+        ndarray (n_samples, n_chosen), float32
+        """
+        check_is_fitted(self)
+        return self.estimator_.score_labels(X, labels)
+
     @_has("recommend")
     @answers
     def recommend(self, userid, user_items, N=10, **options):

@@ -216,6 +216,37 @@ class Targets:
             )
         return np.where(labels >= 0, self.classes[labels].astype(np.int64), np.int64(-1))
 
+    def columns(self, labels) -> np.ndarray:
+        """The other way: columns, int64, of labels as `names` gives them; -1 of none.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Labels that are not there; a set, which has no order.
+        """
+        if isinstance(labels, Set):
+            raise TypeError("labels must be in the order of their scores, got a set")
+        known = self.names(np.arange(self.classes.shape[0]))
+        labels = plain_ids(labels, "labels")
+        if labels.dtype.kind == "b":
+            labels = labels.astype(np.int64)
+        if (labels.dtype.kind == "U") != (known.dtype.kind == "U") and labels.size:
+            raise ValueError(
+                f"labels must be {'text' if known.dtype.kind == 'U' else 'numbers'} as those of y, "
+                f"got dtype {labels.dtype}"
+            )
+        order = np.argsort(known, kind="stable")
+        places = np.searchsorted(known, labels, sorter=order)
+        columns = order[np.minimum(places, known.shape[0] - 1)]
+        found = known[columns] == labels
+        none = labels == ("" if known.dtype.kind == "U" else -1)
+        unknown = labels[~found & ~none]
+        if unknown.size:
+            raise ValueError(
+                f"labels must be among those of y, got {np.unique(unknown)[:10].tolist()}"
+            )
+        return np.where(found, columns, -1)
+
 
 def names_in(lists) -> np.ndarray:
     """Different labels in lists, ascending: text, or whole numbers.

@@ -123,6 +123,10 @@ class WideNetwork:
         """Bytes of all parameters."""
         return sum(array.nbytes for array in self.parameters())
 
+    def rows_of(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and biases of some neurons, copied."""
+        return self.head_weights[labels], self.head_bias[labels]
+
     def parameters(self) -> list[np.ndarray]:
         """Every parameter array, body first."""
         return [*self.body_weights, *self.body_biases, self.head_weights, self.head_bias]

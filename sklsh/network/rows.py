@@ -56,6 +56,13 @@ class SparseRows(NamedTuple):
         matrix = self.to_matrix(int(self.indices.max(initial=0)) + 1)[rows]
         return SparseRows.from_matrix(matrix)
 
+    def among(self, columns: np.ndarray) -> SparseRows:
+        """Entries in ascending `columns`, and these by their places there."""
+        places = np.searchsorted(columns, self.indices)
+        kept = columns[np.minimum(places, columns.shape[0] - 1)] == self.indices
+        indptr = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])[self.indptr]
+        return SparseRows(indptr, places[kept].astype(np.int32), self.data[kept])
+
     def to_matrix(self, n_columns: int) -> sp.csr_array:
         """The same arrays as a scipy matrix."""
         return sp.csr_array(

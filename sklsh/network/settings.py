@@ -128,8 +128,7 @@ class Settings:
                 "learning_rate_init", factor * LEARNING_RATE * math.sqrt(batch_size / 128)
             ),
             # Others than the classifier have no such parameter, and no linear view.
-            "linear": "linear" in params
-            and given("linear", n_validation > 0 and not dense and not fast),
+            "linear": "linear" in params and given("linear", n_validation > 0 and not fast),
             "max_iter": given("max_iter", factor * max(epochs, math.ceil(min_steps / n_steps))),
             "n_validation": n_validation,
         }
