@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from sklsh._utils.threads import blocks, one_blas_thread
-from sklsh.network.compressed import CompressedPredictor
 from sklsh.network.predictor import UNSEEN, Predictor
 from sklsh.network.rows import SparseRows
 
@@ -16,9 +15,7 @@ ROWS = 256
 
 
 @one_blas_thread()
-def chosen_scores(
-    predictor: Predictor | CompressedPredictor, X: SparseRows, labels: np.ndarray
-) -> np.ndarray:
+def chosen_scores(predictor: Predictor, X: SparseRows, labels: np.ndarray) -> np.ndarray:
     """What `predictor` gives each row's `labels`, (n_rows, n_chosen) float32.
 
     O(n_rows * n_hidden) times the different labels of 256 rows, beside the search of neighbours
@@ -26,7 +23,7 @@ def chosen_scores(
 
     Parameters
     ----------
-    predictor : Predictor or CompressedPredictor
+    predictor : Predictor
     X : SparseRows
     labels : ndarray of int64, (n_rows, n_chosen), or (n_chosen,) for every row
         -1 is none, and scores -inf.
@@ -49,17 +46,18 @@ def chosen_scores(
 
 def _scores(predictor, X: SparseRows, rows, names) -> np.ndarray:
     """Of ascending labels, dense (n_rows, n_names)."""
-    network, memory, linear = predictor.network, predictor.memory, predictor.linear
+    network, memory = predictor.network, predictor.memory
     weights, bias = network.rows_of(names)
     out = network.hidden(X, rows, predictor.n_threads) @ weights.T + bias
-    if memory is not None and memory.weight > 0:
-        ids, similarities = memory.nearest(X, rows, predictor.n_threads)
+    neighbors, gained = predictor.neighbors(X, rows), predictor.gains(X, rows)
+    if memory is not None and neighbors is not None:
+        ids, similarities = neighbors
         voters, places = np.unique(ids, return_inverse=True)
         shift = int(voters[0] < 0) if voters.size else 0  # -1 pads
         few = replace(memory, labels=memory.labels.take(voters[shift:]).among(names))
         few.add_to(out, ((places.reshape(ids.shape) - shift).astype(np.int32), similarities))
-    if linear is not None:
-        found, gains = linear.gains(X, rows, predictor.n_threads)
+    if gained is not None:
+        found, gains = gained
         row, at = np.nonzero(np.isin(found, names))
         out[row, np.searchsorted(names, found[row, at])] += gains[row, at]
     if network.seen_ids is not None:
