@@ -102,8 +102,9 @@ def best_items(
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
         users = _users(low_pass, R, begin, end, n_threads)
+        found = items[begin:end], scores[begin:end]
 
-        def task(start, stop, rows=rows, hidden=hidden, users=users):
+        def task(start, stop, rows=rows, hidden=hidden, users=users, found=found):
             offsets = np.empty((stop - start, n_items), dtype=np.float32)
             offset_rows(
                 rows, *R, memory.ids, memory.values, *scales, np.float32(memory.weight),
@@ -119,7 +120,7 @@ def best_items(
             width = ITEMS * max(1, ROWS[0] // (stop - start)) if whole else ITEMS
             logits = np.empty((stop - start, width), dtype=np.float32)
             gathered = np.empty((0 if whole else width, network.n_hidden), dtype=np.float32)
-            own = slice(rows[0] + start, rows[0] + stop)
+            ranked, best = (part[start:stop] for part in found)
             for first, last in blocks(n_items, width):
                 ids, part = pool[first:last], logits[:, : last - first]
                 weights = network.head_weights[first:last]
@@ -131,7 +132,7 @@ def best_items(
                     part += users[start:stop] @ (factors[first:last] if whole else factors[ids]).T
                 part += offsets[:, first:last]
                 own_bias = bias[first:last] if whole else bias[ids]
-                select_topk_rows(part, own_bias, ids, scores[own], items[own], 0, stop - start)
+                select_topk_rows(part, own_bias, ids, best, ranked, 0, stop - start)
 
         run_blocks(task, blocks(rows.shape[0], row_block), n_threads)
     masked = scores < MASKED / 2
@@ -188,15 +189,16 @@ def likely_items(
             named_indptr, named = name_items(begin, end, hidden)
 
         def task(
-            start, stop, rows=rows, hidden=hidden, users=users, indptr=named_indptr, named=named
-        ):
+            start, stop, rows=rows, hidden=hidden, users=users, indptr=named_indptr, named=named,
+            found=(items[begin:end], scores[begin:end]),
+        ):  # fmt: skip
             rank_candidates(
                 hidden, network.head_weights, bias, rows, *R,
                 voting.ids, voting.values, *scales, np.float32(voting.weight), SHARPNESS,
                 users, factors, *linear, allowed, exclude, indptr, named, n_voters,
                 np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
                 np.zeros(n_items, dtype=np.float32),
-                items[rows[0] : rows[-1] + 1], scores[rows[0] : rows[-1] + 1], start, stop,
+                *found, start, stop,
             )  # fmt: skip
 
         run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)

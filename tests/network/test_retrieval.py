@@ -96,8 +96,10 @@ def test_no_items_to_choose_from(search):
 
 
 @pytest.mark.parametrize("search", ["best", "likely"])
-def test_more_users_than_are_held_at_once(search):
-    dense, rows, network, memory = users_of(4_200, 30)
+def test_more_users_than_are_held_at_once(search, monkeypatch):
+    for name, value in {"USERS": 128, "ROWS": (16, 48), "QUERIES": 48}.items():
+        monkeypatch.setattr(f"sklsh.network.retrieval.{name}", value)
+    dense, rows, network, memory = users_of(300, 30)
     pool = np.arange(30, dtype=np.int32)
     asked = []
 
@@ -115,11 +117,10 @@ def test_more_users_than_are_held_at_once(search):
         found = likely_items(
             network, memory, every, rows, rows, 5, pool, bias=network.head_bias, exclude=True
         )
-        assert [a for a, _ in asked] == [0, *[b for _, b in asked[:-1]]] and asked[-1][1] == 4_200
+        assert [a for a, _ in asked] == [0, *[b for _, b in asked[:-1]]] and asked[-1][1] == 300
         assert len(asked) > 1
-    some = np.r_[0:3, 4_000:4_200]
-    scores = scores_of(dense[some], rows.take(some), network, memory, network.head_bias, True)
-    assert_best((found[0][some], found[1][some]), scores, pool, 5)
+    scores = scores_of(dense, rows, network, memory, network.head_bias, True)
+    assert_best(found, scores, pool, 5)
 
 
 @pytest.mark.parametrize("votes", [True, False])
@@ -252,6 +253,19 @@ def test_users_with_too_few_candidates_are_answered_by_all_items():
     assert not (found[0][~few] == exact[0][~few]).all()
 
 
+def test_users_of_one_item_with_too_few_candidates_are_answered_by_all_items():
+    network = random_network(np.random.default_rng(0), n_features=40, sizes=(6,), n_labels=40)
+    rows, pool = (
+        SparseRows.from_classes(np.arange(3, dtype=np.int32)),
+        np.arange(40, dtype=np.int32),
+    )
+    how = {"bias": network.head_bias, "exclude": False}
+    exact = best_items(network, None, rows, rows, 4, pool, **how)
+    found = likely_items(network, None, None, rows, rows, 4, pool, **how)
+    for ours, theirs in zip(found, exact, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_users_without_items_are_not_searched_for():
     """They are answered by popularity, elsewhere."""
     _, rows, network, _ = users_of(6, 40, density=0.0)
@@ -297,6 +311,19 @@ def test_popular_items_by_users_and_bonus():
     assert popular_items(np.array([1]), 1, np.array([0]))[1][0] == 0
     # Before anybody has had anything there is nothing to divide by.
     assert np.isfinite(popular_items(np.zeros(2), 2, np.arange(2))[1]).all()
+
+
+@pytest.mark.parametrize("k", [1, 7, 60, 299])
+def test_popular_items_of_many_are_those_of_sorting_all(k):
+    rng = np.random.default_rng(k)
+    counts, bonus = rng.integers(0, 12, 400), rng.normal(size=400).astype(np.float32)
+    pool = np.sort(rng.permutation(400)[:300]).astype(np.int32)
+    for added in (None, bonus):
+        values = np.log(np.maximum(counts, 1e-300) / counts.sum()) + (0 if added is None else added)
+        order = pool[np.lexsort((pool, -values[pool]))][:k]
+        items, scores = popular_items(counts, k, pool, added)
+        np.testing.assert_array_equal(items, order)
+        np.testing.assert_allclose(scores, values[order], rtol=1e-5)
 
 
 def test_similar_rows_by_every_cosine():

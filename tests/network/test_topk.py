@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sklsh.kernels.topk import probe_topk_rows, push_topk, select_topk_rows
 from sklsh.network.model import WideNetwork
-from sklsh.network.topk import LABELS, ROWS, exact_topk
+from sklsh.network.topk import LABELS, ROWS, exact_topk, lsh_topk
 from tests import reference
 from tests.network.problems import random_network
 
@@ -117,3 +117,30 @@ def test_blocks_and_threads_do_not_matter(n_threads):
     found = np.take_along_axis(logits, alone[0], axis=1)
     np.testing.assert_allclose(found, -np.sort(-logits, axis=1)[:, :4], rtol=1e-5)
     np.testing.assert_allclose(alone[1], found, rtol=1e-4, atol=1e-4)
+
+
+class Lists:
+    """An index that names the same labels for every row."""
+
+    def __init__(self, *lists):
+        self.lists = lists
+
+    def query(self, hidden, n_threads=1):
+        ids = [np.array(self.lists[i % len(self.lists)], np.int32) for i in range(len(hidden))]
+        return np.append(0, np.cumsum([len(row) for row in ids])), np.concatenate(ids), None
+
+
+def test_rows_with_too_few_candidates_are_answered_by_all_labels():
+    """And those with just enough, the last of them label 0, are not."""
+    rng = np.random.default_rng(0)
+    network = random_network(rng, n_labels=30)
+    network.head_bias[[0, 5]] = -500, -400
+    hidden = rng.random((41, network.n_hidden)).astype(np.float32)
+    found = lsh_topk(network, Lists([5, 0], [5], [0, 5, 5], []), hidden, 2, 2)
+    exact = exact_topk(network, hidden, 2)
+    for ours, theirs in zip(found, exact, strict=True):
+        np.testing.assert_array_equal(ours[1::2], theirs[1::2])
+        assert ours.dtype == theirs.dtype
+    logits = hidden @ network.head_weights.T + network.head_bias
+    assert found[0][::2].tolist() == [[5, 0]] * 21
+    np.testing.assert_allclose(found[1][::2], logits[::2][:, [5, 0]], rtol=1e-5)
