@@ -253,7 +253,7 @@ def test_two_fits_and_any_number_of_threads_give_the_same_bits(wide, sampler):
     first = small(sampler=sampler, n_active=32, n_jobs=1).fit(X, Y)
     expected = first.predict_topk(X_test, 7)
     assert precision_at_1(first, *wide[2:]) > 0.2
-    for n_jobs in (1, 2, None):
+    for n_jobs in (1, 3):
         other = small(sampler=sampler, n_active=32, n_jobs=n_jobs).fit(X, Y)
         assert_same_model(first, other)
         for ours, theirs in zip(expected, other.predict_topk(X_test, 7), strict=True):

@@ -15,7 +15,7 @@ from sklsh.datasets import make_extreme_classification, split_devices
 from tests.federated.problems import N_FEATURES, N_LABELS, Tampering, federation
 
 
-@parametrize_with_checks([FederatedLSHClassifier(n_rounds=8)])  # 20 take twice as long
+@parametrize_with_checks([FederatedLSHClassifier(n_rounds=4)])  # 20 take three times as long
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -29,10 +29,12 @@ def import_in_a_new_process():
 
 
 def test_import_is_quick_and_loads_no_optional_package():
-    runs = [import_in_a_new_process() for _ in range(3)]
-    assert [loaded for loaded, _ in runs] == [[], [], []]
-    # The quickest of three: a busy machine must not fail a test.
-    assert min(seconds for _, seconds in runs) < 1.0
+    for _ in range(3):  # a busy machine must not fail a test
+        loaded, seconds = import_in_a_new_process()
+        assert loaded == []
+        if seconds < 1.0:
+            break
+    assert seconds < 1.0
 
 
 def test_every_public_name_exists():
