@@ -119,6 +119,20 @@ def test_figures_are_of_what_is_new_to_a_user(run, log, tmp_path):  # noqa: F811
     assert f"{asked.sum()} users" in out
 
 
+@pytest.mark.parametrize("k", [0, 1_001])
+@pytest.mark.parametrize("fitted", [False, True])
+def test_a_wrong_k_is_found_before_the_work(run, log, tmp_path, k, fitted):  # noqa: F811
+    folder = tmp_path / "model"
+    if fitted:
+        assert run(log, *NAMED, "-k", 1, "--model", folder, "-o", tmp_path / "o.csv") == (0, "")
+        before = [path.read_bytes() for path in sorted(folder.iterdir())]
+    said, out = run(log, *NAMED, "-k", k, "--model", folder, *(["--learn"] if fitted else []))
+    assert "k must be at" in said and out == ""
+    assert folder.exists() == fitted
+    if fitted:
+        assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
+
+
 def test_refusals(run, log, tmp_path):  # noqa: F811
     assert "has no column 'user'" in run(log)[0]
     assert "--learn needs --model" in run(log, *NAMED, "--learn")[0]
@@ -126,6 +140,10 @@ def test_refusals(run, log, tmp_path):  # noqa: F811
     assert "'what' must be numbers" in run(log, *NAMED, "--weight", "what")[0]
     assert "must be numbers, or dates" in run(log, *NAMED, "--time", "what")[0]
     assert "time must name a column" in run(log, *NAMED, "--half-life", 2)[0]
+    nobody = write(tmp_path / "nobody.csv", [*events(0), ["", "item 1", "2026-02-01", 1]])
+    assert "who must have no missing values, got 1" in run(nobody, *NAMED)[0]
+    (tmp_path / "twice.csv").write_text("who,what,who\na,b,c\n")
+    assert "has 2 columns 'who'" in run(tmp_path / "twice.csv", *NAMED)[0]
     nothing = write(tmp_path / "later.csv", [["nobody", "item 1", "2026-02-01", 1]])
     assert "nobody has later an item" in run(log, *NAMED, "--test", nothing)[0]
     save_model(

@@ -57,6 +57,9 @@ def test_lines_on_standard_output(run, data):
 
 def test_refusals(run, data, tmp_path):
     (tmp_path / "no.npz").write_text("no")
+    for k in (0, 1_001):
+        said, out = run(data / "train.npz", "--model", tmp_path / "new", "-k", k)
+        assert "k must be at" in said and out == "" and not (tmp_path / "new").exists()
     assert "must be a matrix of" in run(tmp_path / "no.npz")[0]
     sp.save_npz(tmp_path / "narrow.npz", sp.csr_matrix(np.ones((60, 3))))
     assert "shape" in run(data / "train.npz", "--test", tmp_path / "narrow.npz")[0]

@@ -197,6 +197,48 @@ class TestStreams:
             assert not own & set(found.tolist())
 
 
+@pytest.mark.parametrize(
+    ("times", "half_life"),
+    [
+        (np.array([-128, 127, 0], np.int8), 100),
+        (np.array([-(2**63), 2**63 - 1, 0]), 2.0**62),
+        (np.array([2**63, 2**63 + 5, 2**63 + 1], np.uint64), 3),
+        (np.array([1, 2, 3]).astype("M8[10us]"), np.timedelta64(10, "us")),
+        (np.array([1, 2, 3]).astype("M8[25s]"), dt.timedelta(seconds=50)),
+    ],
+    ids=["int8", "int64", "uint64", "tens of microseconds", "25 seconds"],
+)
+def test_ages_in_any_type_of_times(times, half_life):
+    found = Interactions.from_events(
+        {"user": [0, 1, 2], "item": [0, 0, 0], "time": times}, time="time", half_life=half_life
+    )
+    if times.dtype.kind == "M":
+        step = np.timedelta64(*np.datetime_data(times.dtype)[::-1])
+        ages = [float(i * step / half_life) for i in (2, 1, 0)]
+    else:
+        ages = [(max(times.tolist()) - time) / half_life for time in times.tolist()]
+    np.testing.assert_allclose(found.matrix.toarray()[:, 0], np.exp2(-np.array(ages)), rtol=1e-6)
+
+
+def test_ages_at_another_moment():
+    """Before the events, too: these count more than they did."""
+    log = {"user": [0, 1], "item": [0, 0], "time": [4, 6]}
+    for now, expected in ((8, [0.25, 0.5]), (4.0, [1, 2]), (np.int8(2), [2, 4])):
+        found = Interactions.from_events(log, time="time", half_life=2, now=now)
+        assert found.matrix.toarray()[:, 0].tolist() == expected
+
+
+def test_what_is_very_old_is_little_and_not_nothing():
+    """Float32 ends after 149 half-lives: who has not come since must not be told what they had."""
+    log = {"user": [0, 0, 1, 2], "item": [5, 6, 5, 7], "time": [0.0, 1e5, 0.0, 1e5]}
+    found = Interactions.from_events(log, time="time", half_life=10)
+    assert (found.matrix.toarray() > 0).tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    assert found.matrix[0, 0] < 1e-30 and found.matrix[2, 2] == 1
+    model = LSHRecommender((4,), max_iter=1, random_state=0)
+    model.fit(found.matrix, item_ids=found.item_ids)
+    assert 5 not in model.recommend(1, found.rows([1]), N=3)[0]
+
+
 class TestRefused:
     LOG = {"user": ["a", "b"], "item": [1, 2], "time": [1.0, 2.0], "weight": [1, 2]}  # noqa: RUF012
 
@@ -209,6 +251,8 @@ class TestRefused:
             ({"now": 3, "time": "time"}, "half_life must be given where there is now"),
             ({"half_life": 0, "time": "time"}, "half_life must be above 0, got 0"),
             ({"half_life": float("nan"), "time": "time"}, "half_life must be above 0"),
+            ({"half_life": 1, "time": "time", "now": np.nan}, "now must be in .* got nan"),
+            ({"half_life": 1, "time": "time", "now": "2026"}, "now must be a number, got '2026'"),
             ({"duplicates": "first"}, "duplicates must be one of 'sum', 'last', 'max'"),
             ({"new_items": "drop"}, 'items must be given where new_items="drop"'),
             ({"new_items": "drop", "items": [5]}, "at least one of the items, got none"),
@@ -216,7 +260,7 @@ class TestRefused:
         ],
     )
     def test_options(self, options, said):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises((ValueError, TypeError), match=said):
             Interactions.from_events(self.LOG, **options)
 
     @pytest.mark.parametrize(
@@ -231,11 +275,29 @@ class TestRefused:
             ({"weight": [1, -2]}, "weight must be at least 0, got -2.0; a dislike"),
             ({"weight": [1, np.nan]}, "weight must have no missing values"),
             ({"weight": ["1", "2"]}, "weight must be numbers"),
+            ({"user": ["a", ""]}, "user must have no missing values, got 1"),
+            ({"item": np.array(["", "b"])}, "item must have no missing values, got 1"),
+            ({"weight": [1, 1e39]}, "weight, with its age, must .* within float32, .* got 1e.39"),
+            ({"weight": [0, 1e-300]}, "weight, with its age, must .* got 1e-300; take another"),
         ],
     )
     def test_columns(self, columns, said):
         with pytest.raises((ValueError, TypeError), match=said):
             Interactions.from_events(pd.DataFrame(self.LOG | columns), time="time", weight="weight")
+
+    def test_a_column_that_is_there_twice(self):
+        frame = pd.DataFrame([["a", 1, "b"]], columns=["user", "item", "user"])
+        with pytest.raises(ValueError, match="events has 2 columns 'user'"):
+            Interactions.from_events(frame)
+
+    def test_a_moment_of_another_kind(self):
+        log = self.LOG | {"time": np.array(["2026-01-01", "2026-01-02"], "M8[D]")}
+        with pytest.raises(TypeError, match=r"now must be a datetime, as times are, got 3\.5"):
+            Interactions.from_events(log, time="time", half_life=dt.timedelta(1), now=3.5)
+
+    def test_ids_of_several_columns(self):
+        with pytest.raises(ValueError, match=r"user must be a column of ids, got shape \(2, 2\)"):
+            Interactions.from_events(self.LOG | {"user": [("a", "b"), ("c", "d")]})
 
     def test_others(self):
         with pytest.raises(TypeError, match="events must be a frame, a mapping"):

@@ -29,6 +29,15 @@ def test_objects_that_are_no_text():
         ItemIds.learn(["a", "b"], 2).columns(mixed, "items")
 
 
+@pytest.mark.parametrize(("ids", "said"), [([3, -1], "-1"), (["a", ""], "''")])
+def test_what_pads_answers_names_no_item(ids, said):
+    with pytest.raises(
+        ValueError, match=f"item_ids must not be {said}, with which answers are pad"
+    ):
+        ItemIds.learn(ids, 2)
+    assert ItemIds.learn([3, -2], 2).names_of(np.array([1, -1])).tolist() == [-2, -1]
+
+
 def test_unsigned_integers():
     largest = 2**63 - 1
     ids = np.array([largest, largest - 1, 5], dtype=np.uint64)

@@ -89,6 +89,7 @@ def test_to_a_folder_and_back(tagger, tmp_path):
         (["a b", 3], [["a"], ["b"]], TypeError, "texts must be of str, got int at 1"),
         (["a b", "c"], [["a"], [7]], TypeError, "labels must be names .* got 7 at 1"),
         (["aa", "bb"], [["a"]], ValueError, "each of the 2 texts, got 1"),
+        (["aa", "bb"], [["a"], ["b", ""]], ValueError, "labels must not be empty text.* at 1"),
         (["aa", "bb"], [["a"], ["a"]], ValueError, "2 different names, got 1"),
         (["", None], [["a"], ["b"]], ValueError, "texts must have words"),
     ],

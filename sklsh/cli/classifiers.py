@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 import sklsh
 from sklsh._utils.files import check_output
+from sklsh._utils.validation import check_int
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.cli.output import json_lines, write_lines, write_scores
 from sklsh.cli.screen import PLACES, at_places, console, table_of
@@ -222,6 +223,7 @@ def predict(
     model_dir: Path, data: Path, text: str | None, k: int, output: Path | None, subset: str
 ) -> None:
     """`sklsh predict`."""
+    check_int(k, "k", 1)
     if output is not None:
         check_output(output)
     model = load_classifier(model_dir)
@@ -244,9 +246,10 @@ def compress(
         raise ValueError(
             f"{model_dir} must hold a SparseLSHMLPClassifier, got a {type(model).__name__}"
         )
+    before = read_metadata(model_dir)["model_bytes"]  # which the small one may replace
     small = model.compress(bytes_per_label, body=body, neighbors=neighbors, linear=linear)
     save_model(small, output)
-    before, after = (read_metadata(folder)["model_bytes"] for folder in (model_dir, output))
+    after = read_metadata(output)["model_bytes"]
     console().print(
         f"{before / 1e6:.1f} MB to {after / 1e6:.1f} MB ({after / before:.1%}) in {output}"
     )

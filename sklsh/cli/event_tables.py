@@ -13,6 +13,7 @@ import numpy as np
 import sklsh
 from sklsh._utils.files import check_output
 from sklsh._utils.threads import blocks
+from sklsh._utils.validation import check_depth
 from sklsh.cli.screen import table_of
 from sklsh.datasets import Interactions
 from sklsh.datasets._tables import read_columns
@@ -46,6 +47,7 @@ def recommend(
     later = None if test is None else read_events(test, columns, None)[0]
     if model is None:
         seen = Interactions.from_events(events, **asdict(columns), half_life=age)
+        check_depth(k, "k", seen.item_ids.shape[0])
         model = sklsh.LSHRecommender(random_state=random_state, n_jobs=jobs)
         model.fit(seen.matrix, item_ids=seen.item_ids)
     else:
@@ -53,6 +55,7 @@ def recommend(
             events, **asdict(columns), half_life=age, items=model.item_ids_,
             new_items="add" if learn else "drop",
         )  # fmt: skip
+        check_depth(k, "k", seen.item_ids.shape[0])
         if learn:
             model.partial_fit(seen.matrix, item_ids=seen.item_ids)
     if model_dir is not None:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import sklsh
 from sklsh._utils.files import check_output
 from sklsh._utils.matrices import read_matrix
-from sklsh._utils.validation import check_sparse
+from sklsh._utils.validation import check_depth, check_int, check_sparse
 from sklsh.cli import event_tables
 from sklsh.cli.event_tables import Columns
 from sklsh.cli.output import write_scores
@@ -34,6 +34,7 @@ def recommend(
     learn: bool,
 ) -> None:
     """`sklsh recommend`."""
+    check_int(k, "k", 1)
     if output is not None:
         check_output(output)
     if model_dir is not None:
@@ -58,6 +59,7 @@ def recommend(
             raise ValueError(
                 f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
             )
+    check_depth(k, "k", user_items.shape[1])
     model = None if model_dir is None else _model_in(model_dir)
     if model is not None:
         if user_items.shape[1] != model.n_features_in_:

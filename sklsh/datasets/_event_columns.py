@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sklsh._utils.containers import is_missing, plain, plain_ids
+from sklsh._utils.numbers import check_number
 from sklsh.datasets._tables import check_columns
 
 
@@ -37,12 +38,27 @@ class Moments(NamedTuple):
         return last if self.unit is None else np.datetime64(int(last), self.unit)
 
     def age(self, now) -> np.ndarray:
-        """How long before `now` each is, float64 in their unit; None: before the latest."""
-        if now is None:
-            now = self.values.max()
-        elif self.unit is not None:
-            now = np.datetime64(now, self.unit).astype(np.int64)
-        return np.asarray(now - self.values, dtype=np.float64)
+        """How long before `now` each is, float64 in their unit; None: before the latest.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `now` is no time of their kind, or not finite.
+        """
+        values, first, last = self.values, self.values.min(), self.values.max()
+        if self.unit is not None and now is not None:
+            try:
+                now = np.datetime64(now, self.unit).astype(np.int64)
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"now must be a datetime, as times are, got {now!r}") from error
+        elif now is not None:
+            now = check_number(now, "now", -np.inf, closed="neither")
+        if values.dtype.kind == "f":
+            return np.asarray((last if now is None else now) - values, dtype=np.float64)
+        # Differences of integers are exact, and wrap to what they are: no type is too narrow.
+        since_first = values.astype(np.uint64) - first.astype(np.uint64)
+        until = int(last) - int(first) if now is None else now - int(first)
+        return float(until) - since_first.astype(np.float64)
 
     def length(self, half_life) -> float:
         """A duration in their unit.
@@ -116,7 +132,7 @@ def encode(column, name: str) -> Codes:
     Raises
     ------
     ValueError
-        A missing id, or more names than int32 counts.
+        A missing id, empty text among them, or more names than int32 counts.
     TypeError
         Ids that are neither integers nor text.
     """
@@ -136,6 +152,8 @@ def encode(column, name: str) -> Codes:
         names = column.unique().sort().to_numpy()
     else:
         ids = plain_ids(column, name)
+        if ids.ndim != 1:
+            raise ValueError(f"{name} must be a column of ids, got shape {ids.shape}")
         if ids.dtype.kind == "O":
             _check_no_nulls(sum(map(is_missing, ids.flat)), name)
             raise TypeError(f"{name} must be integers or text, got objects of several kinds")
@@ -145,6 +163,8 @@ def encode(column, name: str) -> Codes:
     names = plain_ids(names, name)
     if names.dtype.kind not in "iuU":
         raise TypeError(f"{name} must be integers or text, got dtype {names.dtype}")
+    if names.dtype.kind == "U":  # what a file has where there is nothing
+        _check_no_nulls(int(np.isin(codes, np.flatnonzero(names == "")).sum()), name)
     order = np.argsort(names, kind="stable")
     rank = np.empty(order.shape[0], dtype=np.int32)
     rank[order] = np.arange(order.shape[0], dtype=np.int32)
@@ -170,8 +190,8 @@ def moments(column, name: str) -> Moments:
     if array.dtype.kind == "M":
         missing = np.count_nonzero(np.isnat(array))
         _check_no_nulls(int(missing), name)
-        unit = np.datetime_data(array.dtype)[0]
-        return Moments(array.astype(np.int64), unit)
+        unit = np.datetime_data(array.dtype)[0]  # without a count of it, as in "M8[10us]"
+        return Moments(array.astype(f"M8[{unit}]").astype(np.int64), unit)
     array = np.asarray(plain(column, name))
     if array.dtype.kind not in "iuf":
         raise TypeError(

@@ -24,6 +24,9 @@ from sklsh.datasets._interactions import parts_by_time
 
 DUPLICATES = ("sum", "last", "max")
 
+MOST_HALVINGS = 900.0
+"""Beyond, an event is as old as can be: float64 is not to end before float32 does."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -84,8 +87,8 @@ class Interactions:
             Column of what an event counts, at least 0. None: 1 each.
         half_life : number or timedelta, default=None
             An event counts half after this time: a number in the unit of `time`, a
-            `datetime.timedelta` or `numpy.timedelta64` where these are datetimes. None: no
-            event ages.
+            `datetime.timedelta` or `numpy.timedelta64` where these are datetimes; in the end
+            1e-38, never nothing. None: no event ages.
         now : number or datetime, default=None
             When ages are counted from. None: the last event.
         duplicates : {"sum", "last", "max"}, default="sum"
@@ -107,8 +110,9 @@ class Interactions:
         Raises
         ------
         ValueError, TypeError
-            A column that is not there, missing ids or times, negative weights; what needs a
-            `time` without one; ids of another kind than `items`; no event at all.
+            A column that is not there, or is there twice; missing ids (empty text too) or times,
+            negative weights, entries beyond float32; what needs a `time` without one; ids of
+            another kind than `items`; no event at all.
 
         Notes
         -----
@@ -230,7 +234,8 @@ class _Events:
             length = times.length(half_life)
             if not length > 0:
                 raise ValueError(f"half_life must be above 0, got {half_life!r}")
-            values = values * np.exp2(-times.age(now) / length)
+            halvings = np.minimum(times.age(now) / length, MOST_HALVINGS)
+            values = values * np.exp2(-halvings)
         return cls(users, items, values, times, duplicates)
 
     def take(self, chosen: np.ndarray) -> _Events:
@@ -261,10 +266,31 @@ class _Events:
             chosen = _last_of_each(rows, columns, when if self.duplicates == "last" else values)
             rows, columns, values = rows[chosen], columns[chosen], values[chosen]
         matrix = sp.coo_array((values, (rows, columns)), shape=shape).tocsr()
-        matrix = sp.csr_array(matrix, dtype=np.float32)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
+        matrix = _float32(matrix)
         return kind(matrix, user_ids, item_ids, None if times is None else times.latest)
+
+
+def _float32(matrix: sp.csr_array) -> sp.csr_array:
+    """Entries above 0 as float32 above 0: what is very old is little, not nothing.
+
+    Raises
+    ------
+    ValueError
+        An entry beyond float32, or none that it can resolve.
+    """
+    limits = np.finfo(np.float32)
+    largest = matrix.data.max(initial=0)
+    if largest > limits.max or 0 < largest < limits.tiny:
+        raise ValueError(
+            "weight, with its age, must add up to entries within float32, the largest in "
+            f"[{limits.tiny:.2g}, {limits.max:.2g}], got {largest:.2g}; take another unit, or now"
+        )
+    return sp.csr_array(
+        (np.maximum(matrix.data, limits.tiny).astype(np.float32), matrix.indices, matrix.indptr),
+        shape=matrix.shape,
+    )
 
 
 def _taken(codes: Codes, chosen: np.ndarray) -> Codes:

@@ -139,8 +139,10 @@ def _read_parquet(path: Path, names: list[str]) -> dict[str, list]:
 
 
 def check_columns(table: Path | str, names: list[str], found: list[str]) -> None:
-    """Raise a ValueError that says what there is unless all `names` are `found`."""
+    """Raise a ValueError that says what there is unless all `names` are `found`, once each."""
     for name in names:
+        if found.count(name) > 1:
+            raise ValueError(f"{table} has {found.count(name)} columns {name!r}: give them names")
         if name not in found:
             near = get_close_matches(str(name), map(str, found), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -47,7 +47,8 @@ class ItemIds:
         Raises
         ------
         ValueError, TypeError
-            Not 1-d, not one an item, repeated, neither integers nor text.
+            Not 1-d, not one an item, repeated, what pads answers (-1, or empty text), neither
+            integers nor text.
         """
         if item_ids is None:
             return cls(np.arange(n_items), False)
@@ -61,6 +62,10 @@ class ItemIds:
             )
         if names.dtype.kind not in "iuU":
             raise TypeError(f"item_ids must be integers or text, got dtype {names.dtype}")
+        if names.dtype.kind == "U" or names.dtype.kind == "i":
+            padding: Any = "" if names.dtype.kind == "U" else -1
+            if (names == padding).any():
+                raise ValueError(f"item_ids must not be {padding!r}, with which answers are padded")
         unique, counts = np.unique(names, return_counts=True)
         if unique.shape[0] < n_items:
             raise ValueError(f"item_ids must differ, got {unique[counts > 1][0].item()!r} twice")

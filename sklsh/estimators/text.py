@@ -105,7 +105,8 @@ class TextTagger(BaseEstimator):
         Raises
         ------
         ValueError
-            Other numbers of texts than of labels; fewer than two different labels; no words.
+            Other numbers of texts than of labels; fewer than two different labels; a label that
+            is empty text; no words.
         TypeError
             Texts or labels that are no text.
         """
@@ -252,5 +253,9 @@ def checked_labels(labels) -> list[list[str]]:
         wrong = [tag for tag in tags if not isinstance(tag, str)]
         if wrong:
             raise TypeError(f"labels must be names (str), got {wrong[0]!r} at {number}")
+        if "" in tags:
+            raise ValueError(
+                f"labels must not be empty text, with which answers are padded, at {number}"
+            )
         found.append(tags)
     return found

@@ -9,6 +9,7 @@ from sklsh.network.lowpass import LowPass
 from sklsh.network.regression import ItemRegression
 from sklsh.network.retrieval import (
     _all_or_some,
+    _users,
     best_items,
     likely_items,
     popular_items,
@@ -63,7 +64,8 @@ def assert_best(found, scores, pool, k):
 @pytest.mark.parametrize("votes", [True, False])
 @pytest.mark.parametrize("exclude", [True, False])
 @pytest.mark.parametrize("n_items", [40, 3_000])
-def test_best_items_by_every_score(votes, exclude, n_items):
+def test_best_items_by_every_score(votes, exclude, n_items, monkeypatch):
+    monkeypatch.setattr("sklsh.network.retrieval.ITEMS", 100)  # many blocks
     dense, rows, network, memory = users_of(70, n_items)
     memory = memory if votes else None
     bias = network.head_bias + np.linspace(0, 1, n_items, dtype=np.float32)
@@ -152,7 +154,8 @@ def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
 
 
 def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monkeypatch):
-    monkeypatch.setattr("sklsh.network.retrieval.N_VOTERS", 12)
+    monkeypatch.setattr("sklsh.network.retrieval.N_VOTERS", 5)
+    monkeypatch.setattr("sklsh.network.retrieval.A_PLACE", 6)
     n_items, k = 300, 2
     dense, rows, network, memory = users_of(90, n_items, density=0.02)
     pool, bias = np.arange(0, n_items, 2, dtype=np.int32), network.head_bias
@@ -231,6 +234,11 @@ def test_items_are_scored_whole_where_a_good_part_of_them_is_asked_for():
     assert pool.tolist() == list(range(10)) and pool.dtype == np.int32
     assert (masked[:3] < -1e29).all() and np.isfinite(masked).all()
     assert masked[3:].tolist() == bias[3:].tolist() and masked.dtype == np.float32
+
+
+def test_without_a_low_pass_users_have_no_coordinates():
+    _, rows, _, _ = users_of(9, 40)
+    assert _users(None, rows, 2, 7, 1).shape == (5, 0)
 
 
 def test_users_with_too_few_candidates_are_answered_by_all_items():
@@ -326,6 +334,7 @@ def test_popular_items_of_many_are_those_of_sorting_all(k):
         np.testing.assert_allclose(scores, values[order], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
 def test_similar_rows_by_every_cosine():
     network = random_network(np.random.default_rng(0), n_labels=500)
     network.head_weights[[4, 20]] = 0

@@ -87,16 +87,18 @@ def test_exact_topk(seed, n_rows, n_labels, k):
         assert (labels[i].tolist(), scores[i].tolist()) == reference.top_k(logits.tolist(), k)
 
 
-@given(seeds, st.integers(1, 5), st.integers(2, 40), ks)
-def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k):
+@given(seeds, st.integers(1, 5), st.integers(2, 40), ks, st.sampled_from([3, LABELS]))
+def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k, block):
     rng = np.random.default_rng(seed)
     network = random_network(rng, n_labels=n_labels)
     network.see(rng.integers(0, n_labels, 3), only=True)
     hidden = rng.random((n_rows, network.n_hidden)).astype(np.float32)
     seen = np.arange(n_labels) if network.seen_ids is None else network.seen_ids
     rest = WideNetwork([], [], network.head_weights[seen], network.head_bias[seen])
-    labels, scores = exact_topk(network, hidden, k)
-    expected_labels, expected = exact_topk(rest, hidden, k)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sklsh.network.topk.LABELS", block)
+        labels, scores = exact_topk(network, hidden, k)
+        expected_labels, expected = exact_topk(rest, hidden, k)
     np.testing.assert_array_equal(scores, expected)
     np.testing.assert_array_equal(labels, np.where(expected_labels >= 0, seen[expected_labels], -1))
 
