@@ -9,6 +9,7 @@ are made of that (--write-doc).
 
     make bench-attacks
     python benchmarks/bench_attacks.py --table --write-doc
+    python benchmarks/bench_attacks.py --add --sets bundled --attacks "sign flip;labels flipped"
     python benchmarks/bench_attacks.py --sets synthetic --hostile 1 --attacks "sign flip"
 """
 
@@ -90,19 +91,25 @@ def run(data, name: str, attack: str | None, n_hostile: int, n_rounds: int) -> d
     }  # fmt: skip
 
 
-def attack_all(sets, n_hostile, names, n_rounds: int) -> dict:
-    """The honest run of each set, and each attack's."""
-    results: dict = {}
+def attack_all(sets, n_hostile, names, n_rounds: int, results: dict, save) -> None:
+    """The honest run of each set, and each attack's; what `results` has already is not run.
+
+    `save` is called after each run.
+    """
     for name in sets:
         data = load(name)
-        honest = run(data, name, None, 0, n_rounds)
-        results[name] = {"honest": honest, "attacks": {}}
+        if name not in results:
+            results[name] = {"honest": run(data, name, None, 0, n_rounds), "attacks": {}}
+        honest = results[name]["honest"]
         print(f"{name}: honest P@1 {honest['precision']:.4f}", flush=True)
         default = WORST if name == "bundled" else ATTACKS
         for n in n_hostile:
             for attack in names or default:
+                if str(n) in results[name]["attacks"].get(attack, {}):
+                    continue
                 found = run(data, name, attack, n, n_rounds)
                 results[name]["attacks"].setdefault(attack, {})[str(n)] = found
+                save()
                 share = found["precision"] / honest["precision"]
                 missed = "" if share >= LEAST[n] else "  MISSED"
                 print(
@@ -110,7 +117,6 @@ def attack_all(sets, n_hostile, names, n_rounds: int) -> dict:
                     f"{found['labels_per_row']:5.1f} {found['faults']} {found['left_out']}{missed}",
                     flush=True,
                 )
-    return results
 
 
 def tables(report: dict) -> str:
@@ -168,30 +174,44 @@ def main() -> None:
     parser.add_argument("--attacks", default=None, help="names, separated by ;")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
+    parser.add_argument("--add", action="store_true", help="to the record: keep what it has")
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--write-doc", action="store_true")
     args = parser.parse_args()
-    if args.table:
+    report: dict = {}
+    if args.table or args.add:
         report = json.loads(args.output.read_text())
-    else:
-        names = None if args.attacks is None else args.attacks.split(";")
-        began, privacy = time.perf_counter(), attacks_on_privacy.measure()
-        found = attack_all(
-            args.sets.split(","), [int(n) for n in args.hostile.split(",")], names, args.rounds
-        )
-        machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__}
-        report = {
-            "rounds": args.rounds, "machine": machine, "result": found, "privacy": privacy,
-            "minutes": (time.perf_counter() - began) / 60,
-        }  # fmt: skip
-        args.output.parent.mkdir(exist_ok=True)
-        args.output.write_text(json.dumps(report, indent=1) + "\n")
+    if not args.table:
+        measure(args, report)
     text = tables(report)
     print(text)
     if args.write_doc:
         before, _, rest = DOC.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         DOC.write_text(before + BEGIN + text + END + after)
+
+
+def measure(args, report: dict) -> None:
+    """Fill the record with what it lacks; it is on disk after each run."""
+    began, earlier = time.perf_counter(), report.get("minutes", 0.0)
+
+    def save():
+        report["minutes"] = earlier + (time.perf_counter() - began) / 60
+        args.output.parent.mkdir(exist_ok=True)
+        args.output.write_text(json.dumps(report, indent=1) + "\n")
+
+    report.setdefault("rounds", args.rounds)
+    report["machine"] = {
+        "cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__,
+    }  # fmt: skip
+    if "privacy" not in report:
+        report["privacy"] = attacks_on_privacy.measure()
+    names = None if args.attacks is None else args.attacks.split(";")
+    attack_all(
+        args.sets.split(","), [int(n) for n in args.hostile.split(",")], names, report["rounds"],
+        report.setdefault("result", {}), save,
+    )  # fmt: skip
+    save()
 
 
 if __name__ == "__main__":

@@ -56,7 +56,8 @@ VALUES = {
     TextTagger: {"ngram_range": (1, 2), "min_df": 9, "max_features": 3, "random_state": 1},
     FederatedLSHClassifier: {
         "n_rounds": 3, "local_steps": 1, "device_params": {"batch_size": 10},
-        "aggregation": "median", "include_labels": False, "n_decoys": 2.0,
+        "aggregation": "median", "include_labels": False, "n_decoys": 2.0, "public_rows": 0.5,
+        "secure_aggregation": True,
         "body_exchange": "local", "payload": "float32", "sketch_rounds": 2,
         "sketch_tolerance": 0.1, "server_optimizer": "adam", "local_optimizer": "fresh",
         "prototypes": False, "fraction": 0.5, "server_learning_rate": 0.5,
@@ -75,6 +76,7 @@ INNER = SparseLSHMLPClassifier((16,), sampler="lsh", n_active=10, sketch_dim=4)
 TOGETHER = {
     "noise_multiplier": {"clip_norm": 1.0, "public_statistics": STATISTICS},
     "sketch_rounds": {"include_labels": False},
+    "secure_aggregation": {"public_rows": 0.5},
 }
 """What must be said with a parameter: both models get it."""
 
@@ -123,6 +125,8 @@ def test_changes_the_result_or_warns(data, kind, name, monkeypatch):
         return
     if name == "noise_multiplier":
         pytest.importorskip("dp_accounting")
+    if name == "secure_aggregation":
+        pytest.importorskip("cryptography")
     base = BASE[kind] | TOGETHER.get(name, {})
     if kind is FederatedLSHClassifier:
         base = base | {"estimator": INNER}

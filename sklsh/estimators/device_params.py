@@ -18,7 +18,8 @@ from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
 from sklsh.federated.device import Device, n_samples_of
 from sklsh.federated.parts import MOST_ROWS
-from sklsh.federated.server import Plan
+from sklsh.federated.plan import Plan
+from sklsh.federated.secure.masking import require
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.federated.start import STATISTICS
 from sklsh.hashing import find_family
@@ -63,6 +64,7 @@ def plan_of(federation, settings: Settings) -> Plan:
     plan = Plan(
         head_power=head_power, body_power=body_power,
         local_steps=steps_of(federation.local_steps), learning_rate=settings.learning_rate_init,
+        secure_rows=float(federation.public_rows) if federation.secure_aggregation else 0.0,
         **fold_of(settings), **{name: getattr(federation, name) for name in same},
     )  # fmt: skip
     # A checkpoint is JSON, which knows Python's numbers alone.
@@ -147,6 +149,45 @@ def check_privacy(clip_norm, aggregation, public_statistics) -> None:
             "labels_per_row of a typical device: what devices say of themselves would be in no "
             "epsilon"
         )
+
+
+def check_secure(federation) -> None:
+    """What a server can do that sees nothing but a sum."""
+    if not federation.public_rows:
+        raise ValueError(
+            "secure_aggregation needs public_rows above 0: where each device has rows of its own, "
+            "their numbers would name them"
+        )
+    if federation.aggregation != "mean":
+        raise ValueError(
+            'secure_aggregation needs aggregation="mean": a median is of updates that are seen '
+            f"one by one, got aggregation={federation.aggregation!r}"
+        )
+    if federation.clip_norm is not None or federation.noise_multiplier:
+        raise ValueError(
+            "secure_aggregation must be without clip_norm and noise_multiplier: the server cannot "
+            f"clip what it does not see, got clip_norm={federation.clip_norm!r} and "
+            f"noise_multiplier={federation.noise_multiplier!r}"
+        )
+    own = federation.device_params
+    if own and "public_rows" in setting_names(own):
+        raise ValueError(
+            "device_params must not set 'public_rows' with secure_aggregation: the rows of a sum "
+            "are the same on all devices"
+        )
+    require()
+
+
+def setting_names(device_params) -> list[str]:
+    """Settings that any of the devices has."""
+    parts = device_params if isinstance(device_params, list) else [device_params]
+    found: list[str] = []
+    for part in parts:
+        if not isinstance(part, Mapping):
+            continue  # refused later, by position
+        for name, value in part.items():
+            found += value if isinstance(value, Mapping) else [name]
+    return found
 
 
 def check_public_statistics(given) -> None:

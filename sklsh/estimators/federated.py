@@ -7,34 +7,22 @@ from numbers import Integral, Real
 from os import PathLike
 from typing import ClassVar
 
-import numpy as np
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, _fit_context
-from sklearn.utils import check_random_state
+from sklearn.base import MetaEstimatorMixin, _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklsh._utils.locks import changes
-from sklsh.estimators.device_params import check_groups, numbered
 from sklsh.estimators.federated_prediction import FederatedPrediction
-from sklsh.estimators.federated_run import (
-    begin,
-    check_federation,
-    checkpoint_of,
-    go_on,
-    local_devices,
-    run,
-)
-from sklsh.estimators.federated_tasks import Task, new_task, task_of
+from sklsh.estimators.federated_tasks import new_task, task_of
+from sklsh.estimators.federated_training import FederatedTraining
 from sklsh.estimators.recommender import LSHRecommender
-from sklsh.estimators.unused import unused_in_federation, unused_on_devices, warn_unused
 from sklsh.federated.aggregation import AGGREGATIONS
-from sklsh.federated.cache import Cache
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS
 from sklsh.federated.settings import BODY_EXCHANGES, LOCAL_OPTIMIZERS, MAX_LOCAL_STEPS, PAYLOADS
 
 POSITIVE = Interval(Integral, 1, None, closed="left")
 
 
-class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstimator):
+class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedTraining):
     """Trains a classifier or recommender over devices that keep their rows to themselves.
 
     The server holds the model, devices hold rows. In a round a device gets a sketch of the
@@ -79,6 +67,16 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         For each label and feature of a device, so many others in its requests, that come and go
         from round to round as its own do. Of use with `prototypes=False` only: the
         prototypes name the device's labels before the first round.
+    public_rows : float in [0, 1], default=0.0
+        Above 0: in a round all devices ask for the same neurons, this share of all (to the
+        nearest 1 / k), others in each round, and for all features, so that what is asked for and
+        what is sent back name neither labels nor features. Prototypes are not used then; not for a
+        recommender, whose devices send counts of their items.
+    secure_aggregation : bool, default=False
+        Devices mask their updates so that the server learns their sum alone, as long as it keeps
+        to the protocol (`sklsh.federated.secure`). Needs `public_rows`, the mean as aggregation,
+        no `clip_norm`, three devices in a round, and the extra ``secure``; devices weigh the
+        same, and nothing of the defence against hostile devices applies.
     body_exchange : {"touched", "full", "local"}, default="touched"
         First-layer rows that travel: of features in the round's rows, or all. "local": the
         body never leaves a device, which begins with the server's and makes it its own;
@@ -213,6 +211,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         "transport": [StrOptions({"joblib"}), HasMethods(["ask"])],
         "include_labels": ["boolean"],
         "n_decoys": [Interval(Real, 0, None, closed="left")],
+        "public_rows": [Interval(Real, 0, 1, closed="both")],
+        "secure_aggregation": ["boolean"],
         "body_exchange": [StrOptions(set(BODY_EXCHANGES))],
         "payload": [StrOptions(set(PAYLOADS))],
         "sketch_rounds": [POSITIVE],
@@ -249,6 +249,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         transport="joblib",
         include_labels=True,
         n_decoys=0.0,
+        public_rows=0.0,
+        secure_aggregation=False,
         body_exchange="touched",
         payload="float16",
         sketch_rounds=1,
@@ -278,6 +280,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         self.transport = transport
         self.include_labels = include_labels
         self.n_decoys = n_decoys
+        self.public_rows = public_rows
+        self.secure_aggregation = secure_aggregation
         self.body_exchange = body_exchange
         self.payload = payload
         self.sketch_rounds = sketch_rounds
@@ -353,88 +357,6 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, BaseEstima
         first = not hasattr(self, "server_")
         task = new_task(self.estimator) if first else task_of(copy(self.estimator_))
         return self._train(task, *task.read(X, y, classes, first=first), groups, first=first)
-
-    @changes(in_place=False)
-    def fit_devices(self, n_features, labels):
-        """Train from scratch with devices that have their rows elsewhere.
-
-        Parameters
-        ----------
-        n_features : int
-        labels : int or array-like (n_classes,)
-            Number of labels that devices' rows are marked with (of items, with a
-            recommender), or the classes of devices whose rows have one label each, which
-            number them by their place in the sorted classes.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            `transport` is "joblib", which has no devices but the rows that `fit` is given.
-        """
-        if isinstance(self.transport, str):
-            raise ValueError(
-                "fit_devices needs a transport with devices of its own, got "
-                f"transport={self.transport!r}"
-            )
-        self._validate_params()
-        task = new_task(self.estimator)
-        check_federation(self, task)
-        task.expect(n_features, labels)
-        checkpoint = checkpoint_of(self, task)
-        progress = None if checkpoint is None else checkpoint.load()
-        if progress is None:
-            progress = begin(self, task, self.transport, self._seed())
-            if checkpoint is not None:
-                checkpoint.save(progress)
-        run(self, progress, self.transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=True)
-        return self._keep(task.estimator, progress, {}, np.array(list(progress.client_statistics)))
-
-    def _train(self, task: Task, X, Y, groups, *, first):
-        if first:
-            warn_unused(self, unused_in_federation(self))
-            not_sent = unused_on_devices(self, task.params(), task.n_labels)
-            warn_unused(task.estimator, not_sent, f"{type(self).__name__}'s estimator")
-        device_ids, places = check_groups(groups, X.n_rows)
-        every, numbers = numbered(device_ids, None if first else self.device_ids_)
-        check_federation(self, task)
-        checkpoint = checkpoint_of(self, task, (*X, *Y, places)) if first else None
-        progress = None if checkpoint is None else checkpoint.load()
-        seed = self._seed() if progress is None else progress.server.seed
-        transport, caches = self.transport, dict[object, Cache]()
-        if isinstance(transport, str):
-            transport, caches = local_devices(
-                self, task, X, Y, device_ids, numbers, places, seed,
-                first=first, anew=first and progress is None,
-            )  # fmt: skip
-        if progress is None:
-            progress = (begin if first else go_on)(self, task, transport, seed)
-            if checkpoint is not None:
-                checkpoint.save(progress)
-        run(self, progress, transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=first)
-        if caches:
-            caches = dict(zip(caches, transport.caches, strict=True))
-        caches = caches if first else {**self.caches_, **caches}
-        return self._keep(task.estimator, progress, caches, every)
-
-    def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _keep(self, estimator, progress, caches, device_ids):
-        self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches
-        self.n_features_in_ = estimator.n_features_in_
-        for name in ("classes_", "label_names_", "feature_names_in_"):
-            self.__dict__.pop(name, None)  # of a fit before, to which it may have applied
-            if hasattr(estimator, name):
-                setattr(self, name, getattr(estimator, name))
-        self.device_ids_, self.ledger_ = device_ids, progress.ledger
-        self.history_, self.n_rounds_ = progress.history, len(progress.history)
-        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -17,6 +17,7 @@ from sklsh._utils.threads import effective_n_threads
 from sklsh.estimators.device_params import (
     check_privacy,
     check_public_statistics,
+    check_secure,
     device_settings,
     make_caches,
     make_devices,
@@ -49,6 +50,13 @@ NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpo
 def check_federation(federation, task: Task) -> None:
     """What parameters must be to each other."""
     check_public_statistics(federation.public_statistics)
+    if federation.public_rows and task.counts_items:
+        raise ValueError(
+            "public_rows must be 0 with an LSHRecommender, whose devices send exact counts of "
+            f"their users' items, got {federation.public_rows!r}"
+        )
+    if federation.secure_aggregation:
+        check_secure(federation)
     if federation.noise_multiplier > 0:
         if task.counts_items:
             raise ValueError(
@@ -130,6 +138,7 @@ def options_of(federation) -> dict:
     """Defaults of devices' options."""
     return {
         "include_labels": bool(federation.include_labels), "n_decoys": float(federation.n_decoys),
+        "public_rows": float(federation.public_rows),
     }  # fmt: skip
 
 
@@ -145,7 +154,7 @@ def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
     server.start_faults = faults
     if task.counts_items:
         count_labels(server, transport, ledger)
-    if federation.prototypes and not server.plan.private:
+    if federation.prototypes and not server.plan.private and not federation.public_rows:
         set_prototypes(server, transport, ledger, task.prototype_scale)
     return Progress(server, client_statistics, ledger, [], np.random.default_rng([seed, 0]))
 

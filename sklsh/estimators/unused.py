@@ -9,6 +9,7 @@ from inspect import signature
 import numpy as np
 
 from sklsh._utils.validation import is_auto
+from sklsh.estimators.device_params import setting_names
 from sklsh.hashing import find_family
 from sklsh.network.head_index import WIDE_HEAD
 from sklsh.network.item_scorer import MANY
@@ -17,6 +18,7 @@ from sklsh.network.settings import DENSE_LABELS, Settings
 
 TABLES = ("family", "n_tables", "hash_length")
 FOLD = ("fold", "sketch_dim")
+OF_OWN_ROWS = ("include_labels", "n_decoys", "sketch_rounds", "sketch_tolerance", "prototypes")
 OF_EFFORT = ("hidden_layer_sizes", "linear", "max_iter")
 
 
@@ -110,6 +112,8 @@ def unused_in_federation(federation) -> dict[str, str]:
         unused["holder_power"] = 'server_optimizer="avg"'
     if not federation.include_labels:
         unused["n_decoys"] = "include_labels=True"
+    if federation.public_rows:
+        unused |= dict.fromkeys(OF_OWN_ROWS, "public_rows=0")
     return unused
 
 
@@ -124,30 +128,20 @@ def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, s
     )  # fmt: skip
     own = federation.device_params
     # Devices may each have their own, for which the estimator's are only defaults.
-    if own and set(_names(own)) & {"sampler", "selection", "shuffle", "family"}:
+    if own and set(setting_names(own)) & {"sampler", "selection", "shuffle", "family"}:
         return unused
     sampler, shuffle = params["sampler"], params["shuffle"]
     if shuffle is False:
         unused["shuffle"] = alone
     if sampler == "auto":
         sampler = "all" if n_labels <= DENSE_LABELS else "lsh"
-    tables = sampler == "lsh"
+    tables = sampler == "lsh" and not federation.public_rows
     if not tables:
         unused |= dict.fromkeys(TABLES, 'sampler="lsh"')
     if sampler in ("labels", "all"):
         unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
+    if federation.public_rows:
+        unused["n_active"] = "public_rows=0"
     if not (shuffle == "lsh" or (shuffle == "auto" and sampler != "all")):
         unused |= _unused_fold(tables, params["family"], 'sampler or shuffle of "lsh"')
     return unused
-
-
-def _names(device_params) -> list[str]:
-    """Settings that any of the devices has."""
-    parts = device_params if isinstance(device_params, list) else [device_params]
-    found: list[str] = []
-    for part in parts:
-        if not isinstance(part, Mapping):
-            continue  # refused later, by position
-        for name, value in part.items():
-            found += value if isinstance(value, Mapping) else [name]
-    return found

@@ -2,8 +2,9 @@
 
 from sklsh.federated.device import Device
 from sklsh.federated.ledger import Ledger
+from sklsh.federated.plan import Plan
 from sklsh.federated.rounds import RoundReport, run_round, set_prototypes, take_client_statistics
-from sklsh.federated.server import Plan, Server
+from sklsh.federated.server import Server
 from sklsh.federated.settings import DeviceSettings, resolve_device
 from sklsh.federated.transports import JoblibTransport, Transport
 

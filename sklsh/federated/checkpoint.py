@@ -15,7 +15,8 @@ from sklsh._utils.archive import Archive, listed, unlisted
 from sklsh.federated.defence import Defence
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import ClientStatistics
-from sklsh.federated.server import Plan, Server
+from sklsh.federated.plan import Plan
+from sklsh.federated.server import Server
 from sklsh.federated.server_optimizers import FedAdam
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklsh._utils.threads import blocks
+from sklsh.federated.asking import Asking
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
 from sklsh.federated.cardinality import naming_threshold
-from sklsh.federated.decoys import decoys
 from sklsh.federated.device_state import DeviceStateStore
 from sklsh.federated.memory import Batch
 from sklsh.federated.messages import (
@@ -30,7 +30,8 @@ from sklsh.federated.messages import (
 from sklsh.federated.parts import BodyPart
 from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
-from sklsh.federated.selection import best_by_collisions, in_buckets, random_others
+from sklsh.federated.secure import answers
+from sklsh.federated.selection import best_by_collisions, in_buckets
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
     body_changes,
@@ -121,13 +122,18 @@ class Device:
 
     def counts(self) -> Counts:
         """In how many rows each of its labels is."""
+        self._names_no_label()
         ids, counts = np.unique(self.Y.indices, return_counts=True)
         return Counts(self.id, -1, self.X.n_rows, ids.astype(np.int32), counts.astype(np.int32))
+
+    def _names_no_label(self) -> None:
+        if self.settings.public_rows:
+            raise Refused("with public_rows nothing is said of single labels")
 
     def request_all(self) -> Request:
         """Asks for what prototypes need: the body, and no neurons."""
         rows = np.arange(self.X.n_rows, dtype=np.int32)
-        return Request(self.id, -1, self._features(rows), np.empty(0, np.int32))
+        return Request(self.id, -1, self.asking.features(rows), np.empty(0, np.int32))
 
     def hidden_mean(self, body: BodyPart) -> HiddenMean:
         """Mean hidden vector of all rows."""
@@ -140,6 +146,7 @@ class Device:
 
     def prototypes(self, body: BodyPart, centre: Centre) -> Prototypes:
         """Sums of hidden vectors by label; see `sklsh.network.prototypes`. O(nnz(Y) n_hidden)."""
+        self._names_no_label()
         self.settings.policy.check_bytes(body, centre)
         ids, codes = np.unique(self.Y.indices, return_inverse=True)
         codes, every = codes.astype(np.int32), np.ones(ids.shape[0], dtype=bool)
@@ -159,8 +166,8 @@ class Device:
         """What the round needs; without hash tables, the neurons too."""
         rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
         ids, sketch_round, wanted = None, -1, ("", 0)
-        if self.settings.training.sampler != "lsh":
-            ids = self._ids(rows, invite.round)
+        if self.settings.public_rows or self.settings.training.sampler != "lsh":
+            ids = self.asking.neurons(rows, invite, self._rng(NEGATIVES, invite.round))
         elif self.settings.selection == "codes":
             wanted = self.settings.code_family, self.settings.code_bytes
             sketch_round = state_store.codes_round(*wanted)
@@ -170,9 +177,9 @@ class Device:
         if has_body:
             features = np.empty(0, dtype=np.int32)
         elif self.body_exchange == "local":
-            features = self._features(np.arange(self.X.n_rows, dtype=np.int32))
+            features = self.asking.features(np.arange(self.X.n_rows, dtype=np.int32))
         else:
-            features = self._features(rows)
+            features = self.asking.features(rows)
         return Request(self.id, invite.round, features, ids, has_body, sketch_round, *wanted)
 
     def select(self, invite: Invite, body: BodyPart | None, sketch) -> Select:
@@ -190,9 +197,11 @@ class Device:
         sketch = state_store.whole_codes(sketch) if coded else state_store.whole(sketch)
         body = self._own_body(state_store, body)
         rows = np.unique(self.order(invite))
-        labels = self._labels(rows) if self.settings.include_labels else np.empty(0, np.int32)
+        labels = np.empty(0, np.int32)
+        if self.settings.include_labels:
+            labels = np.unique(self.Y.take(rows).indices).astype(np.int32)
         hidden, n_active = self._hidden(body, self._probes(rows, invite)), self.settings.n_active
-        taken = self._not_negatives(labels)
+        taken = self.asking.not_negatives(labels)
         if coded or self.settings.selection == "scores":
             best = best_of_codes(sketch, hidden) if coded else best_of_sketch(sketch, hidden)
             found = chosen_neurons(best, n_active, taken, self.settings.batch_rule)
@@ -204,7 +213,9 @@ class Device:
             seed = int(self._rng(TABLES, invite.round).integers(2**62))
             named = in_buckets if self.settings.selection == "buckets" else best_by_collisions
             found = named(family, seed, sketch, hidden, n_active, taken=taken)
-        return Select(self.id, invite.round, np.union1d(self._asked(rows), found).astype(np.int32))
+        return Select(
+            self.id, invite.round, np.union1d(self.asking.labels(rows), found).astype(np.int32)
+        )
 
     def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
         """Local steps on the sub-model; what they changed.
@@ -220,6 +231,7 @@ class Device:
         order, state_store = self.order(invite), self._state_store(invite)
         rows, positions = np.unique(order, return_inverse=True)
         local, whole = self.body_exchange == "local", self._own_body(state_store, body)
+        public = bool(self.settings.public_rows)  # which rows have changed would name them
         head, body = model.head, whole
         if local:
             body = of_features(whole, np.unique(self.X.take(rows).indices))
@@ -257,8 +269,8 @@ class Device:
                 replace(whole, dense=trained.dense, dense_state=trained.dense_state)
             )
         else:
-            sent_body = body_changes(body, network, optimizer, self.payload)
-        sent = head_changes(head, network, optimizer, self.payload)
+            sent_body = body_changes(body, network, optimizer, self.payload, every=public)
+        sent = head_changes(head, network, optimizer, self.payload, every=public)
         if self.local_optimizer != "sent":
             sent = without_state(sent)
             sent_body = None if sent_body is None else without_state(sent_body)
@@ -280,11 +292,19 @@ class Device:
         if self.settings.local_steps is not None:
             count = min(count, self.settings.local_steps * batch_size)
         self.settings.policy.check_invite(invite, n_rows, batch_size, count)
+        if self.settings.public_rows:
+            every = self._rng(ORDER, invite.round).permutation(n_rows)
+            return np.resize(self.asking.preferred(every, invite), count).astype(np.int32)
         start = invite.round * count
         epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)
         rows = np.concatenate([self._rng(ORDER, epoch).permutation(n_rows) for epoch in epochs])
         first = start % n_rows
         return rows[first : first + count].astype(np.int32)
+
+    masking_keys = answers.masking_keys
+    masking_shares = answers.masking_shares
+    train_masked = answers.train_masked
+    unmask = answers.unmask
 
     # Parts ------------------------------------------------------------------------------------
 
@@ -316,44 +336,13 @@ class Device:
     def _batch_size(self) -> int:
         return min(self.settings.training.batch_size, self.X.n_rows)
 
-    def _labels(self, rows) -> np.ndarray:
-        return np.unique(self.Y.take(rows).indices).astype(np.int32)
-
-    def _features(self, rows) -> np.ndarray | None:
-        """Features of rows, decoys among them; None for all."""
-        if self.body_exchange == "full":
-            return None
-        return self._with_decoys(self.X, rows, self.n_features)
-
-    def _asked(self, rows) -> np.ndarray:
-        """Labels of rows, decoys among them; none if they are not to be asked for."""
-        if not self.settings.include_labels:
-            return np.empty(0, np.int32)
-        return self._with_decoys(self.Y, rows, self.n_labels)
-
-    def _with_decoys(self, of: SparseRows, rows, n: int) -> np.ndarray:
-        false = decoys(of, rows, n, self.seed, self.settings.n_decoys)
-        return np.union1d(of.take(rows).indices, false).astype(np.int32)
-
-    def _not_negatives(self, labels: np.ndarray) -> np.ndarray:
-        """What is never picked beside a round's labels: these; with decoys, all own labels and all
-        decoys, as they would come more often than one another then."""
-        if not (self.settings.n_decoys and self.settings.include_labels):
-            return labels
-        return self._with_decoys(self.Y, np.arange(self.Y.n_rows), self.n_labels)
-
-    def _ids(self, rows, number: int) -> np.ndarray:
-        """Neurons of a round without hash tables."""
-        sampler = self.settings.training.sampler
-        if sampler == "all":
-            return np.arange(self.n_labels, dtype=np.int32)
-        labels = self._asked(rows)
-        if sampler == "labels":
-            return labels
-        rng = self._rng(NEGATIVES, number)
-        taken = self._not_negatives(labels)
-        others = random_others(rng, self.n_labels, self.settings.n_active, taken)
-        return np.union1d(labels, others).astype(np.int32)
+    @property
+    def asking(self) -> Asking:
+        """What it asks for."""
+        return Asking(
+            self.X, self.Y, self.n_features, self.n_labels, self.settings, self.seed,
+            self.body_exchange == "full",
+        )  # fmt: skip
 
     def _hidden_blocks(self, body: BodyPart, rows=None):
         """Some rows, a block at a time, and their last hidden layer.

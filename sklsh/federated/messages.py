@@ -6,7 +6,7 @@ are in no message.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -337,3 +337,10 @@ class Update(Reply):
         self.head.validate(shape)
         if self.body is not None:
             self.body.validate(shape)
+
+    def moved(self) -> Update:
+        """Without rows that training has not touched: who sends all ids holds none by that."""
+        head, body = self.head.moved(), None if self.body is None else self.body.moved()
+        if head is self.head and body is self.body:
+            return self
+        return replace(self, head=head, body=body)

@@ -7,7 +7,7 @@ ids as int32.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -157,6 +157,19 @@ class HeadPart(Payload):
         check_array(self.bias, "bias", (n,))
         check_array(self.state, "state", (n if shape.with_state else 0, 2))
 
+    def moved_rows(self) -> np.ndarray:
+        """Of changes, which rows training has touched; (n,) bool."""
+        moved = np.asarray(self.weights.any(axis=1) | (self.bias != 0))
+        return moved | self.state.any(axis=1) if self.state.size else moved
+
+    def moved(self) -> HeadPart:
+        """Of changes, those of rows that training has touched."""
+        kept = self.moved_rows()
+        if kept.all():
+            return self
+        state = self.state[kept] if self.state.size else self.state
+        return HeadPart(self.ids[kept], self.weights[kept], self.bias[kept], state)
+
 
 @dataclass(frozen=True)
 class BodyPart(Payload):
@@ -198,6 +211,19 @@ class BodyPart(Payload):
         check_array(self.state, "state", (n if shape.with_state else 0,))
         _check_arrays(self.dense, "dense", shape.dense_shapes())
         _check_arrays(self.dense_state, "dense_state", shape.dense_state_shapes())
+
+    def moved_rows(self) -> np.ndarray:
+        """Of changes, which first-layer rows training has touched; (n,) bool."""
+        moved = np.asarray(self.rows.any(axis=1))
+        return moved | (self.state != 0) if self.state.size else moved
+
+    def moved(self) -> BodyPart:
+        """Of changes, those of rows that training has touched; the dense rest is kept."""
+        kept = self.moved_rows()
+        if kept.all():
+            return self
+        state = self.state[kept] if self.state.size else self.state
+        return replace(self, features=self.features[kept], rows=self.rows[kept], state=state)
 
 
 def _check_arrays(arrays, name: str, shapes) -> None:

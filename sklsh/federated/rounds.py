@@ -29,6 +29,7 @@ from sklsh.federated.messages import (
     Update,
 )
 from sklsh.federated.parts import BROKEN, UNDONE, Rejected
+from sklsh.federated.secure.protocol import masked_mean
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, levelled, summed_prototypes
 from sklsh.federated.transports.base import Transport
@@ -97,6 +98,10 @@ class Exchange:
             if self._resends or not any(message is other for other in had):
                 self.ledger.add(self.number, device, message, DOWN)
                 had.append(message)
+
+    def count(self, reason: str, n: int = 1) -> None:
+        """Count replies that are not used."""
+        _count(self.faults, reason, n)
 
     def ask(self, question: str, kind: type, messages: dict) -> dict:
         """Good replies by device."""
@@ -278,8 +283,11 @@ def run_round(
             np.dtype(server.plan.payload).itemsize,
             _batch(transport, device, invite, ids[device].shape[0], server.plan.batch_size),
         )
-    updates = exchange.ask("train", Update, questions)
-    n_used, loss = server.apply(list(updates.values()), rng)
+    if server.plan.secure_rows:
+        n_used, loss = server.apply_mean(masked_mean(exchange, invite, questions))
+    else:
+        updates = exchange.ask("train", Update, questions)
+        n_used, loss = server.apply(list(updates.values()), rng)
     server.noise_of_rounds.append([server.plan.noise_multiplier, float(fraction)])
 
     report = RoundReport(server.round, len(devices), n_used, loss, faults=exchange.faults)

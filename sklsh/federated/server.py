@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh._utils.random import child_seed
-from sklsh.federated.aggregation import LOWER_MEDIAN, aggregate_rows
 from sklsh.federated.cardinality import common_threshold
 from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
+from sklsh.federated.merging import Merger
 from sklsh.federated.messages import (
     CodedHead,
     Counts,
@@ -24,101 +24,21 @@ from sklsh.federated.messages import (
     Update,
 )
 from sklsh.federated.parts import BROKEN, BodyPart, HeadPart, ModelShape, Rejected
-from sklsh.federated.privacy import clipped, private_change
+from sklsh.federated.plan import Plan
+from sklsh.federated.privacy import clipped
+from sklsh.federated.secure.vector import Mean
 from sklsh.federated.server_optimizers import SERVER_OPTIMIZERS, ServerOptimizer
 from sklsh.federated.sketch_broadcast import SketchBroadcast
 from sklsh.federated.start import bounded_counts
-from sklsh.federated.undo import Undo
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad, falling_rate
-
-MOST_HOLDERS = 8
-"""Holders that count. What more devices have than these, such as a popular item or all of a
-small model, each of them learns: weighing it by their number overshoots."""
+from sklsh.network.optimizers import RowwiseAdagrad, falling_rate
 
 OFFENSIVE = {"type", "shape", "range", "nonfinite", "outsized", BROKEN}
 """Reasons for which a rejected reply is its device's fault."""
 
 SMALLEST_BATCH = 4
 """A device's own batches may be so many times smaller than those announced: more steps."""
-
-MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
-"""Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the server decides, for all devices.
-
-    Attributes
-    ----------
-    n_rounds : int
-    local_steps : int or float
-        Batches; a float is a share of a device's rows, each once.
-    learning_rate : float
-    body_exchange : {"full", "touched", "local"}
-    payload : {"float32", "float16"}
-    fold : str
-    sketch_dim : int or None
-    sketch_rounds : int
-        Rounds with one fold: in between, only changed rows of the sketch are sent.
-    sketch_tolerance : float
-        Share of its length by which a row of the sketch must change to be sent again.
-    local_optimizer : {"sent", "fresh", "kept"}
-    server_optimizer : {"avg", "adam"}
-    aggregation : {"mean", "trimmed_mean", "median"}
-    server_learning_rate : float
-        Factor of every change.
-    head_power, body_power : float
-        A row's averaged change is multiplied by the number of its holders, `MOST_HOLDERS`
-        at most, to this power.
-        0 averages models, 1 adds gradients up. A label's rows are on few devices, the other
-        holders only push its neuron away: averaging alone dilutes what those few have
-        learnt. On three sets .4 and .25 end .5 to 1 point
-        above .25 and .1; higher ones end as high, but overshoot more in the first rounds.
-    max_rows : int
-        Most rows that a device's update can count for.
-    batch_size : int
-        Rows a step: with `max_rows`, how many steps a change can be of.
-    clip_norm : float or None
-        Longest change of a device, all parameters together; longer ones are scaled down.
-    noise_multiplier : float
-        Standard deviation of the noise on the sum of changes, in units of `clip_norm`.
-    expected_devices : float
-        What the noisy sum is divided by: the mean number of devices invited.
-    """
-
-    n_rounds: int
-    local_steps: int | float
-    learning_rate: float
-    body_exchange: str = "touched"
-    payload: str = "float32"
-    fold: str = "signed"
-    sketch_dim: int | None = None
-    sketch_rounds: int = 1
-    sketch_tolerance: float = 0.0
-    local_optimizer: str = "sent"
-    server_optimizer: str = "avg"
-    aggregation: str = "mean"
-    server_learning_rate: float = 1.0
-    head_power: float = 0.4
-    body_power: float = 0.25
-    max_rows: int = 2**20
-    batch_size: int = 1
-    clip_norm: float | None = None
-    noise_multiplier: float = 0.0
-    expected_devices: float = 1.0
-
-    @property
-    def private(self) -> bool:
-        """Whether rounds are differentially private."""
-        return self.noise_multiplier > 0
-
-    @property
-    def with_body(self) -> bool:
-        """Whether devices send what they have learnt of the body."""
-        return self.body_exchange != "local"
 
 
 @dataclass
@@ -168,7 +88,6 @@ class Server:
     threshold: float | None = None
     undone: bool = False
     _sent: dict = field(default_factory=dict)
-    _undo: Undo | None = None
 
     def __post_init__(self):
         plan = self.plan
@@ -350,7 +269,7 @@ class Server:
             return 0, float("nan")
         updates = sorted(updates, key=lambda update: update.device)
         if self.plan.private:
-            self._apply_private(updates, rng)
+            self._merger().merge_private(updates, rng)
             return len(updates), _loss(updates, [1.0] * len(updates))
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
@@ -358,95 +277,33 @@ class Server:
         updates, weights = _heard(updates, weights)
         if not updates:
             return 0, float("nan")
-        self._undo = Undo()
-        self._merge(updates, weights)
-        self.undone, self._undo = self._undo.undo_unless_finite(), None
+        merger = self._merger()
+        merger.merge(updates, weights)
+        self.undone = merger.undo.undo_unless_finite()
         if self.undone:
             return 0, float("nan")
         self.threshold = common_threshold(updates) or self.threshold
         return len(updates), _loss(updates, weights)
 
-    def _merge(self, updates: list[Update], weights: list[float]) -> None:
-        state, states_sent = self.optimizer, self.plan.local_optimizer == "sent"
-        heads = [update.head for update in updates]
-        ids = [head.ids for head in heads]
-        self._move("head_weights", ids, [h.weights for h in heads], weights)
-        self._move("head_bias", ids, [h.bias for h in heads], weights)
-        for column, array in enumerate((state.head_weights, state.head_bias)):
-            if states_sent:
-                self._grow(array, ids, [h.state[:, column] for h in heads])
-            else:
-                moved = np.unique(np.concatenate(ids))
-                array[moved] = np.maximum(array[moved], MOVED)
-        if not self.plan.with_body:
-            return
-        bodies: list[BodyPart] = [update.body for update in updates]
-        features = [body.features for body in bodies]
-        self._move("body_0", features, [b.rows for b in bodies], weights)
-        if states_sent:
-            self._grow(state.body_weights[0], features, [b.state for b in bodies])
-        for i, array in enumerate(self._dense()):
-            every = [np.arange(array.shape[0], dtype=np.int32)] * len(bodies)
-            self._move(f"dense_{i}", every, [body.dense[i] for body in bodies], weights)
-            if states_sent:
-                grown = [*state.body_weights[1:], *state.body_biases][i]
-                self._grow(grown, every, [body.dense_state[i] for body in bodies])
+    def apply_mean(self, mean: Mean | None) -> tuple[int, float]:
+        """As `apply`, of a sum of masked updates; None: there is none, and nothing changes."""
+        self.undone = False
+        if mean is None:
+            return 0, float("nan")
+        merger = self._merger()
+        merger.merge_mean(mean)
+        self.undone = merger.undo.undo_unless_finite()
+        if self.undone:
+            return 0, float("nan")
+        self.threshold = mean.threshold or self.threshold
+        return mean.n_devices, mean.loss
 
-    def _dense(self) -> list[np.ndarray]:
-        return [*self.network.body_weights[1:], *self.network.body_biases]
-
-    def _array(self, name: str) -> np.ndarray:
-        network = self.network
-        arrays = {
-            "head_weights": network.head_weights, "head_bias": network.head_bias,
-            "body_0": network.body_weights[0],
-        }  # fmt: skip
-        return arrays[name] if name in arrays else self._dense()[int(name.removeprefix("dense_"))]
-
-    def _move(self, name: str, ids, changes, weights) -> None:
-        plan = self.plan
-        union, change, holders = aggregate_rows(ids, changes, weights, plan.aggregation)
-        power = plan.head_power if name.startswith("head") else plan.body_power
-        factor = np.full(holders.shape[0], plan.server_learning_rate, dtype=np.float32)
-        if self.server_optimizer.uses_holders:
-            factor *= np.minimum(holders, MOST_HOLDERS).astype(np.float32) ** power
-        self._step(name, union, change, factor.reshape(-1, *[1] * (change.ndim - 1)))
-
-    def _step(self, name: str, rows, change, factor) -> None:
-        """Plain averaging scales the change; Adam, which is blind to scale, its rate."""
-        rate = self.invite().learning_rate
-        if self._undo is not None:
-            for array in (self._array(name), *self.server_optimizer.state(name, self._array(name))):
-                self._undo.save(array, rows)
-        if self.server_optimizer.uses_holders:
-            change = change * factor
-        else:
-            rate *= self.plan.server_learning_rate
-        self.server_optimizer.move(name, self._array(name), rows, change, rate)
-
-    def _apply_private(self, updates: list[Update], rng: np.random.Generator) -> None:
-        """The Gaussian mechanism: see `sklsh.federated.privacy`. Accumulators stay."""
-        plan = self.plan
-        names = ["head_weights", "head_bias"]
-        if plan.with_body:
-            names += ["body_0", *(f"dense_{i}" for i in range(len(self._dense())))]
-        for name, change in zip(
-            names, private_change(self.network, updates, plan, rng), strict=True
-        ):
-            self._step(name, slice(None), change, np.float32(plan.server_learning_rate))
-
-    def _grow(self, array, ids, changes) -> None:
-        """Accumulators grow by the lower median of a row's holders.
-
-        The mean lets one device freeze what it holds; of many devices' growth the median is
-        better as well: P@1 .6364 with the mean and .6427 with it on mulan-delicious, 32 devices.
-        Adding all growth up, as if one machine had made all the steps, slows learning
-        down: 2 points on citeulike-t with 8 devices.
-        """
-        equal = [1.0] * len(ids)
-        union, change, _ = aggregate_rows(ids, changes, equal, LOWER_MEDIAN)
-        self._undo.save(array, union)
-        array[union] += np.maximum(change, 0)
+    def _merger(self) -> Merger:
+        """What moves the model in this round."""
+        return Merger(
+            self.network, self.optimizer, self.server_optimizer, self.plan,
+            self.invite().learning_rate,
+        )  # fmt: skip
 
 
 def _heard(updates, weights) -> tuple[list[Update], list[float]]:

@@ -32,7 +32,7 @@ LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
 SELECTIONS = ("collisions", "buckets", "scores", "codes")
 DEVICE_OPTIONS = (
     "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
-    "selection", "code_family", "code_bytes", "batch_rule", *POLICY,
+    "selection", "code_family", "code_bytes", "batch_rule", "public_rows", *POLICY,
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
@@ -85,6 +85,11 @@ class DeviceSettings:
     input_dropout : float
         Share of a row's entries that training does not see, others in each round; only
         where rows are read as interactions.
+    public_rows : float in [0, 1]
+        Above 0: the device asks for this share of all neurons, the same for all devices and
+        others in each round (see `sklsh.federated.asking`), and for all features; it trains on
+        rows with a label among them first, and says nothing of single labels before the first
+        round.
     cache_bytes : int
         Most that the device keeps between messages.
     policy : Policy
@@ -104,6 +109,7 @@ class DeviceSettings:
     code_bytes: int = 8
     batch_rule: str = "turn"
     input_dropout: float = 0.0
+    public_rows: float = 0.0
     cache_bytes: int = MAX_BYTES
     policy: Policy = field(default_factory=Policy)
 
@@ -179,6 +185,9 @@ def _check_options(options: Mapping) -> None:
         raise ValueError(f"{of}code_bytes must be one of {CODE_BYTES}, got {size!r}")
     if not isinstance(flag := options.get("include_labels", True), bool | np.bool_):
         raise ValueError(f"{of}include_labels must be True or False, got {flag!r}")
+    share = options.get("public_rows", 0.0)
+    if not isinstance(share, Real) or not 0 <= float(share) <= 1:
+        raise ValueError(f"{of}public_rows must be a number in [0, 1], got {share!r}")
     decoys = options.get("n_decoys", 0.0)
     if not isinstance(decoys, Real) or not 0 <= float(decoys) < np.inf:
         raise ValueError(f"{of}n_decoys must be a finite number, at least 0, got {decoys!r}")

@@ -64,10 +64,15 @@ def optimizer_of(head: HeadPart, body: BodyPart) -> RowwiseAdagrad:
     )  # fmt: skip
 
 
-def head_changes(had: HeadPart, network, optimizer, payload: str) -> HeadPart:
-    """Differences of the neurons that a step has touched. The network's head is used up."""
+def head_changes(
+    had: HeadPart, network, optimizer, payload: str, *, every: bool = False
+) -> HeadPart:
+    """Differences of the neurons that a step has touched, or of all.
+
+    The network's head is used up.
+    """
     state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
-    changed = np.flatnonzero((state != had.state).any(axis=1))
+    changed = np.flatnonzero((state != had.state).any(axis=1) | every)
     return HeadPart(
         had.ids[changed],
         packed_change(network.head_weights, had.weights, changed, payload),
@@ -76,9 +81,14 @@ def head_changes(had: HeadPart, network, optimizer, payload: str) -> HeadPart:
     )
 
 
-def body_changes(had: BodyPart, network, optimizer, payload: str) -> BodyPart:
-    """Differences of the rows that a step has touched. The network's first layer is used up."""
-    changed = np.flatnonzero(optimizer.body_weights[0] != had.state)
+def body_changes(
+    had: BodyPart, network, optimizer, payload: str, *, every: bool = False
+) -> BodyPart:
+    """Differences of the rows that a step has touched, or of all.
+
+    The network's first layer is used up.
+    """
+    changed = np.flatnonzero((optimizer.body_weights[0] != had.state) | every)
     now = trained_body(had, network, optimizer)
     return BodyPart(
         had.features[changed],

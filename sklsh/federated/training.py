@@ -10,9 +10,10 @@ import numpy as np
 
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import ClientStatistics
+from sklsh.federated.plan import Plan
 from sklsh.federated.privacy import epsilon_spent, private_generator
 from sklsh.federated.rounds import run_round
-from sklsh.federated.server import Plan, Server
+from sklsh.federated.server import Server
 from sklsh.federated.transports.base import Transport
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad

@@ -23,7 +23,7 @@ class TrainingConfig:
     params : dict
         The estimator's parameters, as `resolve_device` takes them.
     options : dict
-        Defaults of a device's options: `include_labels`, `n_decoys`.
+        Defaults of a device's options: `include_labels`, `n_decoys`, `public_rows`.
     n_features, n_labels : int
         Numbering that all devices share.
     activation, body_exchange, payload, local_optimizer : str

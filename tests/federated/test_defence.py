@@ -9,6 +9,7 @@ from sklsh.federated import Ledger, run_round, set_prototypes
 from sklsh.federated.agreement import agreement
 from sklsh.federated.defence import FULL, OFFENCES, Defence
 from sklsh.federated.limits import LONGEST, row_lengths
+from sklsh.federated.merging import Merger
 from sklsh.federated.messages import ClientStatistics, Counts, HiddenMean, Prototypes, Update
 from sklsh.federated.parts import HeadPart
 from sklsh.federated.start import (
@@ -206,13 +207,13 @@ def test_a_round_after_which_the_model_is_not_finite_is_undone(monkeypatch):
     before = [array.copy() for array in server.network.parameters()]
     moments = server.server_optimizer.moments["head_weights"][0].copy()
     states = server.optimizer.head_weights.copy()
-    original = type(server)._move
+    original = Merger._move
 
     def broken(self, name, ids, changes, weights):
         changes = [c * np.float32(np.nan) for c in changes] if name == "body_0" else changes
         original(self, name, ids, changes, weights)
 
-    monkeypatch.setattr(type(server), "_move", broken)
+    monkeypatch.setattr(Merger, "_move", broken)
     report = run_round(server, transport, rng, ledger=ledger)
     assert report.n_used == 0 and report.faults == {"undone": 1}
     for ours, theirs in zip(server.network.parameters(), before, strict=True):

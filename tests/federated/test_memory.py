@@ -16,8 +16,9 @@ from sklsh.federated import JoblibTransport, Ledger, rounds, run_round, set_prot
 from sklsh.federated.device import Device
 from sklsh.federated.memory import picking_bytes, selection_bytes, training_bytes
 from sklsh.federated.messages import Centre, Invite, Sketch, SubModel
+from sklsh.federated.plan import Plan
 from sklsh.federated.selection import best_by_collisions
-from sklsh.federated.server import Plan, Server
+from sklsh.federated.server import Server
 from sklsh.federated.settings import resolve_device
 from sklsh.hashing import make_family
 from sklsh.network.model import WideNetwork

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.server import MOST_HOLDERS
+from sklsh.federated.merging import MOST_HOLDERS
 from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, FedAdam
 from tests.federated.problems import Tampering, federation
 
@@ -227,6 +227,6 @@ def test_holders_weigh_by_their_number_up_to_a_bound(n_holders):
         ("body_0", server.network.body_weights[0], 0.25),
     ):
         before = array.copy()
-        server._move(name, [ids] * n_holders, [change] * n_holders, [1.0] * n_holders)
+        server._merger()._move(name, [ids] * n_holders, [change] * n_holders, [1.0] * n_holders)
         np.testing.assert_allclose(array[ids] - before[ids], counted**power, rtol=1e-5)
         np.testing.assert_array_equal(np.delete(array, ids, 0), np.delete(before, ids, 0))

@@ -18,7 +18,7 @@ from sklsh.federated.transports.flower.codec import decode, encode
 
 QUESTIONS = (
     "client_statistics", "counts", "request_all", "hidden_mean", "prototypes", "request", "select",
-    "train",
+    "train", "masking_keys", "masking_shares", "train_masked", "unmask",
 )  # fmt: skip
 """Methods of `Device` that a server may call."""
 
@@ -46,7 +46,7 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
     In the node's configuration may be: ``device-params``, a JSON text with settings of that
     device alone; ``seed`` (int), without which one is drawn and kept by the node for the run;
     ``cache-dir``, a folder for what a device keeps between messages, without which it keeps
-    nothing: `body_exchange` "local" and `local_optimizer` "kept" need it.
+    nothing: `body_exchange` "local", `local_optimizer` "kept" and `secure_aggregation` need it.
     """
     app = ClientApp()
 

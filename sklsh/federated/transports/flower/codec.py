@@ -16,6 +16,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from sklsh.federated import messages
 from sklsh.federated.parts import BodyPart, HeadPart, Payload
+from sklsh.federated.secure import messages as secure
 
 CLASSES = {
     cls.__name__: cls
@@ -24,6 +25,8 @@ CLASSES = {
         messages.Centre, messages.ClientStatistics,
         messages.Request, messages.Select, messages.Counts, messages.HiddenMean,
         messages.Prototypes, messages.Update, HeadPart, BodyPart,
+        secure.Peers, secure.PassedShares, secure.Survivors, secure.MaskingKeys,
+        secure.SealedShares, secure.MaskedUpdate, secure.Unmasking,
     )
 }  # fmt: skip
 ARRAYS, MESSAGE, TEXT = "arrays", "message", "json"

@@ -1,0 +1,73 @@
+"""What do the defences cost honest devices, equal and unequal ones? Used by bench_attacks.py.
+
+The same federations with the defence of rounds and without: P@1 of test rows after each round.
+"Without" is the mean by rows trained on, of changes as they come; what bounds the start's messages
+and accumulators stays.
+"""
+
+from __future__ import annotations
+
+import time
+from unittest import mock
+
+import numpy as np
+
+from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
+from sklsh.datasets import split_devices
+from sklsh.federated.defence import Defence
+from sklsh.metrics import precision_at_k
+from sklsh.network.predictor import Predictor
+from sklsh.network.rows import SparseRows
+
+SPLITS = {
+    "8, iid": (8, {}),
+    "8, Dirichlet .3": (8, {"how": "dirichlet", "alpha": 0.3}),
+    "32, iid": (32, {}),
+    "32, Dirichlet .3": (32, {"how": "dirichlet", "alpha": 0.3}),
+}
+
+
+def unjudged(self, updates, rate, seed=0):
+    """In the place of `Defence.judge`: everything counts as it comes."""
+    return list(updates), [float(update.n_samples) for update in updates]
+
+
+def run(data, split: str, defended: bool, n_rounds: int) -> dict:
+    """P@1 by round, and who was left out."""
+    X, Y, X_test, Y_test = data
+    n_devices, how = SPLITS[split]
+    rows, scores = SparseRows.from_matrix(X_test), []
+
+    def watch(network, entry):
+        labels, _ = Predictor(network, n_threads=2).topk(rows, 1)
+        scores.append(float(precision_at_k(Y_test, labels, k=1)))
+
+    model = FederatedLSHClassifier(
+        SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, callback=watch, random_state=0
+    )
+    groups = split_devices(Y, n_devices, random_state=0, **how)
+    began = time.process_time()
+    if defended:
+        model.fit(X, Y, groups=groups)
+    else:
+        with mock.patch.object(Defence, "judge", unjudged):
+            model.fit(X, Y, groups=groups)
+    return {
+        "precision_by_round": scores, "left_out": model.history_[-1]["left_out"],
+        "rows_of_devices": np.bincount(groups).tolist(), "bytes": model.ledger_.total(),
+        "seconds": time.process_time() - began,
+    }  # fmt: skip
+
+
+def measure(sets: dict, n_rounds: int, splits=tuple(SPLITS)) -> dict:
+    """Set -> split -> with and without; `sets` are loaded data by name."""
+    found: dict = {}
+    for name, data in sets.items():
+        for split in splits:
+            pair = {
+                word: run(data, split, word == "with", n_rounds) for word in ("with", "without")
+            }
+            found.setdefault(name, {})[split] = pair
+            ends = [pair[word]["precision_by_round"][-1] for word in ("with", "without")]
+            print(f"{name}, {split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)
+    return found
