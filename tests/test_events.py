@@ -253,7 +253,10 @@ class TestRefused:
             ({"half_life": float("nan"), "time": "time"}, "half_life must be above 0"),
             ({"half_life": 1, "time": "time", "now": np.nan}, "now must be in .* got nan"),
             ({"half_life": 1, "time": "time", "now": "2026"}, "now must be a number, got '2026'"),
-            ({"duplicates": "first"}, "duplicates must be one of 'sum', 'last', 'max'"),
+            (
+                {"duplicates": "first"},
+                r"duplicates must be one of \['last', 'max', 'sum'\]",
+            ),
             ({"new_items": "drop"}, 'items must be given where new_items="drop"'),
             ({"new_items": "drop", "items": [5]}, "at least one of the items, got none"),
             ({"items": [5, 5]}, "items must differ"),

@@ -4,8 +4,12 @@ import doctest
 import pydoc
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
+
+from sklsh.federated.aggregation import AGGREGATIONS
+from sklsh.network.sampling import SAMPLERS
 
 DOC = Path(__file__).parents[1] / "doc"
 
@@ -15,6 +19,7 @@ DOC = Path(__file__).parents[1] / "doc"
     [
         "choose-settings",
         "classifier",
+        "extending-parts",
         "hasher",
         "migrate",
         "nightly",
@@ -31,8 +36,9 @@ def test_the_code_runs(page, monkeypatch):
     names = {"__name__": page}
     blocks = re.findall(r"```python\n(.*?)```", (DOC / f"{page}.md").read_text(), flags=re.DOTALL)
     assert blocks
-    for block in blocks:
-        exec(compile(block, f"{page}.md", "exec"), names)
+    with mock.patch.dict(SAMPLERS), mock.patch.dict(AGGREGATIONS):
+        for block in blocks:
+            exec(compile(block, f"{page}.md", "exec"), names)
 
 
 def test_the_first_pages_example():

@@ -15,7 +15,7 @@ import numpy as np
 
 from sklsh._utils.containers import is_missing, plain, plain_ids
 from sklsh._utils.numbers import check_number
-from sklsh.datasets._tables import check_columns
+from sklsh.datasets._tables import check_columns, read_parquet
 
 
 class Codes(NamedTuple):
@@ -113,17 +113,7 @@ def _read_parquet(path: Path, names: list[str]):
         raise ValueError(f"events must be a .parquet file where it is a path, got {path}")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise ValueError(f"{path}: parquet needs pyarrow ({error})") from error
-    try:
-        check_columns(path, names, list(parquet.read_schema(path).names))
-        return parquet.read_table(path, columns=names)
-    except (OSError, ValueError) as error:
-        if str(path) in str(error):
-            raise
-        raise ValueError(f"{path} cannot be read as parquet: {error}") from error
+    return read_parquet(path, names)
 
 
 def encode(column, name: str) -> Codes:

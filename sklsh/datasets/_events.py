@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from sklsh._utils.containers import plain_ids
-from sklsh._utils.validation import check_int
+from sklsh._utils.validation import check_choice, check_int
 from sklsh.datasets._event_columns import (
     Codes,
     Moments,
@@ -119,7 +119,7 @@ class Interactions:
         O(n_events log n_events) time, and some 60 bytes an event beyond the frame. No loop
         over rows.
         """
-        _check_choice("new_items", new_items, ("add", "drop"))
+        check_choice(new_items, "new_items", ("add", "drop"))
         log = _Events.read(events, user, item, time, weight, half_life, now, duplicates)
         known = _known(items)
         names, places = _joined(known, log.items, "item", add=new_items == "add")
@@ -134,11 +134,11 @@ class Interactions:
 
         Parameters
         ----------
-        events, user, item, weight, half_life, now, duplicates, items
+        events : frame, mapping or path
             As in `from_events`.
         n_parts : int
             Parts of nearly equal numbers of events; those of one time stay together.
-        time : str
+        time, user, item, weight, half_life, now, duplicates, items
             As in `from_events`.
 
         Returns
@@ -212,7 +212,7 @@ class _Events:
 
     @classmethod
     def read(cls, events, user, item, time, weight, half_life, now, duplicates) -> _Events:
-        _check_choice("duplicates", duplicates, DUPLICATES)
+        check_choice(duplicates, "duplicates", DUPLICATES)
         given = {"half_life": half_life is not None, "now": now is not None,
                  'duplicates="last"': duplicates == "last"}  # fmt: skip
         for what in (name for name, is_given in given.items() if is_given and time is None):
@@ -353,8 +353,3 @@ def _check_kind(known: np.ndarray, asked: np.ndarray, name: str) -> None:
     kinds = ["text" if ids.dtype.kind == "U" else "integers" for ids in (known, asked)]
     if asked.size and kinds[0] != kinds[1]:
         raise TypeError(f"{name} must be {kinds[0]}, as before, got {kinds[1]}")
-
-
-def _check_choice(name: str, value, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

@@ -32,7 +32,7 @@ def read_columns(path, names: list[str]) -> dict[str, list]:
     ----------
     path : str or path-like
         CSV or TSV with a header (quotes, newlines within quotes and a byte order mark as usual),
-        a JSON object a line, or parquet, for which pandas and pyarrow are needed. All of UTF-8.
+        a JSON object a line, or parquet, for which pyarrow is needed. All of UTF-8.
     names : list of str
 
     Returns
@@ -56,7 +56,7 @@ def read_columns(path, names: list[str]) -> dict[str, list]:
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
     if ending == ".parquet":
-        return _read_parquet(path, names)
+        return _parquet_lists(path, names)
     read = _json_rows if ending in (".jsonl", ".ndjson") else _csv_rows
     found: dict[str, list] = {name: [] for name in names}
     try:
@@ -120,22 +120,32 @@ def _json_rows(path: Path, file, names: list[str], _delimiter: str) -> Iterator[
     check_columns(path, names, list(fields))
 
 
-def _read_parquet(path: Path, names: list[str]) -> dict[str, list]:
+def read_parquet(path: Path, names: list[str]):
+    """Some columns of a parquet file, a pyarrow table.
+
+    Raises
+    ------
+    ValueError
+        No such column, no parquet file, or pyarrow is not installed.
+    """
     try:
-        import pandas as pd
         import pyarrow.parquet as parquet
     except ImportError as error:
-        raise ValueError(f"{path}: parquet needs pandas and pyarrow ({error})") from error
+        raise ValueError(f"{path}: parquet needs pyarrow ({error})") from error
     try:
         check_columns(path, names, list(parquet.read_schema(path).names))
-        frame = pd.read_parquet(path, columns=names)
+        return parquet.read_table(path, columns=names)
     except (OSError, ValueError) as error:
         if str(path) in str(error):
             raise
         raise ValueError(f"{path} cannot be read as parquet: {error}") from error
-    if frame.empty:
+
+
+def _parquet_lists(path: Path, names: list[str]) -> dict[str, list]:
+    table = read_parquet(path, names)
+    if not table.num_rows:
         raise ValueError(f"{path} has no rows")
-    return {name: frame[name].tolist() for name in names}
+    return {name: table.column(name).to_pylist() for name in names}
 
 
 def check_columns(table: Path | str, names: list[str], found: list[str]) -> None:

@@ -205,7 +205,7 @@ class SparseLSHMLPClassifier(
         "hidden_layer_sizes": [AUTO, "array-like", Interval(Integral, 1, None, closed="left")],
         "effort": [StrOptions({"best", "fast"})],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "sampler": [StrOptions({"auto", *SAMPLERS})],
+        "sampler": [AUTO, StrOptions(SAMPLERS.keys())],  # whatever it has by then
         "n_active": [AUTO, Interval(Integral, 1, None, closed="left")],
         "family": [str, HashFamily],  # whatever FAMILIES has by then: Settings.resolve checks
         "fold": [StrOptions(set(FOLDS))],

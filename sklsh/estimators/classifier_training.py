@@ -119,10 +119,11 @@ class ClassifierTraining:
 
         Parameters
         ----------
-        X, y, sample_weight : as in `fit`
+        X, y : as in `fit`
         classes : array-like (n_classes,), default=None
             All classes there will ever be; needed in the first call for 1-d y. Later calls
             may repeat it, not change it. With ``new_classes="grow"``, any of them.
+        sample_weight : as in `fit`
 
         Returns
         -------

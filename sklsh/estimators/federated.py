@@ -207,7 +207,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
             Interval(Real, 0, 1, closed="right"),
         ],
         "device_params": [None, dict, list],
-        "aggregation": [StrOptions(set(AGGREGATIONS))],
+        "aggregation": [StrOptions(AGGREGATIONS.keys())],
         "transport": [StrOptions({"joblib"}), HasMethods(["ask"])],
         "include_labels": ["boolean"],
         "n_decoys": [Interval(Real, 0, None, closed="left")],
@@ -337,11 +337,12 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
 
         Parameters
         ----------
-        X, y, groups : as in `fit`
+        X, y : as in `fit`
             The devices of these rounds, the old ones or others. A recommender
             counts their users' items anew, on top of what it has counted.
         classes : array-like (n_classes,), default=None
             All classes; needed in the first call for 1-d y.
+        groups : as in `fit`
 
         Returns
         -------

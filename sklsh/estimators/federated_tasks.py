@@ -130,10 +130,10 @@ class RecommenderTask:
     ) -> None:
         """Make the estimator one that has fitted the server's network."""
         names = ItemIds.learn(None, self.n_labels) if first else self.estimator.ids_
-        server.network.see(np.flatnonzero(server.label_counts), only=True)
-        engine = Autoencoder(
-            _learner(server, history), server.label_counts, n_users=server.n_counted
-        )
+        counts = server.label_counts
+        assert counts is not None, "devices count their items before the first round"
+        server.network.see(np.flatnonzero(counts), only=True)
+        engine = Autoencoder(_learner(server, history), counts, n_users=server.n_counted)
         self.estimator._keep(engine, names)
 
 

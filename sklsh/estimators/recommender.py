@@ -53,14 +53,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     ----------
     hidden_layer_sizes, activation, sampler, n_active, family, fold, n_tables, hash_length
         As of `SparseLSHMLPClassifier`.
-    sketch_dim, rehash_interval, alpha, batch_size, learning_rate_init, max_iter
+    sketch_dim, rehash_interval
         The same.
-    dropout : float in [0, 1), default="auto"
-        Of the last hidden layer. "auto": 0.5.
-    tol, n_iter_no_change, early_stopping
-        The same, of nDCG@20 on hidden items of some users.
-    input_dropout : float in [0, 1), default=0.3
-        Share of a user's items that the network does not see in a pass, and names.
     n_neighbors : int, default="auto"
         Items kept as each item's neighbours, whose votes are added, and on the nearest 128 of
         which it is regressed; 0: neither. "auto": 512, with more than 131,072 items fewer, but
@@ -78,6 +72,14 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         and regression say most, scored exactly; all items for who has not so many. "lsh":
         after `fit`, among these and those that hash tables over the trained head name; as
         "auto" after `partial_fit`, which moves the head, and among few items (`items`).
+    input_dropout : float in [0, 1), default=0.3
+        Share of a user's items that the network does not see in a pass, and names.
+    dropout : float in [0, 1), default="auto"
+        Of the last hidden layer. "auto": 0.5.
+    alpha, batch_size, learning_rate_init, max_iter
+        As of `SparseLSHMLPClassifier`.
+    tol, n_iter_no_change, early_stopping
+        The same, of nDCG@20 on hidden items of some users.
     validation_fraction : float in (0, 1), default="auto"
         Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
         it. "auto": a tenth, at least 500 but of a quarter of the users, at most 4,000; with

@@ -80,10 +80,16 @@ class Targets:
         targets = cls(known, False)
         return targets, targets.encode(y)
 
+    @property
+    def _listed(self) -> np.ndarray:
+        """Names of the labels of a y of lists, which always has them."""
+        assert self.label_names is not None
+        return self.label_names
+
     def same_classes(self, classes) -> bool:
         """Whether `classes` names what this has; of a multilabel y, as many columns."""
         if self.container == "lists":
-            return set(classes) == set(self.label_names.tolist())
+            return set(classes) == set(self._listed.tolist())
         if self.multilabel:
             return len(classes) == self.classes.shape[0]
         return np.array_equal(_unique_classes(classes), self.classes)
@@ -103,7 +109,7 @@ class Targets:
                 f"y must be {kinds[lists is None]} as before, got {kinds[lists is not None]}"
             )
         if lists is not None:
-            y = indicator_of(lists, self.label_names)
+            y = indicator_of(lists, self._listed)
         self._check_names(y)
         y = plain(y, "y")
         if self.multilabel != is_indicator(y):
@@ -151,15 +157,15 @@ class Targets:
         """
         if self.container == "lists":
             lists = label_lists(y) or []
-            found = names_in([*lists, () if classes is None else list(classes), self.label_names])
-            new = found[~np.isin(found, self.label_names)]
-            names = np.concatenate([self.label_names, new])
-            return replace(self, classes=np.arange(names.shape[0]), label_names=names)
+            found = names_in([*lists, () if classes is None else list(classes), self._listed])
+            new = found[~np.isin(found, self._listed)]
+            listed = np.concatenate([self._listed, new])
+            return replace(self, classes=np.arange(listed.shape[0]), label_names=listed)
         if self.multilabel:
             self._check_names(y)
-            names = self.label_names
-            if names is not None and column_names(y) is not None:
-                names = np.concatenate([names, column_names(y)[names.shape[0] :]])
+            names, of_y = self.label_names, column_names(y)
+            if names is not None and of_y is not None:
+                names = np.concatenate([names, of_y[names.shape[0] :]])
             n_before = n_labels = self.classes.shape[0]
             if y is not None and label_lists(y) is None and is_indicator(y):
                 n_labels = y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
@@ -182,7 +188,7 @@ class Targets:
         if self.container == "lists":
             answer = np.empty(indptr.shape[0] - 1, dtype=object)
             for row, (begin, end) in enumerate(pairwise(indptr)):
-                answer[row] = sorted(self.label_names[indices[begin:end]].tolist())
+                answer[row] = sorted(self._listed[indices[begin:end]].tolist())
             return answer
         shape = (indptr.shape[0] - 1, self.classes.shape[0])
         data = np.ones(indices.shape[0], dtype=self.dtype)

@@ -177,7 +177,7 @@ class HashTables:
             and np.array_equal(one.codes[:, one.present], two.codes[:, two.present])
         )
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
     def query(self, codes, n_candidates: int | None = None, n_jobs: int | None = None):
         """Ids that share buckets with the queries, ranked by the number of tables they share.

@@ -201,13 +201,16 @@ def psp_at_k(
 
     Parameters
     ----------
-    y_true, y_score, k, sample_weight
+    y_true, y_score, k
         As of `precision_at_k`.
     inverse_propensities : array-like (n_labels,), default=None
         ``1 / p_j``, as of `inverse_propensity`.
     y_train : indicator or integers, default=None
-        In their stead: labels of the training rows, of which they are computed with `A` and
-        `B`. One of the two must be given.
+        In their stead: labels of the training rows. One of the two must be given.
+    A, B : float, default=0.55, 1.5
+        Of `inverse_propensity`, which `y_train` is given to.
+    sample_weight
+        As of `precision_at_k`.
 
     Returns
     -------

@@ -239,7 +239,7 @@ class CompressedPredictor(Predictor):
         def places_of(labels):
             return np.where(labels >= 0, np.searchsorted(names, labels), -1)
 
-        if labels is not None:
+        if self.memory is not None and labels is not None:
             labels = labels._replace(indices=places_of(labels.indices).astype(np.int32))
             memory = replace(self.memory, labels=labels)
         if gains is not None:

@@ -55,6 +55,7 @@ def fit_index(
         return None, {}
     index = candidates_of(settings, seed)
     index.build(network, validation_rows.hidden, 0, validation_rows.n_threads)
+    assert index.tables is not None
     stats = _recall(validation_rows, index) | index.tables.stats()
     kept = all(stats[f"lsh_{p}"] >= KEPT * stats[f"exact_{p}"] for p in ("P@1", "P@5"))
     return (index if kept or settings.prediction == "lsh" else None), stats

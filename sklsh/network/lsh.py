@@ -142,10 +142,16 @@ class LSHCandidates:
         present = np.ones(codes.shape[1], dtype=bool)
         self.tables = HashTables(codes, self._functions.code_bits, present, n_threads)
 
+    @property
+    def ids(self) -> np.ndarray | None:
+        """Neurons in the tables, ascending; None: all."""
+        return self._ids
+
     def query(self, hidden, n_threads: int = 1):
         """``(indptr, ids, counts)`` of hidden rows, from the tables as they are."""
         sketch = self._functions.sketch(self.map.queries(hidden), n_threads)
         codes = self._functions.codes(sketch, n_jobs=n_threads)
+        assert self.tables is not None, "built before it is asked"
         indptr, ids, counts = self.tables.query(codes, self.n_candidates, n_jobs=n_threads)
         return indptr, ids if self._ids is None else self._ids[ids], counts
 

@@ -125,7 +125,7 @@ def fit_ranking(
         memory.weight = chosen[VOTES]
     if linear is not None:
         linear.weight = chosen[LINEAR]
-        if linear.weight:
+        if linear.weight and view is not None:
             validation_rows.gains = view[0], linear.scaled(view[1])
     return chosen[TAU]
 

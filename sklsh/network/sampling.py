@@ -6,6 +6,7 @@ trainer stamps the batch's own labels first, then what the sampler proposes, in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -29,9 +30,6 @@ POOL = 256
 
 N_CANDIDATES = 1_000
 """Candidates that a probed row scores exactly."""
-
-SAMPLERS = ("lsh", "random", "uniform", "labels", "exact", "all")
-"""Names for `make_sampler`."""
 
 
 class Sampler(Protocol):
@@ -209,14 +207,18 @@ class BestOfPool:
         return [(ids[ids >= 0], 0.0)]
 
 
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
+    "lsh": lambda n_active, n_labels, seed, lsh: Probe(lsh, n_active),
+    "random": lambda n_active, n_labels, seed, lsh: BestOfPool(n_active, N_CANDIDATES, seed),
+    "uniform": lambda n_active, n_labels, seed, lsh: Uniform(n_active, seed),
+    "labels": lambda n_active, n_labels, seed, lsh: LabelsOnly(),
+    "exact": lambda n_active, n_labels, seed, lsh: BestOfPool(n_active, None, seed),
+    "all": lambda n_active, n_labels, seed, lsh: All(n_labels),
+}
+"""Name -> what makes a sampler of `n_active`, `n_labels`, `seed` and the `Candidates` of "lsh". Put
+one of your own in, and the estimators take its name."""
+
+
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:
     """A sampler by the name that estimators use; `lsh` is the `Candidates` of "lsh"."""
-    if name == "labels":
-        return LabelsOnly()
-    if name == "all":
-        return All(n_labels)
-    if name == "uniform":
-        return Uniform(n_active, seed)
-    if name == "lsh":
-        return Probe(lsh, n_active)
-    return BestOfPool(n_active, N_CANDIDATES if name == "random" else None, seed)
+    return SAMPLERS[name](n_active, n_labels, seed, lsh)

@@ -80,11 +80,11 @@ class ValidationRows:
     @property
     def own_neighbors(self):
         """Their neighbours in `memory`; found once. None: there is none."""
-        return None if self.memory is None else self._own_neighbors
-
-    @cached_property
-    def _own_neighbors(self):
-        return self.neighbors(self.memory)
+        if self.memory is None:
+            return None
+        if "_own_neighbors" not in vars(self):
+            self._own_neighbors = self.neighbors(self.memory)
+        return self._own_neighbors
 
     def predictor(self, index: LSHCandidates | None = None) -> Predictor:
         return Predictor(self.network, self.memory, self.n_threads, index)

@@ -327,7 +327,7 @@ def _read_arrays(folder: Path, metadata: dict, mmap_mode, numbers, verify: bool)
 
 def _entry(folder: Path, table: list, number: int) -> list:
     """Type, shape, order, offset and checksum of an array, if they can be."""
-    entry = None
+    entry: list = []
     try:
         entry = table[number]
         dtype, shape, order, offset, _ = entry

@@ -156,16 +156,15 @@ def refuse_elsewhere(path: Path) -> None:
 def unchanged(folder: Path, read: Callable[[], T]) -> T:
     """What `read` gives or raises, of a time when one model was in the folder throughout."""
     for _ in range(MAX_TRIES):
-        before, result, failure = _generation(folder), None, None
+        before = _generation(folder)
         try:
             result = read()
-        except (ValueError, OSError) as error:
-            failure = error
-        if _generation(folder) != before:
-            continue
-        if failure is not None:
-            raise failure
-        return result
+        except (ValueError, OSError):
+            if _generation(folder) == before:
+                raise
+        else:
+            if _generation(folder) == before:
+                return result
     raise TimeoutError(f"{folder} was written {MAX_TRIES} times while it was read")
 
 

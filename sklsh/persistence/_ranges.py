@@ -218,12 +218,12 @@ def _check_candidates(candidates, network: WideNetwork) -> None:
     if not isinstance(candidates, LSHCandidates) or candidates.tables is None:
         return
     n_ids = candidates.tables.n_ids
-    if candidates._ids is None:
+    if candidates.ids is None:
         require(n_ids <= network.n_labels, "tables must be of the network's labels")
         return
-    shaped(candidates._ids, (None,), "ids in tables")
-    require(n_ids <= candidates._ids.shape[0], "tables must be of the ids in play")
-    within(candidates._ids, 0, network.n_labels, "ids in tables")
+    shaped(candidates.ids, (None,), "ids in tables")
+    require(n_ids <= candidates.ids.shape[0], "tables must be of the ids in play")
+    within(candidates.ids, 0, network.n_labels, "ids in tables")
 
 
 @check_ranges.register

@@ -72,12 +72,13 @@ class TableOccupancyDisplay(Display):
             tables = estimator
         else:
             check_is_fitted(estimator)
-            tables = getattr(estimator, "tables_", None)
-            if not isinstance(tables, HashTables):
+            found = getattr(estimator, "tables_", None)
+            if not isinstance(found, HashTables):
                 raise TypeError(
                     "estimator must be a CompressedLSHHasher or HashTables, got "
                     f"{type(estimator).__name__}"
                 )
+            tables = found
         if not tables.n_present:
             raise ValueError("estimator must have rows in its tables, got none")
         from scipy.stats import binom
