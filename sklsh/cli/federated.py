@@ -218,7 +218,8 @@ def _check_params(params: dict) -> None:
     _check_names(params, federation.get_params())
     federation.set_params(**params)
     federation._validate_params()
-    federation.estimator._validate_params()
+    if federation.estimator is not None:
+        federation.estimator._validate_params()
 
 
 def _check_device_settings(own: dict) -> None:
