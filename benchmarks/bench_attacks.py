@@ -4,8 +4,9 @@ P@1 under each attack, beside that of the honest run: 8 devices with equal share
 and 2 of them hostile, the defaults of `FederatedLSHClassifier` but for the number of rounds. The
 attacks are in attacks.py and, by those who know the defence, in attacks_within_bounds.py: a
 hostile device knows what all others answer, and two act together. What a server learns is in
-attacks_on_privacy.py. Written to benchmarks/results/attacks.json; the tables of doc/federated.md
-are made of that (--write-doc).
+attacks_on_privacy.py, honest runs without the defence in honest_runs.py, and what requests that
+name no label cost in requests_compared.py. Written to benchmarks/results/attacks.json; the tables
+of doc/federated.md are made of that (--write-doc).
 
     make bench-attacks
     python benchmarks/bench_attacks.py --table --write-doc
@@ -26,7 +27,10 @@ from unittest import mock
 import attacks
 import attacks_on_privacy
 import attacks_within_bounds
+import honest_runs
 import numpy as np
+import requests_compared
+import scipy.sparse as sp
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet, make_extreme_classification, split_devices
@@ -164,7 +168,38 @@ def tables(report: dict) -> str:
             for of in (by["labels"][decoys], by["lsh"][decoys])
         ]
         lines.append(f"| {float(decoys):g} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *honest_tables(report)]) + "\n"
+
+
+def honest_tables(report: dict) -> list[str]:
+    """What the defences and requests without names cost where all are honest."""
+    lines = []
+    if report.get("honest"):
+        lines += [
+            "",
+            "Honest devices, P@1 at the end with the defence of rounds and without (what bounds "
+            "accumulators and the start stays):\n",
+            "| set | devices | rounds | with | without |", "|---|---|---|---|---|",
+        ]  # fmt: skip
+    for name, splits in report.get("honest", {}).items():
+        for split, pair in splits.items():
+            if len(pair) < 2:
+                continue
+            by = [pair[word]["precision_by_round"] for word in ("with", "without")]
+            lines.append(f"| {name} | {split} | {len(by[0])} | {by[0][-1]:.4f} | {by[1][-1]:.4f} |")
+    if report.get("requests"):
+        lines += [
+            "", "What is asked for, bundled set, 8 equal devices, P@1 and bytes:\n",
+            "| neurons of a round | rounds | P@1 half way, at the end | MB up | MB down |",
+            "|---|---|---|---|---|",
+        ]  # fmt: skip
+    for kind, of in report.get("requests", {}).items():
+        by = of["precision_by_round"]
+        lines.append(
+            f"| {kind} | {len(by)} | {by[len(by) // 2 - 1]:.4f}, {by[-1]:.4f} | "
+            f"{of['bytes_up'] / 1e6:.0f} | {of['bytes_down'] / 1e6:.0f} |"
+        )
+    return lines
 
 
 def main() -> None:
@@ -174,6 +209,8 @@ def main() -> None:
     parser.add_argument("--attacks", default=None, help="names, separated by ;")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
+    parser.add_argument("--data", type=Path, help="a folder: honest runs on its set too")
+    parser.add_argument("--parts", default="attacks,honest,requests", help="of these")
     parser.add_argument("--add", action="store_true", help="to the record: keep what it has")
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--write-doc", action="store_true")
@@ -204,6 +241,21 @@ def measure(args, report: dict) -> None:
     report["machine"] = {
         "cpus": os.cpu_count(), "machine": platform.machine(), "numpy": np.__version__,
     }  # fmt: skip
+    if "requests" in args.parts:
+        found = report.setdefault("requests", {})
+        requests_compared.measure(load("bundled"), args.rounds, found, save)
+    if "honest" in args.parts:
+        sets = {"bundled": load("bundled")}
+        if args.data is not None:
+            names = ("X_train", "Y_train", "X_test", "Y_test")
+            sets[args.data.name] = [
+                sp.csr_matrix(sp.load_npz(args.data / f"{name}.npz")) for name in names
+            ]
+        for name, data in sets.items():
+            found = report.setdefault("honest", {}).setdefault(name, {})
+            honest_runs.measure(data, args.rounds, found, save)
+    if "attacks" not in args.parts:
+        return
     if "privacy" not in report:
         report["privacy"] = attacks_on_privacy.measure()
     names = None if args.attacks is None else args.attacks.split(";")

@@ -20,10 +20,9 @@ from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
 SPLITS = {
-    "8, iid": (8, {}),
+    "32, Dirichlet .3": (32, {"how": "dirichlet", "alpha": 0.3}),
     "8, Dirichlet .3": (8, {"how": "dirichlet", "alpha": 0.3}),
     "32, iid": (32, {}),
-    "32, Dirichlet .3": (32, {"how": "dirichlet", "alpha": 0.3}),
 }
 
 
@@ -59,15 +58,12 @@ def run(data, split: str, defended: bool, n_rounds: int) -> dict:
     }  # fmt: skip
 
 
-def measure(sets: dict, n_rounds: int, splits=tuple(SPLITS)) -> dict:
-    """Set -> split -> with and without; `sets` are loaded data by name."""
-    found: dict = {}
-    for name, data in sets.items():
-        for split in splits:
-            pair = {
-                word: run(data, split, word == "with", n_rounds) for word in ("with", "without")
-            }
-            found.setdefault(name, {})[split] = pair
-            ends = [pair[word]["precision_by_round"][-1] for word in ("with", "without")]
-            print(f"{name}, {split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)
-    return found
+def measure(data, n_rounds: int, found: dict, save) -> None:
+    """Fill `found` by split with what it lacks, with and without; `save` is called after each."""
+    for split in SPLITS:
+        for word in ("with", "without"):
+            if word not in found.setdefault(split, {}):
+                found[split][word] = run(data, split, word == "with", n_rounds)
+                save()
+        ends = [found[split][word]["precision_by_round"][-1] for word in ("with", "without")]
+        print(f"{split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)

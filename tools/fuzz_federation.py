@@ -1,6 +1,6 @@
 """Tampered replies of a device: whatever comes, the round goes on and the model is finite.
 
-    python tools/fuzz_federation.py [codec | fields] [--n 5000] [--seed 0]
+    python tools/fuzz_federation.py [codec | fields] [--masked] [--n 5000] [--seed 0]
 
 "codec" tampers with the records that Flower would carry (the JSON text, the arrays' bytes and
 types) and reads them as `FlowerTransport` does, without Flower's processes; it needs the extra
@@ -42,6 +42,9 @@ QUESTIONS = (
     "select", "train",
 )  # fmt: skip
 
+MASKED = ("request", "masking_keys", "masking_shares", "train_masked", "unmask")
+"""Of a round of masked updates."""
+
 
 class Recorded:
     """A transport that answers as devices did once; `tamper` changes one answer."""
@@ -66,6 +69,8 @@ class Recorded:
 def whole_run(server, transport) -> dict:
     """Start and a round; the faults of all of it."""
     ledger = Ledger()
+    if server.plan.secure_rows:
+        return run_round(server, transport, np.random.default_rng(0), ledger=ledger).faults
     _, faults = take_client_statistics(transport, ledger)
     count_labels(server, transport, ledger)
     server.label_counts = None  # of a recommender; here labels are no features
@@ -307,10 +312,13 @@ def trial(fresh, transport, tamper) -> tuple[str, str]:
 def main(arguments=None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", nargs="?", choices=("codec", "fields"), default=None)
+    parser.add_argument("--masked", action="store_true")
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
-    server, devices = federation()
+    questions = MASKED if args.masked else QUESTIONS
+    masked = {"own": {"public_rows": 0.5}, "secure_rows": 0.5}
+    server, devices = federation(**(masked if args.masked else {}))
     transport = Recorded(devices)
     whole_run(deepcopy(server), transport)
     failed = False
@@ -318,7 +326,7 @@ def main(arguments=None) -> int:
         rng = np.random.default_rng(args.seed)
         counts, words = Counter(), Counter()
         while sum(counts.values()) < args.n:
-            question = QUESTIONS[rng.integers(len(QUESTIONS))]
+            question = questions[rng.integers(len(questions))]
             true = next(r for r in transport.replies[question] if r.device == BAD)
             new = through_codec(rng)(true) if kind == "codec" else tampered_fields(true, rng)
             if new is None or same(new, true):

@@ -96,6 +96,21 @@ def test_flower_and_joblib_train_the_same_model(rows, tmp_path, params):
     assert local.estimator_.threshold_ == flower.estimator_.threshold_
 
 
+def test_masked_updates_over_flower_sum_up_to_the_same_model(rows, tmp_path):
+    params = {"public_rows": 0.5, "secure_aggregation": True}
+    local = classifier(**params).fit(*rows[:2], groups=rows[2])
+    grid = grid_of(rows)
+    for node, config in grid.configs.items():
+        config["cache-dir"] = str(tmp_path / str(node))
+    flower = trained(classifier(**params), rows, tmp_path, grid)
+    assert [entry["n_used"] for entry in flower.history_] == [3, 3, 3]
+    for mine, theirs in zip(local.estimator_.coefs_, flower.estimator_.coefs_, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    grid = grid_of(rows)  # whose nodes keep nothing
+    model = trained(classifier(**params, checkpoint_dir=None), rows, tmp_path / "none", grid)
+    assert [entry["n_used"] for entry in model.history_] == [0, 0, 0]
+
+
 def test_classes_and_recommenders(rows, tmp_path):
     X, Y, groups = rows
     y = np.asarray(Y.argmax(axis=1)).ravel() % 10

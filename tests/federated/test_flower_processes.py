@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from sklearn.utils import check_random_state
@@ -13,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh._utils.random import child_seed
 from sklsh.cli import flower
+from sklsh.federated import JoblibTransport
 from sklsh.persistence import load_model
 from tests.federated import loopback
 from tests.federated.loopback import Loopback
@@ -25,9 +27,9 @@ SETTINGS = {"n_rounds": 3, "random_state": 0, "prototypes": False}
 ESTIMATOR = {"hidden_layer_sizes": (12,), "sampler": "lsh", "n_active": 20}
 
 
-def model():
+def model(**more):
     estimator = SparseLSHMLPClassifier(**ESTIMATOR)
-    return FederatedLSHClassifier(estimator, **SETTINGS)
+    return FederatedLSHClassifier(estimator, **SETTINGS | more)
 
 
 def settings(**more):
@@ -61,12 +63,7 @@ def test_secured_federation(tmp_path, certificates):
         net.serve()
         for i in range(2):
             data = loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
-            net.start("register", [
-                sys.executable, "-m", "sklsh.cli", "federated", "register",
-                str(good / f"device-{i}.pub"), "--server", net.address, "--ca", str(net.ca),
-            ])  # fmt: skip
-            assert net.finish("register") == 0, net.log("register")
-            net.join(i, data, good / f"device-{i}", seed=seed_of(i))
+            net.join(i, data, register(net, good, i), seed=seed_of(i))
         # A node that was refused says so and would be tried no more: it is stopped at once.
         refused = {
             "unregistered": (net.ca, good / "device-2", "Failed to activate SuperNode"),
@@ -89,35 +86,102 @@ def test_secured_federation(tmp_path, certificates):
     assert [e["bytes_up"] for e in report["history"]] == [e["bytes_up"] for e in local.history_]
 
 
-def test_processes_are_killed_and_the_federation_goes_on(tmp_path):
+def register(net, certificates, i):
+    """Let device `i` in; its key."""
+    command = ["federated", "register", str(certificates / f"device-{i}.pub")]
+    where = ["--server", net.address, "--ca", str(net.ca)]
+    net.start("register", [sys.executable, "-m", "sklsh.cli", *command, *where])
+    assert net.finish("register") == 0, net.log("register")
+    return certificates / f"device-{i}"
+
+
+def test_processes_are_killed_and_the_federation_goes_on(tmp_path, certificates):
     """A device dies in a round and comes back; the ServerApp dies and is started again."""
+    good = certificates / "good"
     X, Y, groups = loopback.rows()
     checkpoint = tmp_path / "checkpoint" / "federation.npz"
     arguments = [
         *settings(n_rounds=4), "--n-devices", "2", "--timeout", "120",
         "--checkpoint-dir", str(checkpoint.parent),
     ]  # fmt: skip
-    with Loopback(tmp_path) as net:
+    with Loopback(tmp_path, good) as net:
         net.serve()
         data = [
             loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
             for i in range(2)
         ]
         for i in range(2):
-            net.join(i, data[i], seed=seed_of(i))
+            net.join(i, data[i], register(net, good, i), seed=seed_of(i))
         net.run(*arguments)
         net.wait(lambda: "round 0:" in net.log("run"), "a round")
         net.kill("node-1")
         net.wait(lambda: "round 1:" in net.log("run"), "a round with a device less")
         os.kill(net.wait(loopback.server_app, "the ServerApp"), signal.SIGKILL)
         net.stop("run")
-        net.join(2, data[1], seed=seed_of(1))
+        net.join(2, data[1], register(net, good, 2), seed=seed_of(1))
         net.run(*arguments)
         assert net.finish("run") == 0, net.log("run") + net.log("link")
     report = json.loads((tmp_path / "model.json").read_text())
     assert [entry["round"] for entry in report["history"]] == list(range(4))
     used = [entry["n_used"] for entry in report["history"]]
     assert used[0] == used[-1] == 2 and min(used) == 1, used
+
+
+def test_a_server_killed_in_each_round_trains_the_same_model(tmp_path, certificates):
+    """Ten times, over TLS: no round that was printed is lost."""
+    good, n_kills = certificates / "good", 10
+    X, Y, groups = loopback.rows()
+    arguments = [
+        *settings(n_rounds=n_kills + 1), "--n-devices", "2", "--timeout", "240",
+        "--checkpoint-dir", str(tmp_path / "checkpoint"),
+    ]  # fmt: skip
+    with Loopback(tmp_path, good) as net:
+        net.serve()
+        for i in range(2):
+            data = loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
+            net.join(i, data, register(net, good, i), seed=seed_of(i))
+        for number in range(n_kills):
+            net.run(*arguments)
+            net.wait(lambda number=number: f"round {number}:" in net.log("run"), "a round")
+            os.kill(net.wait(loopback.server_app, "the ServerApp"), signal.SIGKILL)
+            net.stop("run")
+        net.run(*arguments)
+        assert net.finish("run") == 0, net.log("run") + net.log("link")
+    local = model(n_rounds=n_kills + 1).fit(X, Y, groups=groups)
+    loopback.same_weights(local.estimator_, load_model(tmp_path / "model"))
+    report = json.loads((tmp_path / "model.json").read_text())
+    assert [entry["n_used"] for entry in report["history"]] == [2] * (n_kills + 1)
+
+
+def test_masked_updates_of_five_devices_of_which_one_is_killed_in_the_round(tmp_path):
+    """The sum of those that stay is what it is without processes, and without masks to rounding."""
+    X, Y, groups = loopback.rows(5)
+    secure = {"n_rounds": 2, "public_rows": 0.5, "secure_aggregation": True}
+    with Loopback(tmp_path) as net:
+        net.serve()
+        for i in range(5):
+            data = loopback.write_rows(tmp_path / f"data-{i}", X[groups == i], Y[groups == i])
+            net.join(i, data, seed=seed_of(i), **{"cache-dir": str(tmp_path / f"kept-{i}")})
+        net.run(*settings(**secure), "--n-devices", "5", "--timeout", "240")
+        net.wait(lambda: "the update is masked" in net.log("node-4"), "device 4 to train")
+        net.kill("node-4")
+        assert net.finish("run") == 0, net.log("run") + net.log("link")
+    used = [e["n_used"] for e in json.loads((tmp_path / "model.json").read_text())["history"]]
+    assert used in ([4, 4], [5, 4]), used
+
+    class Without(JoblibTransport):
+        """Device 4 is gone after the question in which Flower's was."""
+
+        gone = False
+
+        def ask(self, question, messages):
+            self.gone |= question == ("train_masked" if used[0] == 4 else "unmask")
+            replies = super().ask(question, messages)
+            return [reply for reply in replies if not (self.gone and reply.device == 4)]
+
+    with mock.patch("sklsh.estimators.federated_run.JoblibTransport", Without):
+        local = model(**secure).fit(X, Y, groups=groups)
+    loopback.same_weights(local.estimator_, load_model(tmp_path / "model"))
 
 
 def test_a_run_goes_on_without_the_command_that_began_it(tmp_path):

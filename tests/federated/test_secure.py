@@ -197,6 +197,18 @@ def test_a_sum_that_is_none_is_not_used():
     np.testing.assert_array_equal(server.network.head_weights, before)
 
 
+def test_keys_of_low_order_are_dropped():
+    server, transport = five()
+
+    def change(question, replies):
+        if question != "masking_keys":
+            return replies
+        return [replace(replies[0], masking=np.zeros(32, np.uint8)), *replies[1:]]
+
+    report = one_round(server, transport, change)
+    assert report.n_used == 4 and report.faults == {"range": 1}
+
+
 @pytest.mark.parametrize("question", ["masking_keys", "masking_shares", "train_masked", "unmask"])
 def test_replies_of_another_size_are_dropped(question):
     server, transport = five()
@@ -239,17 +251,24 @@ def at_stage(stage):
     "change",
     [
         {"threshold": 1}, {"threshold": 3}, {"place": 1}, {"place": 3},
-        {"only": [0, 1]}, {"masking": [0, 1, 1]}, {"sealing": [1, 0, 2]},
+        {"only": [0, 1]}, {"masking": [0, 1, 1]}, {"sealing": [1, 0, 2]}, {"low": 1},
     ],
 )  # fmt: skip
 def test_keys_that_cannot_be_right_are_refused(change):
     device, invite, peers = at_stage(1)
     if (kept := change.pop("only", None)) is not None:
         change = {"sealing": kept, "masking": kept}
+    if (low := change.pop("low", None)) is not None:
+        keys = peers.sealing.copy()
+        keys[low] = 0
+        change = {"place": 0, "threshold": 2}
+        peers, right = replace(peers, sealing=keys), peers
+    else:
+        right = peers
     change = {n: getattr(peers, n)[v] if n.endswith("ing") else v for n, v in change.items()}
     with pytest.raises(Refused):
         device.masking_shares(invite, replace(peers, **change))
-    assert device.masking_shares(invite, peers).sealed.any(axis=1).tolist() == [False, True, True]
+    assert device.masking_shares(invite, right).sealed.any(axis=1).tolist() == [False, True, True]
 
 
 def test_other_rows_or_shares_are_refused():

@@ -137,9 +137,12 @@ def unmask(device: Device, invite: Invite, survivors: Survivors) -> Unmasking:
     return Unmasking(device.id, invite.round, kept["shares"][np.arange(len(places)), which])
 
 
-def pair_key(private: bytes, public: bytes) -> bytes:
-    """Of the mask that two devices share."""
-    return masking.agreed_key(private, public, b"mask")
+def pair_key(private: bytes, public: bytes, purpose: bytes = b"mask") -> bytes:
+    """Of the mask that two devices share, or of what one seals for the other."""
+    try:
+        return masking.agreed_key(private, public, purpose)
+    except ValueError as error:
+        raise Refused(f"a public key that is none: {error}") from error
 
 
 def _checked_places(found, place: int, allowed, threshold: int) -> list[int]:
@@ -158,7 +161,7 @@ def _widths(model: SubModel, body: BodyPart | None) -> tuple[int, ...]:
 
 
 def _sealing_key(private: np.ndarray, public: np.ndarray) -> bytes:
-    return masking.agreed_key(private[0].tobytes(), public.tobytes(), b"seal")
+    return pair_key(private[0].tobytes(), public.tobytes(), b"seal")
 
 
 def _about(invite: Invite, sender: int, receiver: int) -> bytes:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sklsh.federated.messages import Reply
 from sklsh.federated.parts import Payload, Rejected
-from sklsh.federated.secure.masking import KEY, SEALED
+from sklsh.federated.secure.masking import KEY, SEALED, agreed_key
 
 
 def check_bytes(array, name: str, shape: tuple[int | None, ...]) -> None:
@@ -81,8 +81,12 @@ class MaskingKeys(Reply):
     masking: np.ndarray
 
     def validate(self, shape):
-        check_bytes(self.sealing, "sealing", (KEY,))
-        check_bytes(self.masking, "masking", (KEY,))
+        for name in ("sealing", "masking"):
+            check_bytes(getattr(self, name), name, (KEY,))
+            try:
+                agreed_key(bytes(KEY), getattr(self, name).tobytes(), b"check")
+            except ValueError as error:
+                raise Rejected("range", f"{name} is a public key of low order") from error
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
                 f"round {reply.round}: trained on {reply.n_samples} rows, {reply.head.ids.size} "
                 f"neurons, loss {reply.loss:.4f}", flush=True,
             )  # fmt: skip
+        if question == "train_masked":
+            print(f"round {reply.round}: trained; the update is masked", flush=True)
         return Message(encode((reply,), began=began, ended=time.time()), reply_to=message)
 
     return app
