@@ -1,5 +1,6 @@
 """Secure aggregation: the sum of the updates, and nothing of one; who drops out costs no more."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -147,6 +148,16 @@ def test_of_five_devices_one_drops_out(question):
 def test_who_is_gone_after_its_update_still_counts():
     server, transport = five()
     assert one_round(server, transport, without(2, "unmask")).n_used == 5
+
+
+def test_a_round_that_has_been_summed_up_is_not_done_again():
+    """Sums of the same rows over other devices would differ by one device's update."""
+    server, transport = five()
+    again = deepcopy(server)
+    assert one_round(server, transport).n_used == 5
+    report = one_round(again, transport)
+    assert report.n_used == 0 and report.faults == {"missing": 5}
+    assert one_round(again, transport).n_used == 5
 
 
 @pytest.mark.parametrize("question", ["masking_shares", "train_masked", "unmask"])
@@ -306,6 +317,8 @@ def test_each_question_is_answered_once_and_in_order():
     assert device.unmask(invite, everybody).shares.shape == (3, 32)
     with pytest.raises(Refused, match="out of order"):
         device.unmask(invite, Survivors(np.array([0, 1], np.int32)))
+    with pytest.raises(Refused, match="round 0 has been summed up"):
+        device.masking_keys(invite)
     with pytest.raises(CacheMiss):
         device.unmask(replace(invite, round=1), everybody)
     device.cache.clear()

@@ -34,8 +34,8 @@ NAME = "masking"
 FEWEST = 3
 """Devices of a round: of a sum of two each knows the other's."""
 
-SHARED, MASKED = 1, 2
-"""Stages: shares have been sent; the masked update has been."""
+ASKED, SHARED, MASKED, DONE = range(4)
+"""Stages: keys have been sent; shares; the masked update; what takes masks off."""
 
 
 def least_threshold(n_devices: int) -> int:
@@ -45,19 +45,27 @@ def least_threshold(n_devices: int) -> int:
 
 
 def masking_keys(device: Device, invite: Invite) -> MaskingKeys:
-    """Fresh keys; what was kept of another round is forgotten."""
+    """Fresh keys; what was kept of another round is forgotten.
+
+    A round that has been summed up is not answered again, as when a server was killed before it
+    had kept what it learnt: of two sums of the same rows, over other devices, the difference
+    is what one of them has sent.
+    """
     if not device.settings.public_rows:
         raise Refused("masked updates need public_rows: their ids would name what they are of")
+    kept = device.cache.get(NAME, (invite.run, invite.round))
+    if kept is not None and int(kept["stage"]) == DONE:
+        raise Refused(f"round {invite.round} has been summed up")
     sealing, masks = masking.key_pair(), masking.key_pair()
     private = np.stack([_bytes(sealing[0]), _bytes(masks[0])])
-    _keep(device, invite, {"stage": np.array(0), "private": private})
+    _keep(device, invite, {"stage": np.array(ASKED), "private": private})
     return MaskingKeys(device.id, invite.round, _bytes(sealing[1]), _bytes(masks[1]))
 
 
 def masking_shares(device: Device, invite: Invite, peers: Peers) -> SealedShares:
     """Shares of this device's two secrets, sealed for each other device."""
     device.settings.policy.check_bytes(peers)
-    kept = _kept(device, invite, 0)
+    kept = _kept(device, invite, ASKED)
     n, place = peers.sealing.shape[0], peers.place
     mine = [_bytes(masking.public_key(key.tobytes())) for key in kept["private"]]
     theirs = (peers.sealing, peers.masking)
@@ -128,11 +136,11 @@ def train_masked(
 
 
 def unmask(device: Device, invite: Invite, survivors: Survivors) -> Unmasking:
-    """One share of each device with which masks were shared; then all is forgotten."""
+    """One share of each device with which masks were shared; then they are forgotten."""
     kept = _kept(device, invite, MASKED)
     places = kept["places"].tolist()
     alive = _checked_places(survivors.places, int(kept["place"]), places, int(kept["threshold"]))
-    _keep(device, invite, {"stage": np.array(-1)})
+    _keep(device, invite, {"stage": np.array(DONE)})
     which = [0 if other in set(alive) else 1 for other in places]
     return Unmasking(device.id, invite.round, kept["shares"][np.arange(len(places)), which])
 
