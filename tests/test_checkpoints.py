@@ -91,6 +91,21 @@ def test_the_same_weights_as_undisturbed(problem, tmp_path, die_after, params):
     assert_same_model(model, undisturbed)
 
 
+def test_the_second_of_two_networks(problem, tmp_path, die_after):
+    epochs = die_after(None)
+    undisturbed = small(n_estimators=2).fit(*problem)
+    assert epochs == list(range(10))
+    for n_more in (4, 3):  # in the first and in the second
+        epochs = die_after(n_more)
+        with pytest.raises(Killed):
+            small(tmp_path, n_estimators=2).fit(*problem)
+    assert epochs == [4, 5, 6]
+    epochs = die_after(None)
+    model = small(tmp_path, n_estimators=2).fit(*problem)
+    assert epochs == [7, 8, 9] and model.n_iter_ == 10
+    assert_same_model(model, undisturbed)
+
+
 OF_A_RECOMMENDER = {
     "defaults": {},
     "early stopping, no votes": {"early_stopping": True, "n_neighbors": 0},

@@ -211,7 +211,10 @@ def test_a_stream_that_is_to_go_on_leaves_out_the_rows_that_fits_hold_out(wide):
     ("change", "message"),
     [
         ({"hidden_layer_sizes": (8,)}, "warm_start needs the hidden_layer_sizes"),
-        ({"activation": "tanh"}, "warm_start needs the hidden_layer_sizes and activation"),
+        (
+            {"activation": "tanh"},
+            "times n_estimators. and activation of the fit before",
+        ),
         ({"n_features": 20}, "24 features and 4 classes, got 20 and 4"),
         ({"names": (1, 2, 3)}, "24 features and 4 classes, got 24 and 3"),
         ({"names": (1, 2, 3, 4)}, "24 features and 4 classes, got 24 and 4 others"),

@@ -42,6 +42,7 @@ CHANGES = {
     "rehash_interval": ([5, 1000], LSH),
     "n_neighbors": ([0, 3, 30], {}),
     "linear": ([True, False], {}),
+    "n_estimators": ([1, 2, 3], {}),
     "prediction": (["exact", "lsh"], {"n_tables": 6, "hash_length": 6, **ALONE}),
     "dropout": ([0.0, 0.2, 0.6], {}),
     "alpha": ([0.0, 0.01], {}),

@@ -43,7 +43,7 @@ STATISTICS = {"n_samples": 20, "row_norm": 0.5, "labels_per_row": 1.0}
 VALUES = {
     SparseLSHMLPClassifier: {
         **TRAINING, "linear": True, "n_neighbors": 3, "class_weight": "balanced",
-        "effort": "fast",
+        "effort": "fast", "n_estimators": 2,
     },
     LSHRecommender: {
         **TRAINING, "n_factors": 2, "input_dropout": 0.8, "item_weight": "propensity",

@@ -91,7 +91,8 @@ class ClassifierTraining:
         checkpoint = checkpoint_of(self, [*rows, *Y, *weighted, *before])
         if learner is None:
             learner = self._start(rows, X, targets, settings)
-        with EpochProgress(self.verbose, settings.max_iter) as progress:
+        n_epochs = settings.max_iter * (settings.n_estimators if learner.n_steps == 0 else 1)
+        with EpochProgress(self.verbose, n_epochs) as progress:
             learner.fit(
                 rows, Y, settings, sample_weight=weights, n_threads=n_threads,
                 on_epoch=progress, checkpoint=checkpoint, multilabel=targets.multilabel,

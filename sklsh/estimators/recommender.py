@@ -28,7 +28,9 @@ from sklsh.network.settings import STREAM_ROWS, Settings
 
 N_NEIGHBORS, MAX_NEIGHBORS, DROPOUT = (128, 512), 1 << 26, 0.5
 
-OTHERS = "effort", "warm_start", "new_classes", "class_weight", "prediction", "linear"
+OTHERS = (
+    "effort", "warm_start", "new_classes", "class_weight", "prediction", "linear", "n_estimators",
+)  # fmt: skip
 """Parameters of the classifier that a recommender has otherwise, or not at all."""
 
 N_VALIDATION_USERS = 500, 4_000

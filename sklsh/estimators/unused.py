@@ -122,8 +122,9 @@ def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, s
     alone = "fit without a federation"
     unused = dict.fromkeys(
         ("max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
-         "n_neighbors", "n_factors", "linear", "prediction", "warm_start", "new_classes",
-         "class_weight", "effort", "rehash_interval", "checkpoint_dir", "checkpoint_interval"),
+         "n_neighbors", "n_factors", "linear", "n_estimators", "prediction", "warm_start",
+         "new_classes", "class_weight", "effort", "rehash_interval", "checkpoint_dir",
+         "checkpoint_interval"),
         alone,
     )  # fmt: skip
     own = federation.device_params

@@ -45,11 +45,14 @@ def warm_learner(estimator, X, targets) -> Learner | None:
         return None
     network, before = estimator.learner_.network, estimator.targets_
     sizes = tuple(weights.shape[1] for weights in network.body_weights)
-    wanted = check_hidden_layer_sizes(estimator.hidden_layer_sizes) or sizes
+    # Members stand side by side, see `sklsh.network.members`.
+    widths = check_hidden_layer_sizes(estimator.hidden_layer_sizes) or ()
+    wanted = tuple(estimator.n_estimators * width for width in widths) or sizes
     if (sizes, network.activation) != (wanted, estimator.activation):
         raise ValueError(
-            "warm_start needs the hidden_layer_sizes and activation of the fit before: "
-            f"{sizes} and {network.activation!r}, got {wanted} and {estimator.activation!r}"
+            "warm_start needs the hidden_layer_sizes (times n_estimators) and activation of the "
+            f"fit before: {sizes} and {network.activation!r}, "
+            f"got {wanted} and {estimator.activation!r}"
         )
     learner = estimator.learner_
     if estimator.new_classes == "grow":

@@ -6,7 +6,7 @@ the arrays that training changes and the tables of an LSH sampler are all there 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,10 @@ class FitCheckpoint:
     folder: Path
     fingerprint: str
     interval: int = 1
+
+    def of_member(self, n: int) -> FitCheckpoint:
+        """Where the `n`-th member of several is kept, beside the first."""
+        return replace(self, folder=self.folder / f"member-{n}")
 
     @property
     def _archive(self) -> Archive:

@@ -32,12 +32,15 @@ class History:
         All there were, those too whose losses are forgotten.
     best_loss : float
         The smallest of all losses; inf if there was none, or NaN alone.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     losses: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     n_epochs: int = 0
     best_loss: float = np.inf
+    interrupted: bool = False
 
     @classmethod
     def of(cls, losses, validation_scores=()) -> History:
@@ -46,6 +49,15 @@ class History:
         for loss in losses:
             history.add(loss)
         return history
+
+    def followed_by(self, other: History) -> History:
+        """The history of two fits, one after the other."""
+        return History(
+            self.losses + other.losses,
+            self.validation_scores + other.validation_scores,
+            self.n_epochs + other.n_epochs,
+            min(self.best_loss, other.best_loss),
+        )
 
     def add(self, loss: float, most: int | None = None) -> None:
         """One more epoch; only the last `most` losses are kept."""
@@ -165,6 +177,7 @@ def fit_epochs(
             save(state)
             on_epoch(epoch, history)
     except KeyboardInterrupt:
+        history.interrupted = True
         warnings.warn(
             f"Training interrupted by the user after {len(history.losses)} whole epochs.",
             stacklevel=2,

@@ -8,6 +8,7 @@ from math import ceil
 import numpy as np
 
 from sklsh._utils.arrays import own_arrays
+from sklsh._utils.random import child_seed
 from sklsh._utils.threads import one_blas_thread
 from sklsh.network.calibration import N_RIVALS, LabelCounts
 from sklsh.network.checkpoints import FitCheckpoint
@@ -24,6 +25,7 @@ from sklsh.network.holdout import held_out, rows_to_train
 from sklsh.network.journal import Journal
 from sklsh.network.linear import LinearView
 from sklsh.network.lsh import LSHCandidates
+from sklsh.network.members import joined, joined_state
 from sklsh.network.model import MAX_INPUT_SCALE, WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.optimizers import RowwiseAdagrad
@@ -210,7 +212,8 @@ class Learner:
         saved = None if checkpoint is None else checkpoint.load()
         if saved is not None:
             self.seed, self.n_steps = saved.numbers["seed"], saved.numbers["first_step"]
-        if self.n_steps:
+        fresh = self.n_steps == 0
+        if not fresh:
             self._scale_for(X)
         self.weight_sum = self.n_weighted = 0.0
         sample_weight = self._relative(sample_weight)
@@ -221,28 +224,11 @@ class Learner:
         validation = spared
         if not spared.size:
             validation = rng.permutation(train)[:MAX_VALIDATION_ROWS]
+        how = {"sample_weight": sample_weight, "n_threads": n_threads, "on_epoch": on_epoch}
         with one_blas_thread():
-            if saved is not None:
-                saved.restore(self)
-            else:
-                self.network.see(Y.take(train).indices, only=self.n_steps == 0)
-                fresh = self.optimizer.untouched_neurons()
-                set_prototypes(
-                    self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
-                )
-            self.sampler = None
-            trainer = self.trainer(settings, n_threads)
-
-            def save(state):
-                if checkpoint is not None:
-                    checkpoint.save(self, trainer, state, rng)
-
-            self.history = fit_epochs(
-                trainer, X, Y, train, settings, validation=spared, sample_weight=sample_weight,
-                rng=rng, on_epoch=on_epoch, save=save,
-                state=None if saved is None else saved.resume(trainer, rng),
-            )  # fmt: skip
-            self.n_steps, self.sampler = trainer.step_count, None
+            self._fit_network(X, Y, train, spared, settings, checkpoint, saved, rng, **how)
+            if fresh and settings.n_estimators > 1:
+                self._join(X, Y, train, spared, settings, checkpoint, **how)
             validation_rows = ValidationRows(self.network, X, Y, validation, n_threads)
             if sample_weight is not None:
                 validation_rows.weights = sample_weight[validation]
@@ -250,6 +236,58 @@ class Learner:
                 self, validation_rows, settings, train=train, held_out=bool(spared.size),
                 multilabel=multilabel, sample_weight=sample_weight,
             )  # fmt: skip
+
+    def _fit_network(
+        self, X, Y, train, spared, settings, checkpoint, saved, rng, *, sample_weight, n_threads,
+        on_epoch,
+    ) -> None:  # fmt: skip
+        """All epochs, or those that `saved` has not seen."""
+        if saved is not None:
+            saved.restore(self)
+        else:
+            self.network.see(Y.take(train).indices, only=self.n_steps == 0)
+            fresh = self.optimizer.untouched_neurons()
+            set_prototypes(
+                self.network, X, Y, train, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
+            )
+        self.sampler = None
+        trainer = self.trainer(settings, n_threads)
+
+        def save(state):
+            if checkpoint is not None:
+                checkpoint.save(self, trainer, state, rng)
+
+        self.history = fit_epochs(
+            trainer, X, Y, train, settings, validation=spared, sample_weight=sample_weight,
+            rng=rng, on_epoch=on_epoch, save=save,
+            state=None if saved is None else saved.resume(trainer, rng),
+        )  # fmt: skip
+        self.n_steps, self.sampler = trainer.step_count, None
+
+    def _join(self, X, Y, train, spared, settings, checkpoint, *, on_epoch, **how) -> None:
+        """Train the other members, of other seeds, and be all of them from now on."""
+        network, members = self.network, [self]
+        for n in range(1, 1 if self.history.interrupted else settings.n_estimators):
+            member = Learner.start(
+                X, network.n_features, network.n_labels, settings, child_seed(self.seed, n)
+            )
+            own = checkpoint and checkpoint.of_member(n)
+            saved = own and own.load()
+            done = self.history.n_epochs
+
+            def on_member_epoch(epoch, history, done=done):
+                on_epoch(done + epoch, history)
+
+            rng = np.random.default_rng(member.seed)
+            member._fit_network(
+                X, Y, train, spared, settings, own, saved, rng, on_epoch=on_member_epoch, **how
+            )
+            if member.history.interrupted:  # it is not whole
+                break
+            self.history = self.history.followed_by(member.history)
+            members.append(member)
+        self.network = joined([member.network for member in members])
+        self.optimizer = joined_state([member.optimizer for member in members])
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1,

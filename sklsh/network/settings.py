@@ -71,6 +71,7 @@ class Settings:
     rehash_interval: int
     n_neighbors: int | str
     linear: bool
+    n_estimators: int
     prediction: str
     dropout: float
     alpha: float
@@ -129,6 +130,7 @@ class Settings:
             ),
             # Others than the classifier have no such parameter, and no linear view.
             "linear": "linear" in params and given("linear", n_validation > 0 and not fast),
+            "n_estimators": params.get("n_estimators", 1),
             "max_iter": given("max_iter", factor * max(epochs, math.ceil(min_steps / n_steps))),
             "n_validation": n_validation,
         }
