@@ -16,7 +16,7 @@ from sklsh import CompressedLSHHasher, LSHRecommender, SparseLSHMLPClassifier, c
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
 from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
-from sklsh.persistence import load_model, save_model
+from sklsh.persistence import is_model_folder, load_model, read_metadata, save_model
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,21 @@ def test_predict_writes_ranked_labels(run, data, model_dir, tmp_path):
 def test_predict_leaves_padding_out(run, data, model_dir):
     _, out, _ = run("predict", model_dir, data, "-k", 70)
     assert {len(line.split()) for line in out.splitlines()[1:]} == {60}
+
+
+def test_a_model_in_the_folder_where_one_is(run, data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("train", data, ".", "--hidden", 4, "--epochs", 1)
+    assert (code, err) == (0, "") and "trained on" in out
+    assert is_model_folder(tmp_path)
+
+
+def test_a_model_may_take_the_place_of_the_one_it_is_made_of(run, model_dir, tmp_path):
+    shutil.copytree(model_dir, tmp_path / "m")
+    before = read_metadata(model_dir)["model_bytes"]
+    code, out, _ = run("compress", tmp_path / "m", tmp_path / "m", "--bytes-per-label", 12)
+    after = read_metadata(tmp_path / "m")["model_bytes"]
+    assert code == 0 and after != before and f"({after / before:.1%})" in out
 
 
 def test_compress(run, data, model_dir, tmp_path):

@@ -2,11 +2,12 @@
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
 
-from sklsh import LSHRecommender, SparseLSHMLPClassifier
+from sklsh import LSHRecommender, SparseLSHMLPClassifier, cli
 from sklsh.datasets import Interactions
 from sklsh.metrics import recall_at_k
 from sklsh.persistence import load_model, save_model
@@ -131,6 +132,15 @@ def test_a_wrong_k_is_found_before_the_work(run, log, tmp_path, k, fitted):  # n
     assert folder.exists() == fitted
     if fitted:
         assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
+
+
+def test_a_closed_standard_output_is_said_before_the_work(log, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "argv", ["sklsh", "recommend", str(log), *NAMED, "--model",
+                                      str(tmp_path / "m")])  # fmt: skip
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(SystemExit, match="standard output is closed"):
+        cli.main()
+    assert not (tmp_path / "m").exists()
 
 
 def test_refusals(run, log, tmp_path):  # noqa: F811

@@ -1,9 +1,13 @@
 """Names in, names out: lists of labels, frames with named columns, classes of every kind."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.datasets import make_extreme_classification
@@ -95,6 +99,22 @@ def test_columns_of_a_frame(wide):
     np.testing.assert_array_equal(small().fit(X, sparse).predict_topk(X_test, 4)[0], ranked)
     numbered = small().fit(X, pd.DataFrame(Y.toarray().astype(int)))
     assert numbered.label_names_ is None
+
+
+def test_columns_in_another_order_are_refused_or_found_by_name(wide):
+    X, Y, X_test, Y_test = wide
+    model, turned = small().fit(X, frame(Y)), frame(Y_test).iloc[:, ::-1]
+    piped = make_pipeline(MaxAbsScaler(), small()).fit(X, frame(Y))
+    federated = FederatedLSHClassifier(small(), n_rounds=1, random_state=0).fit(X, frame(Y))
+    for one in (model, piped, federated, model.compress()):
+        for judge in (one.score, partial(precision_at_1_scorer, one)):
+            judge(X_test, frame(Y_test))
+            with pytest.raises(
+                ValueError, match="y must have the columns of before, in their order"
+            ):
+                judge(X_test, turned)
+    ranked = model.predict_topk(X_test, 3)[0]
+    assert precision_at_k(turned, ranked, 3) == precision_at_k(frame(Y_test), ranked, 3)
 
 
 def test_names_in_streams_and_growth(wide):

@@ -72,6 +72,25 @@ MENDS = {
         ("rows in one dimension", "    if np.ndim(row) != 1:\n", "    if True:\n",
          f"{HELD}::test_one_row_of_one_user"),
     ],
+    "sklsh/datasets/_event_columns.py": [
+        ("empty text is no id", 'np.flatnonzero(names == "")', 'np.flatnonzero(names == "no")',
+         "tests/test_events.py::TestRefused::test_columns"),
+        ("ages in narrow types", "        if values.dtype.kind == \"f\":", "        if True:",
+         "tests/test_events.py::test_ages_in_any_type_of_times"),
+        ("units with a count", 'array.astype(f"M8[{unit}]").astype(np.int64)',
+         "array.astype(np.int64)", "tests/test_events.py::test_ages_in_any_type_of_times"),
+    ],
+    "sklsh/datasets/_events.py": [
+        ("very old is not nothing", "np.maximum(matrix.data, limits.tiny)", "matrix.data",
+         "tests/test_events.py::test_what_is_very_old_is_little_and_not_nothing"),
+        ("entries of events beyond float32", "    if largest > limits.max or", "    if False and",
+         "tests/test_events.py::TestRefused::test_columns"),
+    ],
+    "sklsh/estimators/item_ids.py": [
+        ("what pads answers is no name", "            if (names == padding).any():",
+         "            if False:",
+         "tests/test_item_ids.py::test_what_pads_answers_names_no_item"),
+    ],
     # State
     "sklsh/network/fitting.py": [
         ("bounded history", "            del self.losses[:-most]", "            pass",
@@ -104,8 +123,9 @@ MENDS = {
     ],
     # Files
     "sklsh/_utils/files.py": [
-        ("links stay", "        if not path.is_symlink() or seen == 40:", "        if True:",
-         "tests/test_files.py::test_standard_output_wherever_it_goes"),
+        ("links stay", "    target = _target(path)\n    if isinstance(target, int):\n        with",
+         "    target = path\n    if isinstance(target, int):\n        with",
+         "tests/test_files.py::test_a_link_stays_one"),
         ("pipes are written to", "    elif _is_special(target):\n        with open",
          "    elif False:\n        with open", "tests/test_files.py::test_a_pipe_is_written_to"),
         ("leftovers are swept", "            remove(left)\n", "            pass\n",

@@ -94,6 +94,20 @@ def column_names(y) -> np.ndarray | None:
     return np.array(names) if names and all(isinstance(name, str) for name in names) else None
 
 
+def check_column_names(y, known: np.ndarray | None) -> None:
+    """A ValueError unless a frame's columns are called as those before, if these had names."""
+    names = column_names(y)
+    if names is None or known is None or known.dtype.kind != "U":
+        return
+    known = known[: names.shape[0]]
+    wrong = np.flatnonzero(names[: known.shape[0]] != known)
+    if wrong.size:
+        raise ValueError(
+            f"y must have the columns of before, in their order: {known[wrong[0]].item()!r}, "
+            f"got {names[wrong[0]].item()!r}"
+        )
+
+
 def is_missing(value) -> bool:
     """Whether a field of a table is None, NaN or pandas' NA."""
     missing = value is None or type(value).__name__ == "NAType"

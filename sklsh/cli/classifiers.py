@@ -121,6 +121,7 @@ def train(
         raise ValueError("MODEL_DIR is missing: where to write the model")
     model_dir = default_folder(data) if model_dir is None else model_dir
     check_place(model_dir)
+    place = model_dir.absolute()  # ".", once a model takes its place, is a folder that is gone
     automatic = {
         "max_iter": epochs,
         "batch_size": batch_size,
@@ -148,8 +149,8 @@ def train(
         start = perf_counter()
         classifier.fit(X, Y)
     seconds = perf_counter() - start
-    save_model(model, model_dir, y_train=Y)
-    size = read_metadata(model_dir)["model_bytes"] / 1e6
+    save_model(model, place, y_train=Y)
+    size = read_metadata(place)["model_bytes"] / 1e6
     console().print(
         f"trained on {Y.shape[0]:,} rows, {classifier.n_features_in_:,} features, "
         f"{Y.shape[1]:,} labels: {classifier.n_iter_} epochs "

@@ -43,6 +43,8 @@ def recommend(
     if output is not None:
         check_ending(output)
         check_output(output)
+    elif test is None and sys.stdout is None:
+        raise ValueError("standard output is closed: name a file with --output")
     events, age = read_events(data, columns, half_life)
     later = None if test is None else read_events(test, columns, None)[0]
     if model is None:

@@ -8,7 +8,7 @@ from scipy.special import expit, softmax
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._utils.containers import label_lists, plain
+from sklsh._utils.containers import check_column_names, label_lists, plain
 from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
@@ -231,7 +231,14 @@ class ClassifierPrediction:
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            A frame whose columns are called otherwise, or in another order, than at fit.
         """
+        check_is_fitted(self)
+        check_column_names(y, self.label_names_)
         answer, lists = self.predict(X), label_lists(y)
         weights = None
         if sample_weight is not None:

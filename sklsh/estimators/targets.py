@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sklsh._utils.containers import column_names, label_lists, plain, plain_ids
+from sklsh._utils.containers import check_column_names, column_names, label_lists, plain, plain_ids
 from sklsh._utils.validation import check_sparse
 from sklsh.network.rows import SparseRows
 
@@ -110,7 +110,7 @@ class Targets:
             )
         if lists is not None:
             y = indicator_of(lists, self._listed)
-        self._check_names(y)
+        check_column_names(y, self.label_names)
         y = plain(y, "y")
         if self.multilabel != is_indicator(y):
             kinds = ("1-d classes", "a multilabel indicator")
@@ -134,19 +134,6 @@ class Targets:
             )
         return SparseRows.from_classes(np.searchsorted(self.classes, y))
 
-    def _check_names(self, y) -> None:
-        """A ValueError unless a frame's columns are called as those before."""
-        names = column_names(y)
-        if names is None or self.label_names is None:
-            return
-        known = self.label_names[: names.shape[0]]
-        wrong = np.flatnonzero(names[: known.shape[0]] != known)
-        if wrong.size:
-            raise ValueError(
-                f"y must have the columns of before, in their order: {known[wrong[0]].item()!r}, "
-                f"got {names[wrong[0]].item()!r}"
-            )
-
     def joined(self, y=None, classes=None) -> Targets:
         """With what `y` and `classes` have beside: more classes, in order, or more columns.
 
@@ -162,7 +149,7 @@ class Targets:
             listed = np.concatenate([self._listed, new])
             return replace(self, classes=np.arange(listed.shape[0]), label_names=listed)
         if self.multilabel:
-            self._check_names(y)
+            check_column_names(y, self.label_names)
             names, of_y = self.label_names, column_names(y)
             if names is not None and of_y is not None:
                 names = np.concatenate([names, of_y[names.shape[0] :]])

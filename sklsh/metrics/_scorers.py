@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklsh._utils.containers import label_lists, plain
+from sklsh._utils.containers import check_column_names, label_lists, plain
 from sklsh._utils.validation import check_int
 from sklsh.metrics._hits import named_indicator, places_of
 
@@ -28,7 +28,9 @@ class TopKScorer:
         params = dict(self.params)
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
-        lists, names = label_lists(y), getattr(estimator, "label_names_", None)
+        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        lists, names = label_lists(y), getattr(last, "label_names_", None)
+        check_column_names(y, names)
         if lists is not None and names is not None:
             y = named_indicator(lists, names)
         y = plain(y, "y")
