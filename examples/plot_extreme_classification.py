@@ -45,7 +45,7 @@ LearningCurveDisplay.from_estimator(model)
 # ------------------------
 # Labels by how often training has seen them. Half of the entries of the test set are labels that
 # were seen fewer than four times, and there recall is low, whatever the rest of the model does:
-# with the votes of the nearest training rows (the default) or without (`n_neighbors=0`).
+# with k-NN scores of the nearest training rows (the default) or without (`n_neighbors=0`).
 without = SparseLSHMLPClassifier(n_neighbors=0, random_state=0).fit(data.X_train, data.Y_train)
 seen = np.bincount(data.Y_train.indices, minlength=data.Y_train.shape[1])
 edges = np.array([1, 2, 4, 8, 16, 32, 64, 128, 10_000])
@@ -69,7 +69,7 @@ right.bar(
     label="share of the test entries",
 )  # fmt: skip
 curves = {
-    "with votes of nearest rows": labels,
+    "with k-NN scores": labels,
     "network alone": without.predict_topk(data.X_test)[0],
 }
 for (name, ranked), color in zip(curves.items(), ("#00798c", "#d1495b")):

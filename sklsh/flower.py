@@ -43,7 +43,7 @@ def server_app(
     Parameters
     ----------
     federation : FederatedLSHClassifier
-        Not fitted. Its `transport` is not used; with a `checkpoint_dir` a run goes on where
+        Not fitted. Its `transport` is not used; with a `checkpoint_dir` a run resumes where
         one that was stopped or killed had got.
     output : path
         Folder for the model, on the SuperLink's machine: as by `sklsh.persistence.save_model`,

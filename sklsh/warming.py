@@ -88,7 +88,7 @@ def _recommender() -> None:
     model.recommend(0, Y[:1])
     model.similar_items(0)
     model.partial_fit(Y)
-    # With many items others are regressed on their nearest, and candidates are named by votes.
+    # With many items others are regressed on their nearest, and item-item scores name candidates.
     entries, n_items = np.arange(18_000), MANY_ITEMS + 9
     shape = (600, n_items)
     wide = sp.csr_array((np.ones(18_000), (entries % 600, entries % n_items)), shape=shape)

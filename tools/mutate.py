@@ -151,7 +151,7 @@ OPERATORS = {
 HARMLESS = "strict", "copy", "assume_unique", "frozen", "eq", "n_jobs", "n_threads"
 """Keywords and defaults that only guard or only save time: no result depends on them."""
 
-TUNED = "BATCH_ACTIVE", "KEPT", "N_CANDIDATES", "N_VOTERS", "A_PLACE", "SHARPNESS", "MASKED"
+TUNED = "BATCH_ACTIVE", "KEPT", "N_CANDIDATES", "N_SCORED", "A_PLACE", "SHARPNESS", "MASKED"
 """Constants that were measured: a test that held them would hold yesterday's output."""
 
 SIZES = (

@@ -123,7 +123,7 @@ class Archive:
     version : int
         Of the content's format.
     fingerprint : str
-        Of all that must be the same when the training goes on: see `fingerprint`.
+        Of all that must be the same when the training resumes: see `fingerprint`.
     """
 
     path: Path

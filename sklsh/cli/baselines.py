@@ -40,8 +40,8 @@ def nearest_neighbor_topk(X_train, Y_train, X, k=5, n_neighbors=30) -> np.ndarra
         rows, places = np.nonzero(found)
         columns = nearest[rows, places]
         cosines = np.asarray(similar[rows, columns]).ravel()
-        votes = sp.csr_array((cosines, (rows, columns)), shape=similar.shape)
-        parts.append(rank_labels(votes @ Y_train, k)[0])
+        near = sp.csr_array((cosines, (rows, columns)), shape=similar.shape)
+        parts.append(rank_labels(near @ Y_train, k)[0])
     return np.concatenate(parts)
 
 

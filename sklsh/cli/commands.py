@@ -100,10 +100,10 @@ def train(
     sampler: Annotated[str, typer.Option(help="Who is active beside a batch's labels")] = "auto",
     n_active: Annotated[int | None, typer.Option(help="Neurons that it proposes")] = None,
     neighbors: Annotated[
-        int | None, typer.Option(help="Training rows that vote at prediction; 0: none")
+        int | None, typer.Option(help="Nearest training rows that count at prediction; 0: none")
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Folder to go on from after a kill; the same options again")
+        Path | None, typer.Option(help="Folder to resume from after a kill; the same options again")
     ] = None,
     subset: Subset = "train",
     random_state: Seed = 0,
@@ -237,7 +237,7 @@ def compress(
     output: Annotated[Path, typer.Argument(help="Folder of the small model", show_default=False)],
     bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 128,
     body: Annotated[str, typer.Option(help="First layer: codes, int8 or float16")] = "codes",
-    neighbors: Annotated[bool, typer.Option(help="Keep the training rows that vote")] = True,
+    neighbors: Annotated[bool, typer.Option(help="Keep the training rows for k-NN scores")] = True,
     linear: Annotated[
         bool, typer.Option(help="Keep the linear view, larger than the rest")
     ] = False,

@@ -112,7 +112,7 @@ def run(
     insecure: Insecure = False,
     settings: Settings = None,
     checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Kept after each round; a run goes on from there")
+        Path | None, typer.Option(help="Kept after each round; a run resumes from there")
     ] = None,
     load_data: Annotated[
         Path | None, typer.Option(help="Python file with load_data(context) for all devices")
@@ -181,7 +181,7 @@ def stop(
     ca: Authority = None,
     insecure: Insecure = False,
 ) -> None:
-    """End a run. With --checkpoint-dir a new one goes on after the last round that was whole."""
+    """End a run. With --checkpoint-dir a new one resumes after the last round that was whole."""
     _either(ca, insecure, "--ca")
     with runs.connection(server, ca) as home:
         runs.stop(run_id, home)

@@ -42,7 +42,7 @@ def recommend(
     if is_table(data):
         model = None if model_dir is None else _model_in(model_dir, mmap_mode=None)
         if learn and model is None:
-            raise ValueError("--learn needs --model, a folder of a model to go on with")
+            raise ValueError("--learn needs --model, a folder of a model to continue with")
         event_tables.recommend(
             data, columns, half_life, model, model_dir if learn or model is None else None, learn,
             test, k, output, random_state, jobs,

@@ -1,4 +1,4 @@
-"""Where an estimator's `fit` is kept, to go on from after it was killed."""
+"""Where an estimator's `fit` is kept, to resume from after it was killed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklsh._utils.archive import fingerprint
 from sklsh.network.checkpoints import FitCheckpoint
 
 MAY_CHANGE = {"n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval", "item_weight"}
-"""Parameters that training does not hang on: another value may be given when it goes on."""
+"""Parameters that training does not hang on: another value may be given when it resumes."""
 
 
 def checkpoint_of(estimator, arrays: Iterable[np.ndarray]) -> FitCheckpoint | None:

@@ -27,7 +27,7 @@ class SparseLSHMLPClassifier(
     Trains only the output neurons that are worth computing: a batch's own labels and the
     negatives that `sampler` proposes; updates only rows that a batch touched. Neurons start
     as the mean hidden vector of their label's rows. At prediction the labels of the nearest
-    training rows add their votes, and linear classifiers of the raw features what they find, with
+    training rows add k-NN scores, and linear classifiers of the raw features what they find, with
     weights fitted on held-out rows.
 
     Parameters
@@ -58,9 +58,9 @@ class SparseLSHMLPClassifier(
         Steps before the tables are thrown away and new hash functions drawn. "auto": 100,
         or as many as make hashing a small part of the work on a very wide head.
     n_neighbors : int, default="auto"
-        Training rows that vote at prediction; 0 keeps none (and no copy of the training
+        Nearest training rows that count at prediction; 0 keeps none (and no copy of the training
         rows in the model). "auto": 30, 60, 100 or 200, whichever is best on the held-out
-        rows. How a vote falls with the distance and what votes weigh is always fitted there.
+        rows. How a score falls with the distance and what it weighs is always fitted there.
     linear : bool or "auto", default="auto"
         Whether linear classifiers of the raw features, in label trees, have a say: labels with
         characteristic features are found that the hidden layer forgets. Their weight is fitted
@@ -88,8 +88,8 @@ class SparseLSHMLPClassifier(
         0.03 for batches of 128, with the square root of the batch; twice that in `fit` on
         dense X, of which a quarter of the entries or more are not zero.
     max_iter : int, default="auto"
-        Epochs. "auto": 3, and more for small data: at least 400 steps, 600 if no rows
-        vote; on dense X twice as many.
+        Epochs. "auto": 3, and more for small data: at least 400 steps, 600 without
+        k-NN scores; on dense X twice as many.
     tol, n_iter_no_change : float, int, default=1e-4, 3
         Early stopping ends a fit whose validation P@1 has not improved by `tol` for so many
         epochs.
@@ -97,13 +97,13 @@ class SparseLSHMLPClassifier(
         Watch P@1 on the held-out rows and keep the best weights (costs a copy of them). Where
         no row can be held out, a warning, and all epochs are run.
     validation_fraction : float in (0, 1), default="auto"
-        Rows held out to fit the votes' weight and the multilabel threshold. "auto": a
+        Rows held out to fit the k-NN scores' weight and the multilabel threshold. "auto": a
         tenth, at most 1,000 rows, and none if that is fewer than 50 and `early_stopping` does
-        not ask for them: then there are no votes, and training rows fit the threshold. A
-        number: that share, at least one row. They join the voting rows in the end.
+        not ask for them: then there are no k-NN scores, and training rows fit the threshold. A
+        number: that share, at least one row. They join the neighbours in the end.
     warm_start : bool, default=False
         Start `fit` from the weights of the fit before. Rows are held out by a hash of their
-        features, so that a fit is judged by rows that no fit before has trained on; streams
+        features, so that a fit is validated on rows that no fit before has trained on; streams
         leave these rows out then, too.
     new_classes : {"error", "grow"}, default="error"
         What `partial_fit`, or `fit` with `warm_start`, does about classes that were not there
@@ -119,13 +119,13 @@ class SparseLSHMLPClassifier(
     shuffle : bool or {"auto", "lsh"}, default="auto"
         Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
         rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so
-        that a batch's labels are hard negatives of one another. "auto": "lsh" where no rows
-        vote (``n_neighbors=0``, streams), unless the sampler is "all"; else True.
+        that a batch's labels are hard negatives of one another. "auto": "lsh" without
+        k-NN scores (``n_neighbors=0``, streams), unless the sampler is "all"; else True.
     random_state : int, RandomState instance or None, default=None
         Seeds weights, order, dropout, samplers and hash functions.
     checkpoint_dir : path, default=None
         Folder where `fit` keeps its state. After a kill or a power cut, `fit` with the same
-        data and parameters goes on from there and ends with the same weights, to the bit. A
+        data and parameters resumes there and ends with the same weights, to the bit. A
         checkpoint of another training is refused. What is finished stays: name another
         folder, or delete it, to train anew.
     checkpoint_interval : int, default=1
@@ -151,9 +151,9 @@ class SparseLSHMLPClassifier(
     network_ : WideNetwork
         The same arrays, head row = neuron.
     memory_ : NeighborMemory or None
-        The rows that vote.
+        The rows that k-NN scores are of.
     neighbor_weight_ : float
-        Weight of the votes, as fitted.
+        Weight of the k-NN scores, as fitted.
     linear_ : LinearView or None
         The label trees, if they have a say.
     linear_weight_ : float

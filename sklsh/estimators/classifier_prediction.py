@@ -46,7 +46,7 @@ class ClassifierPrediction:
             integers, or floats of whole numbers, as integers; text as it is, padded with "";
             booleans as 0 and 1. Of a multilabel y the columns, or their names (`label_names_`).
         scores : ndarray (n_samples, k), float32
-            Logit, neighbours' votes and gains of the linear view, added; padded with -inf.
+            Logit, k-NN score and gains of the linear view, added; padded with -inf.
 
         Notes
         -----
@@ -264,7 +264,7 @@ class ClassifierPrediction:
         body : {"codes", "int8", "float16"}, default="codes"
             First layer: a byte for two numbers, one, or two bytes a number.
         neighbors : bool, default=True
-            Keep the training rows that vote, if there are any.
+            Keep the training rows for k-NN scores, if there are any.
         linear : bool, default=False
             Keep the linear view, if there is one: it is larger than all the rest, and worth
             some points of P@1.
@@ -318,12 +318,12 @@ class ClassifierPrediction:
 
     @property
     def memory_(self):
-        """The rows that vote, None if there are none."""
+        """The rows that k-NN scores are of, None if there are none."""
         return self.learner_.memory
 
     @property
     def neighbor_weight_(self):
-        """Weight of the neighbours' votes, 0 if there are none."""
+        """Weight of the k-NN scores, 0 if there are none."""
         return self.memory_.weight if self.memory_ else 0.0
 
     @property

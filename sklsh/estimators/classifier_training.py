@@ -108,8 +108,8 @@ class ClassifierTraining:
         Costs a row what an epoch of `fit` does, and a call O(n_labels + n_features) for
         tables of numbers beside that, however many there were before.
 
-        A label's neuron starts as the mean hidden vector of its first rows. The rows that
-        vote are those of the last `fit`, if any: a stream adds none. The learning rate does
+        A label's neuron starts as the mean hidden vector of its first rows. The neighbours of
+        k-NN scores are rows of the last `fit`, if any: a stream adds none. The learning rate does
         not fall but by what row-wise Adagrad itself lets it. The multilabel threshold lets as
         many labels through as rows have: a quarter of each part's rows, at most 256, are
         predicted before they are learnt, O(n_labels * n_hidden) each (on heads of more than
@@ -147,8 +147,8 @@ class ClassifierTraining:
             may_grow=self.new_classes == "grow",
         )  # fmt: skip
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
-        votes = not first and self.learner_.memory is not None
-        settings = self._settings(STREAM_ROWS, targets, votes)
+        near = not first and self.learner_.memory is not None
+        settings = self._settings(STREAM_ROWS, targets, near)
         if first:
             learner = self._start(rows, X, targets, settings)
         else:
@@ -180,9 +180,9 @@ class ClassifierTraining:
                 )
         return targets, targets.encode(y)
 
-    def _settings(self, n_samples, targets, votes=True, dense=False) -> Settings:
+    def _settings(self, n_samples, targets, near=True, dense=False) -> Settings:
         params = {name: getattr(self, name) for name in self._parameter_constraints}
-        if not votes:
+        if not near:
             params["n_neighbors"] = 0
         n_labels = targets.classes.shape[0]
         settings = Settings.resolve(params, n_samples, n_labels, dense)

@@ -41,7 +41,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         above. `n_active` is the number of these neurons a round ("auto": 1,024), and
         automatic `dropout` is .3 (a
         recommender's .5).
-        `max_iter`, early stopping and the neighbours' votes are not used. A recommender's
+        `max_iter`, early stopping and k-NN scores are not used. A recommender's
         devices hold users: ``fit(user_items, groups=devices_of_users)``.
     n_rounds : int, default=20
     local_steps : int, float in (0, 1] or None, default=0.5
@@ -94,7 +94,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         `fit` empties the folders of its devices. What is missing or damaged is asked for
         anew, and `history_` counts it.
     checkpoint_dir : path, default=None
-        Folder that the server is kept in after each round. `fit` goes on from what is there,
+        Folder that the server is kept in after each round. `fit` resumes from what is there,
         at the next round and with the same history; of another training it is refused. What
         is finished stays as it is: name another folder, or empty it, to train anew.
     server_optimizer : {"avg", "adam"}, default="avg"

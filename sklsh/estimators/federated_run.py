@@ -41,7 +41,7 @@ NOT_COMPARED = (
     "transport", "cache_dir", "checkpoint_dir", "checkpoint_interval", "callback", "n_jobs",
     "verbose",
 )  # fmt: skip
-"""Parameters that may differ when a federation goes on: none changes what is computed."""
+"""Parameters that may differ when a federation resumes: none changes what is computed."""
 
 NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval")
 """The estimator's parameters that are no business of a device."""
@@ -92,7 +92,7 @@ def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
     Parameters
     ----------
     arrays : iterable of ndarray
-        Data that must be the same when it goes on.
+        Data that must be the same when it resumes.
     """
     if federation.checkpoint_dir is None:
         return None
@@ -143,7 +143,7 @@ def options_of(federation) -> dict:
 
 
 def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
-    """Everything before the first round: the devices' sizes, a fresh model, its head start."""
+    """Everything before the first round: the devices' sizes, a fresh model, its prototypes."""
     ledger = Ledger()
     client_statistics, faults = _client_statistics(federation, transport, ledger)
     settings = task.settings(total_rows(list(client_statistics.values())))

@@ -92,7 +92,7 @@ class ClassifierTask:
 
 
 class RecommenderTask:
-    """Users' items: the network reads them and names them; the votes of items are left out."""
+    """Users' items: the network reads them and names them; item-item scores are left out."""
 
     prototype_scale = autoencoder.PROTOTYPE_SCALE
     row_norm = 1.0
@@ -116,7 +116,7 @@ class RecommenderTask:
         self.estimator.n_features_in_ = self.n_features
 
     def params(self) -> dict:
-        # What the recommender itself would resolve: its own dropout, and no votes.
+        # What the recommender itself would resolve: its own dropout, and no item-item scores.
         return self.estimator.get_params() | {
             "n_neighbors": 0,
             "dropout": self.settings(1).dropout,

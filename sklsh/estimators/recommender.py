@@ -48,7 +48,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     An autoencoder over the items - a user's items in, a distribution over all items out -
     trained like `SparseLSHMLPClassifier` on the neurons that are worth computing, plus the
-    votes of a user's items for the items they occur with. The weight of the votes is fitted
+    item-item scores of the items that a user's occur with. Their weight is fitted
     on hidden items of some users. Users are not stored: whoever asks brings a row.
 
     Parameters
@@ -58,9 +58,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     sketch_dim, rehash_interval
         The same.
     n_neighbors : int, default="auto"
-        Items kept as each item's neighbours, whose votes are added, and on the nearest 128 of
-        which it is regressed; 0: neither. "auto": 512, with more than 131,072 items fewer, but
-        at least 128.
+        Items kept as each item's neighbours, whose item-item scores are added, and on the nearest
+        128 of which it is regressed; 0: neither. "auto": 512, with more than 131,072 items fewer,
+        but at least 128.
     n_factors : int, default="auto"
         Singular vectors of the interactions whose low-pass filter is added; 0: none. "auto":
         256, up to 4,096 items 512.
@@ -70,10 +70,10 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         up rare items at the cost of common ones. None: all alike. Training is the same.
     prediction : {"auto", "exact", "lsh"}, default="auto"
         Where recommendations are looked for. "exact": among all items. "auto": with more than
-        8,192 items, for `N` up to 100, among the `4 * N` items, at least 128, of which votes
-        and regression say most, scored exactly; all items for who has not so many. "lsh":
-        after `fit`, among these and those that hash tables over the trained head name; as
-        "auto" after `partial_fit`, which moves the head, and among few items (`items`).
+        8,192 items, for `N` up to 100, among the `4 * N` items, at least 128, of which
+        item-item scores and regression say most, scored exactly; all items for who has not so
+        many. "lsh": after `fit`, among these and those that hash tables over the trained head name;
+        as "auto" after `partial_fit`, which moves the head, and among few items (`items`).
     input_dropout : float in [0, 1), default=0.3
         Share of a user's items that the network does not see in a pass, and names.
     dropout : float in [0, 1), default="auto"
@@ -83,10 +83,10 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     tol, n_iter_no_change, early_stopping
         The same, of nDCG@20 on hidden items of some users.
     validation_fraction : float in (0, 1), default="auto"
-        Users of whom a fifth of the items is hidden in training, to fit the votes' weight on
-        it. "auto": a tenth, at least 500 but of a quarter of the users, at most 4,000; with
-        fewer than 500 users, unless `early_stopping` asks for them, none are, and weights are
-        defaults. A number: that share, at least one user.
+        Users of whom a fifth of the items is hidden in training, to fit the weight of
+        item-item scores on it. "auto": a tenth, at least 500 but of a quarter of the users, at most
+        4,000; with fewer than 500 users, unless `early_stopping` asks for them, none are, and
+        weights are defaults. A number: that share, at least one user.
     shuffle : bool or {"auto", "lsh"}, default=True
     random_state, checkpoint_dir, checkpoint_interval, n_jobs, verbose
         As of `SparseLSHMLPClassifier`.
@@ -103,7 +103,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         Of `item_weight`; propensities follow the counts.
     network_ : WideNetwork
     neighbor_weight_ : float
-        Weight of the votes.
+        Weight of the item-item scores.
     n_iter_ : int
         Epochs run; each part of a stream is one more.
     loss_curve_ : list of float
@@ -125,7 +125,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     ----------
     D. Liang et al. "Variational autoencoders for collaborative filtering", WWW 2018.
     F. Christoffel et al. "Blockbusters and wallflowers: accurate, diverse, and scalable
-    recommendations with random walks", RecSys 2015 (the votes).
+    recommendations with random walks", RecSys 2015 (item-item scores).
     H. Jain, Y. Prabhu, M. Varma. "Extreme multi-label loss functions for recommendation,
     tagging, ranking & other missing label applications", KDD 2016 (propensities).
 
@@ -293,8 +293,8 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         items a user at most as in `fit`, and
         O(n_items * n_hidden) for some of them, which are asked for hidden items before they
         are learnt: how much popularity is discounted follows from their answers. The weight
-        of the votes stays as `fit` left it, or is 2 where there was no fit. How many parts came
-        before costs nothing.
+        of item-item scores stays as `fit` left it, or is 2 where there was no fit. How many
+        parts came before costs nothing.
         """
         first = not hasattr(self, "engine_")
         grows = (
@@ -355,7 +355,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     @property
     def neighbor_weight_(self):
-        """Weight of the votes, 0 if there are none."""
+        """Weight of the item-item scores, 0 if there are none."""
         return self.engine_.memory.weight if self.engine_.memory else 0.0
 
     @property

@@ -297,8 +297,9 @@ class RecommenderPrediction(
 
         Notes
         -----
-        Exact for all parts of the score, network and votes too: the row is asked without each
-        of its items in turn. Costs as many rows of `recommend` for one item among `items`.
+        Exact for all parts of the score, network and item-item scores too: the row is asked
+        without each of its items in turn. Costs as many rows of `recommend` for one item among
+        `items`.
         """
         check_is_fitted(self)
         rows, _ = self._rows(one_row(user_items), reset=False)

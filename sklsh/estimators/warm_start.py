@@ -1,4 +1,4 @@
-"""What a classifier's `fit` goes on from with `warm_start`: a copy of the fit before."""
+"""What a classifier's `fit` starts from with `warm_start`: a copy of the fit before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The on-device framework: server, devices, messages, rounds. Plain classes, no engine."""
+"""The on-device framework: server, devices, messages, rounds. Plain classes."""
 
 from sklsh.federated.device import Device
 from sklsh.federated.ledger import Ledger

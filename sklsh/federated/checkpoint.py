@@ -1,4 +1,4 @@
-"""A federation on disk: all that a server needs to go on after it was killed.
+"""A federation on disk: all that a server needs to resume after it was killed.
 
 One file, ``federation.npz``, written beside its place after each round and moved there: it is
 always that of some whole round. Arrays as arrays, the rest as JSON; nothing runs when it is read.
@@ -59,7 +59,7 @@ class Checkpoint:
     folder : path
         Made when something is saved. One federation and one writer at a time.
     fingerprint : str
-        Of everything that must be the same when the federation goes on.
+        Of everything that must be the same when the federation resumes.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""`Device`: the holder of private rows. Answers messages; keeps what its cache will hold."""
+"""`Device`: who holds private rows. Answers messages; keeps what its cache will hold."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def training_bytes(
 
 
 def start_bytes(n_ids: int, n_features: int, n_hidden: int, payload_bytes: int = 4) -> int:
-    """Peak of the head start: the body as sent, sums of the device's labels, these as sent.
+    """Peak of the prototypes' round: the body as sent, sums of the device's labels, these as sent.
 
     Rows' hidden vectors are computed block by block.
     """

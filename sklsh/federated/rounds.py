@@ -174,7 +174,7 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     """Start neurons as `scale` x the direction of their rows' mean hidden vector.
 
     As `sklsh.network.prototypes`, from sums that devices send for their own labels: the
-    head start costs about one round's traffic.
+    prototype initialisation costs about one round's traffic.
     """
     devices = transport.devices
     exchange = Exchange(server, transport, ledger, START, server.start_faults)

@@ -1,4 +1,4 @@
-"""How the server moves a row by the averaged change of its holders: plainly, or with Adam.
+"""How the server moves a row by the averaged change of its devices: plainly, or with Adam.
 
 References
 ----------
@@ -21,7 +21,7 @@ class ServerOptimizer(Protocol):
     """Moves rows of one of the model's arrays."""
 
     uses_holders: bool
-    """Whether the number of a row's holders scales its change."""
+    """Whether the number of a row's contributing devices scales its change."""
 
     def move(self, name: str, array, rows, change, learning_rate: float) -> None:
         """``array[rows] += ...``; `name` tells arrays apart, `rows` is ids or a slice.

@@ -41,7 +41,7 @@ MAX_LOCAL_STEPS = 1_000_000
 
 
 DROPOUT = 0.3
-"""Automatic dropout: without rows that vote, after ten passes over few rows, a tenth lets P@1
+"""Automatic dropout: without k-NN scores, after ten passes over few rows, a tenth lets P@1
 decline by half a point where rows are long, and as much is lost with .3 where they are short."""
 
 
@@ -144,7 +144,7 @@ def resolve_device(
         merged["dropout"] = DROPOUT
     if options.get("local_sampler", "auto") == "auto":
         options["local_sampler"] = _local_sampler(merged["sampler"], "input_dropout" in merged)
-    # No rows vote in a federation: batches of rows that hash alike pay. Nor is there a linear
+    # There are no k-NN scores in a federation: hash-clustered batches pay. Nor is there a linear
     # view: its weights say by which features a device's rows have which label.
     alone = {"n_neighbors": 0, "linear": False}
     training = Settings.resolve({**merged, **alone}, n_samples, n_labels)

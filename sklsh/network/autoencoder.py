@@ -1,4 +1,4 @@
-"""`Autoencoder`: a learner that reads a user's items and names them, and the items' votes.
+"""`Autoencoder`: a learner that reads a user's items and names them, beside item-item scores.
 
 Part of the input is dropped in training, so that the network learns to name items that it
 does not see (S. Sedhain et al., "AutoRec", WWW 2015; D. Liang et al., "Variational
@@ -43,11 +43,11 @@ PROTOTYPE_SCALE = 2.0
 features. Between 1 and 5 the network alone gains 1 point of recall, the whole nothing."""
 
 HIDDEN_SHARE = 0.2
-"""Share of a judging user's items that are hidden, to be found from the others."""
+"""Share of a validation user's items that are hidden, to be found from the others."""
 
 DEFAULTS = {"votes": (0, 2.0), "regression": (1, 24.0), "low pass": (1, 8.0)}
 """Choice and weight of each source, where no user validated it, and weights that validated ones
-are drawn towards: the best of some on most sets, whichever set is left out of the judgement
+are drawn towards: the best of some on most sets, whichever set is left out of the choice
 (benchmarks/recommender_rules.py)."""
 
 SOFT_DEFAULTS = DEFAULTS | {"low pass": (0, 16.0)}
@@ -58,7 +58,7 @@ N_CENTRE = 4096
 
 N_VALIDATION_USERS, DECAY = 256, 0.9
 """Users of a stream's part that choose weights before they are learnt, and how fast their
-verdict fades from part to part."""
+choice fades from part to part."""
 
 MAX_ROW = 2_000
 """Items of one user that are learnt from: the time that co-occurrences take grows with the
@@ -104,7 +104,7 @@ class Autoencoder(ItemScorer):
         self, R: SparseRows, settings: Settings, input_dropout: float, *, n_threads=1,
         on_epoch=lambda epoch, history: None, checkpoint: FitCheckpoint | None = None,
     ) -> None:  # fmt: skip
-        """Hide some items of a few users, train on the rest, fit the votes' weight on these.
+        """Hide some items of a few users, train on the rest, fit the sources' weights on these.
 
         So the validation rows are known users, as most that ask will be, and the hidden items
         new. What `checkpoint` has of this fit is not trained again.
@@ -143,7 +143,7 @@ class Autoencoder(ItemScorer):
                 trainer, seen, seen, users, settings, rng=rng,
                 validation=validation_rows[hidden.counts() > 0],
                 corrupt=lambda epoch: self._thinned(seen, input_dropout, first + epoch),
-                judge=lambda: self.ndcg(visible, hidden, n_threads=n_threads, alone=True),
+                score=lambda: self.ndcg(visible, hidden, n_threads=n_threads, alone=True),
                 on_epoch=on_epoch, save=save,
                 state=None if saved is None else saved.resume(trainer, rng),
             )  # fmt: skip

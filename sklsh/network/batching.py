@@ -1,4 +1,4 @@
-"""Batches of rows that hash alike: their labels are hard negatives of one another.
+"""Hash-clustered batches: rows that hash alike, whose labels are hard negatives of one another.
 
 A batch's labels are negatives of all its rows but their own, free of charge. Where rows of a
 batch are neighbours in the hidden space, these negatives are the labels that the network

@@ -1,4 +1,4 @@
-"""What is fitted after training, on rows that training has not seen: votes, threshold, chances."""
+"""What is fitted after training, on validation rows: neighbours, threshold, probabilities."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
 from sklsh.network.validation_rows import DEPTH, ValidationRows
 
-# Trials of the votes. Wider grids gained nothing on the data sets of doc/benchmarks.
+# Trials of the k-NN scores. Wider grids gained nothing on the data sets of doc/benchmarks.
 NEIGHBORS = (30, 60, 100, 200)
 POWERS = (1.0, 2.0, 4.0, 8.0)
 WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
 TEMPERATURES = np.geomspace(0.25, 16, 25, dtype=np.float32)
 THRESHOLDS = np.geomspace(1e-3, 0.9, 60, dtype=np.float32)
 RANKED = 20
-"""Depth of the ranking by which the votes are fitted. A thousand rows tell apart more settings by
-their DCG at this depth than by P@1, 3 and 5, even where it is the latter that is wanted."""
+"""Depth of the ranking by which the k-NN scores are fitted. A thousand rows tell apart more
+settings by their DCG at this depth than by P@1, 3 and 5, even where it is the latter that is
+wanted."""
 
 HALF_LIFE = 256
 """Rows of a stream after which the count of its labels has forgotten half of what was before."""
@@ -44,10 +45,10 @@ def hits(labels: np.ndarray, Y: SparseRows, rows) -> np.ndarray:
     return np.isin(np.arange(labels.shape[0])[:, None] * stride + labels, owner * stride + true)
 
 
-def fit_votes(
+def fit_neighbors(
     validation_rows: ValidationRows, memory: NeighborMemory, n_neighbors: Sequence[int]
 ) -> float:
-    """The weight of the votes with the best DCG on the validation rows: 0 where they do not help.
+    """The weight of k-NN scores with the best DCG on the validation rows: 0 where they do not help.
 
     Sets it on `memory`, together with the best power and the best number of neighbours of
     those given (ascending). It must hold the rows of which the validation rows are some.

@@ -1,4 +1,4 @@
-"""A fit on disk between two epochs: after a kill it goes on, to the very bits.
+"""A fit on disk between two epochs: after a kill it resumes, to the very bits.
 
 All randomness follows from the seed, the number of steps and one generator, so that these,
 the arrays that training changes and the tables of an LSH sampler are all there is to keep.
@@ -104,7 +104,7 @@ class SavedFit:
         learner.network.seen_ids = self.arrays.get("seen_ids")
 
     def resume(self, trainer: Trainer, rng) -> FitState:
-        """Put a fresh trainer and generator back to where they were; what else to go on from."""
+        """Put a fresh trainer and generator back to where they were; what else to resume from."""
         trainer.step_count = self.numbers["step_count"]
         rng.bit_generator.state = self.numbers["rng"]
         tables = {

@@ -1,10 +1,10 @@
-"""`ItemMemory`: each item's nearest items by co-occurrence; a user's items vote for theirs.
+"""`ItemMemory`: each item's nearest items by co-occurrence; a user's items score theirs.
 
-The vote of user u for item j is that of a three-step random walk user -> item -> user ->
+The item-item score of item j for user u is that of a three-step random walk user -> item -> user ->
 item, with the popularity of the items at both ends discounted::
 
     C_ij = sum over users v:  x_vi x_vj / s_v^p
-    votes(u, j) = sum over items i of u:  x_ui C_ij / (n_i^a n_j^b)
+    score(u, j) = sum over items i of u:  x_ui C_ij / (n_i^a n_j^b)
 
 with x_vi what v has had of i, in units of the mean of v's entries (so that no unit and no
 single user's large numbers outweigh the rest), n_i the sum of item i's column and s_v that of
@@ -30,14 +30,14 @@ POWERS = ((0.8, 0.15), (0.7, 0.3), (0.5, 0.0), (0.3, 0.0), (0.3, -0.1))
 """Pairs of a and b to choose from: popular items are discounted less where data is sparse."""
 
 SHARE_POWER = 0.75
-"""p: where users are to be judged on later items, 1 ranks best, where on others of the same
+"""p: where users are to be evaluated on later items, 1 ranks best, where on others of the same
 time, 1/2; between them neither loses much."""
 
 KEPT_BY = 0.15
 """b in the ranking that decides which neighbours are kept, before the pair is chosen."""
 
 SHARPNESS = np.float32(100.0)
-"""A row's largest vote is 1; ranking hardly changes between 100 and 1000."""
+"""A row's largest score is 1; ranking hardly changes between 100 and 1000."""
 
 ITEMS = 256
 """Items of one task; each task has its own scratch of two numbers an item."""
@@ -56,7 +56,7 @@ class ItemMemory:
     counts : ndarray (n_items,), float64
         Sum of each item's column.
     weight : float
-        Of the votes in the final score.
+        Of item-item scores in the final one.
     powers : tuple of float
         a and b.
     """
@@ -139,18 +139,18 @@ class ItemMemory:
         self.powers, self.weight = POWERS[choice], weight
 
     def add(self, choice, weight, R: SparseRows, rows, position_of, out, start, stop) -> None:
-        """Add `weight` times the logarithms of votes to ``out[: stop - start]``."""
+        """Add `weight` times the logarithms of item-item scores to ``out[: stop - start]``."""
         n_items = self.counts.shape[0]
-        votes = np.empty_like(out)
+        scores = np.empty_like(out)
         offset_rows(
             rows, *R, self.ids, self.values, *self._scales(POWERS[choice]), np.float32(weight),
             SHARPNESS, position_of, False, np.float32(0), np.zeros(n_items, dtype=np.float32),
-            np.empty(n_items, dtype=np.int32), votes, start, stop,
+            np.empty(n_items, dtype=np.int32), scores, start, stop,
         )  # fmt: skip
-        out += votes
+        out += scores
 
     def scales(self) -> tuple[np.ndarray, np.ndarray]:
-        """Factors of the items that vote and of those voted for."""
+        """Factors of the items that score others and of those scored."""
         return self._scales(self.powers)
 
     def _scales(self, powers: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ import numpy as np
 from sklsh.network.calibration import (
     NEIGHBORS,
     fit_chances,
+    fit_neighbors,
     fit_temperature,
     fit_threshold,
-    fit_votes,
 )
 from sklsh.network.head_index import fit_index
 from sklsh.network.linear import LinearView
@@ -75,7 +75,7 @@ def _fit_memory(learner: Learner, validation_rows: ValidationRows, settings: Set
     )
     given = settings.n_neighbors
     choices = NEIGHBORS if given == "auto" else (int(given),)
-    if fit_votes(validation_rows, memory, choices) > 0:
+    if fit_neighbors(validation_rows, memory, choices) > 0:
         learner.memory = validation_rows.memory = memory
 
 

@@ -121,25 +121,25 @@ def fit_epochs(
     sample_weight: np.ndarray | None = None,
     rng: np.random.Generator,
     corrupt: Callable[[int], SparseRows] | None = None,
-    judge: Callable[[], float] | None = None,
+    score: Callable[[], float] | None = None,
     on_epoch: Callable[[int, History], None] = lambda epoch, history: None,
     state: FitState | None = None,
     save: Callable[[FitState], None] = lambda state: None,
 ) -> History:
     """Train on ``X[rows]`` until `max_iter` epochs, early stopping or Ctrl-C.
 
-    With early stopping, P@1 on the rows `validation` decides, or `judge` if given, and the
+    With early stopping, P@1 on the rows `validation` decides, or `score` if given, and the
     best weights are put back at the end (they cost a copy of the parameters meanwhile); the
     weights that a trained network comes with are among those to choose from. Where
     `validation` is empty nothing can decide: a warning, and all epochs are run.
     ``corrupt(epoch)``, if given, makes the rows that an epoch reads in the stead of `X`. A
-    loss or weight that is not finite is a ValueError. The fit goes on from `state`, and hands it to
+    loss or weight that is not finite is a ValueError. The fit resumes from `state`, and hands it to
     `save` after each epoch.
     """
     if settings.early_stopping and not validation.size:
         warnings.warn(
             f"early_stopping needs held-out rows, and of {rows.shape[0]} rows none can be held "
-            f"out: training goes on for {settings.max_iter} epochs.",
+            f"out: training runs for {settings.max_iter} epochs.",
             stacklevel=2,
         )
         settings = replace(settings, early_stopping=False)
@@ -149,10 +149,10 @@ def fit_epochs(
     predictor = Predictor(trainer.network, n_threads=n_threads)
 
     def score_now() -> float:
-        score = judge() if judge else precision_at_1(predictor, X, Y, validation)
-        if score > state.best_score:
-            state.best_score, state.best_weights = score, copy_weights(trainer.network)
-        return score
+        now = score() if score else precision_at_1(predictor, X, Y, validation)
+        if now > state.best_score:
+            state.best_score, state.best_weights = now, copy_weights(trainer.network)
+        return now
 
     try:
         if settings.early_stopping and trainer.step_count and not history.losses:

@@ -1,6 +1,6 @@
 """Which rows are held out of training: by a hash of the row, so that every fit spares the same.
 
-A warm start that drew validation rows anew would judge itself on rows that it has learnt.
+A warm start that drew validation rows anew would be validated on rows that it has learnt.
 """
 
 from __future__ import annotations

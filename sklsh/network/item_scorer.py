@@ -24,8 +24,8 @@ MANY = 4
 """Tables are asked where items may be named by this many times the candidates; else exact."""
 
 MANY_ITEMS, DEEP = 8_192, 100
-"""Among more items, and asked for no more than so many, those with the most votes are candidates
-unless answers are to be exact: a fifth of the time at 41,000 items."""
+"""Among more items, and asked for no more than so many, those with the highest item-item scores
+are candidates unless answers are to be exact: a fifth of the time at 41,000 items."""
 
 
 @dataclass
@@ -134,7 +134,7 @@ class ItemScorer:
                 return index.query(hidden, n_threads)[:2]
 
             items, scores = likely_items(network, memory, by_tables, R, inputs, k, pool, **how)
-        elif not exact and self._votes_tell(memory, pool, k):
+        elif not exact and self._scores_tell(memory, pool, k):
             items, scores = likely_items(network, memory, None, R, inputs, k, pool, **how)
         else:
             items, scores = best_items(network, memory, R, inputs, k, pool, **how)
@@ -144,8 +144,8 @@ class ItemScorer:
         return items, scores
 
     @staticmethod
-    def _votes_tell(memory: ItemMemory | None, pool: np.ndarray, k: int) -> bool:
-        """Whether the items with the most votes are worth looking for."""
+    def _scores_tell(memory: ItemMemory | None, pool: np.ndarray, k: int) -> bool:
+        """Whether the items with the highest item-item scores are worth looking for."""
         many = pool.shape[0] > MANY_ITEMS and k <= DEEP
         return many and memory is not None and memory.weight > 0
 

@@ -2,7 +2,7 @@
 
 A hidden layer of some hundred units forgets a word that is characteristic of one label; a
 linear classifier of that label does not. The view's score of a label, ``weight * sqrt(share)``
-with the mean share of a few trees, is added to the logit and the neighbours' votes; the weight is
+with the mean share of a few trees, is added to the logit and the k-NN score; the weight is
 fitted on validation rows, and 0 where the view does not help. (The square root is better than the
 share by .1 to .4 points of P@1 on four sets, and as good as its logarithm with a floor.)
 """

@@ -3,7 +3,7 @@
 With the matrix of users and items normalised on both sides, ``N = D_u^-1/2 X D_i^-1/2``, and V
 its first right singular vectors, a row x scores the items by ``x D_i^-1/2 V V^T D_i^1/2``: an
 ideal low-pass filter on the graph of items (Y. Shen et al., "How powerful is graph convolution
-for recommendation?", CIKM 2021, GF-CF; its linear filter is a vote of neighbours). Where data is
+for recommendation?", CIKM 2021, GF-CF; its linear filter is an item-item score). Where data is
 sparse it sees likeness beyond items that occur together.
 
 Beside ideal filters there is a soft one, whose response to a singular value s is ``min(s^2 /
@@ -39,7 +39,8 @@ SOFT_FILTERS: tuple[Filter, ...] = ((1, 0.1, 0.35), (1, 0.3, 0.35))
 choose them do so by chance."""
 
 FEW_ITEMS = 4096
-"""Up to so many items."""
+"""Up to so many items softer filters rank best. (`MAX_DENSE` of the regression is as many by
+chance: there it is a matter of time.)"""
 
 OVERSAMPLING, N_ITERATIONS = 16, 3
 """Of the randomised decomposition (N. Halko, P.-G. Martinsson, J. Tropp, SIAM Review 2011)."""

@@ -42,17 +42,17 @@ def merge_topk(
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
     nobody = np.empty((n_samples, 0), dtype=np.int32), np.empty((n_samples, 0), dtype=np.float32)
     if memory is None or neighbors is None:
-        voters = (*nobody, np.zeros(1, dtype=np.int64), nobody[0][0], np.float32(0.0))
+        theirs = (*nobody, np.zeros(1, dtype=np.int64), nobody[0][0], np.float32(0.0))
     else:
         of_rows = memory.labels
-        voters = (*neighbors, of_rows.indptr, of_rows.indices, np.float32(memory.weight))
+        theirs = (*neighbors, of_rows.indptr, of_rows.indices, np.float32(memory.weight))
     extra = nobody if gains is None else gains
 
     def task(start, stop):
-        voted = np.empty(network.n_labels, dtype=np.int32)
-        with zeros(network.n_labels) as votes, zeros(network.n_labels) as added:
+        scored = np.empty(network.n_labels, dtype=np.int32)
+        with zeros(network.n_labels) as sums, zeros(network.n_labels) as added:
             merge_votes_topk(
-                hidden, network.head_weights, network.head_bias, *voters, SHARPNESS, votes, voted,
+                hidden, network.head_weights, network.head_bias, *theirs, SHARPNESS, sums, scored,
                 *extra, added, *found, labels, scores, start, stop,
             )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""`NeighborMemory`: training rows are kept, and their labels vote at prediction.
+"""`NeighborMemory`: training rows are kept, and score their labels at prediction.
 
 A network of a few hundred hidden units forgets rare features; the rows themselves do not.
-The final score of a label is ``logit + weight * log(1 + 10 * votes)``, where `votes` is the
+The final score of a label is ``logit + weight * log(1 + 10 * score)``, where the k-NN score is the
 sum of ``cosine ** power`` over those of the query's nearest training rows that carry the label
-(compare Khandelwal et al., "Nearest neighbor language models", ICLR 2020). How many rows vote,
-the power and the weight are fitted on validation rows; the weight is 0 where votes do not help.
+(compare Khandelwal et al., "Nearest neighbor language models", ICLR 2020). How many neighbours
+count, the power and the weight are fitted on validation rows; it is 0 where they do not help.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ QUERIES = 256
 """Queries of one task; each task has its own scratch of one float a label."""
 
 SHARPNESS = np.float32(10.0)
-"""Votes are similarities: of the order of 1. Ranking hardly changes between 3 and 30."""
+"""Scores are sums of similarities: of the order of 1. Ranking hardly changes between 3 and 30."""
 
 
 @dataclass
@@ -36,11 +36,11 @@ class NeighborMemory:
     labels : SparseRows
         Labels of each training row.
     n_neighbors : int
-        Rows that vote.
+        Nearest rows that count.
     power : float
-        The higher, the more the nearest of them outvote the others.
+        The higher, the more the nearest of them outweigh the others.
     weight : float
-        Of the votes in the final score.
+        Of the k-NN score in the final one.
     """
 
     index: RowIndex
@@ -86,11 +86,11 @@ class NeighborMemory:
         right = np.empty((n_samples, *map(len, trials), k), dtype=np.bool_)
 
         def task(start, stop):
-            votes = np.zeros(network.n_labels, dtype=np.float32)
-            voted = np.empty(network.n_labels, dtype=np.int32)
+            scores = np.zeros(network.n_labels, dtype=np.float32)
+            scored = np.empty(network.n_labels, dtype=np.int32)
             try_votes(
                 hidden, network.head_weights, network.head_bias, *neighbors,
-                self.labels.indptr, self.labels.indices, SHARPNESS, votes, voted, *net_topk,
+                self.labels.indptr, self.labels.indices, SHARPNESS, scores, scored, *net_topk,
                 Y.indptr, Y.indices, rows, *trials, right, start, stop,
             )  # fmt: skip
 
@@ -98,7 +98,7 @@ class NeighborMemory:
         return right
 
     def add_to(self, logits, neighbors) -> None:
-        """Add the votes to dense logits (n_samples, n_labels), in place."""
+        """Add k-NN scores to dense logits (n_samples, n_labels), in place."""
         n_labels = logits.shape[1]
         add_votes(
             *neighbors, self.labels.indptr, self.labels.indices, np.float32(self.weight),

@@ -1,6 +1,6 @@
-"""`fit_ranking`: what votes, linear view and a label's frequency weigh, fitted together.
+"""`fit_ranking`: what neighbours, linear view and a label's frequency weigh, fitted together.
 
-How the neighbours vote has been fitted beside the logits alone. Then each weight is tried while
+How neighbours score has been fitted beside the logits alone. Then each weight is tried while
 the others stay, `tau` among them: ``tau * log(1 + rows of the label)`` is taken off a score
 (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021), or added, if `tau` is
 negative. What ranks best is found on validation rows.
@@ -19,8 +19,8 @@ from sklsh.network.neighbors import SHARPNESS
 from sklsh.network.rows import SparseRows
 from sklsh.network.validation_rows import DEPTH, ValidationRows
 
-VOTE_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-"""Of the votes' weight before."""
+NEIGHBOR_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
+"""Of the k-NN scores' weight before."""
 
 LINEAR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
 
@@ -34,7 +34,7 @@ CERTAIN = 1.0
 choose by chance otherwise, which costs up to a point of P@1. Over thirteen trials on eleven data
 sets the mean P@1, P@3 and P@5 are .1 points above those of the view's weight alone."""
 
-VOTES, LINEAR, TAU = range(3)
+NEIGHBORS, LINEAR, TAU = range(3)
 """Places of the weights."""
 
 ROUNDS = 4
@@ -44,22 +44,22 @@ ROUNDS = 4
 class Candidates(NamedTuple):
     """Labels that may be among a row's best, (n, depth), and the parts of their scores.
 
-    Labels are padded with -1. `votes` and `roots` (of shares) are as scores have them before
+    Labels are padded with -1. `neighbors` and `roots` (of shares) are as scores have them before
     their weights; `frequency` is a label's ``log(1 + rows)``; `right` tells whether the row has it;
     `weights` (n,), how much rows count, None: all alike.
     """
 
     labels: np.ndarray
     logits: np.ndarray
-    votes: np.ndarray
+    neighbors: np.ndarray
     roots: np.ndarray
     frequency: np.ndarray
     right: np.ndarray
     weights: np.ndarray | None = None
 
-    def dcg(self, vote_weight: float, linear_weight: float, tau: float) -> np.ndarray:
+    def dcg(self, neighbor_weight: float, linear_weight: float, tau: float) -> np.ndarray:
         """DCG of each row's best `RANKED` by the weighted sum."""
-        scores = self.logits + np.float32(vote_weight) * self.votes
+        scores = self.logits + np.float32(neighbor_weight) * self.neighbors
         scores += np.float32(linear_weight) * self.roots - np.float32(tau) * self.frequency
         scores[self.labels < 0] = -np.inf
         best = np.argsort(-scores, axis=1, kind="stable")[:, :RANKED]
@@ -98,7 +98,7 @@ def label_frequency(Y: SparseRows, rows, n_labels: int, sample_weight=None) -> n
 def fit_ranking(
     validation_rows: ValidationRows, linear: LinearView | None, frequency: np.ndarray
 ) -> float:
-    """Weigh votes, view and frequency; returns `tau`.
+    """Weigh neighbours, view and frequency; returns `tau`.
 
     Sets the weights of `linear` and of the validation rows' memory, 0 where they are of no help,
     and the validation rows' gains. O(n_samples * depth * trials) time.
@@ -110,19 +110,19 @@ def fit_ranking(
     candidates = _candidates(validation_rows, view, frequency)
     given = 0.0 if memory is None else memory.weight
     trials = [
-        [given * factor for factor in VOTE_FACTORS] if memory is not None else [],
+        [given * factor for factor in NEIGHBOR_FACTORS] if memory is not None else [],
         LINEAR_WEIGHTS if linear is not None else [],
         TAUS,
     ]
     chosen = candidates.best_change([given, 0.0, 0.0], LINEAR, trials[LINEAR], 0.0)
     for _ in range(ROUNDS):
         before = chosen
-        for part in (LINEAR, TAU, VOTES):
+        for part in (LINEAR, TAU, NEIGHBORS):
             chosen = candidates.best_change(chosen, part, trials[part], CERTAIN)
         if chosen == before:
             break
     if memory is not None:
-        memory.weight = chosen[VOTES]
+        memory.weight = chosen[NEIGHBORS]
     if linear is not None:
         linear.weight = chosen[LINEAR]
         if linear.weight and view is not None:
@@ -131,7 +131,7 @@ def fit_ranking(
 
 
 def _candidates(validation_rows: ValidationRows, view, frequency) -> Candidates:
-    """The best of logits and votes, and the best of the view."""
+    """The best of logits and neighbours, and the best of the view."""
     network, rows, Y = validation_rows.network, validation_rows.rows, validation_rows.Y
     labels = validation_rows.topk(DEPTH)[0]
     roots = np.zeros(labels.shape, dtype=np.float32)
@@ -147,29 +147,29 @@ def _candidates(validation_rows: ValidationRows, view, frequency) -> Candidates:
     logits = np.empty(labels.shape, dtype=np.float32)
     for i, hidden in enumerate(validation_rows.hidden):
         logits[i] = network.head_weights[ids[i]] @ hidden + network.head_bias[ids[i]]
-    votes = _votes(validation_rows, ids)
+    scores = _neighbor_scores(validation_rows, ids)
     right, weights = hits(labels, Y, rows), validation_rows.weights
-    return Candidates(labels, logits, votes, roots, frequency[ids], right, weights)
+    return Candidates(labels, logits, scores, roots, frequency[ids], right, weights)
 
 
-def _votes(validation_rows: ValidationRows, ids) -> np.ndarray:
-    """``log(1 + sharpness * votes)`` of each row's labels `ids`."""
+def _neighbor_scores(validation_rows: ValidationRows, ids) -> np.ndarray:
+    """``log(1 + sharpness * k-NN score)`` of each row's labels `ids`."""
     memory = validation_rows.memory
     if memory is None:
         return np.zeros(ids.shape, dtype=np.float32)
     neighbors, cosines = validation_rows.own_neighbors
     n_labels, of_rows = validation_rows.network.n_labels, memory.labels
-    voters = np.nonzero(neighbors >= 0)
+    known = np.nonzero(neighbors >= 0)
     similar = sp.csr_array(
-        (cosines[voters], (voters[0], neighbors[voters])),
+        (cosines[known], (known[0], neighbors[known])),
         shape=(neighbors.shape[0], of_rows.n_rows),
     )
     ones = np.ones(of_rows.indices.shape[0], dtype=np.float32)
-    votes = (similar @ of_rows._replace(data=ones).to_matrix(n_labels)).tocoo()
-    # One number for each row and label: the votes' are looked up for the candidates.
-    keys = votes.row * np.int64(n_labels) + votes.col
+    scores = (similar @ of_rows._replace(data=ones).to_matrix(n_labels)).tocoo()
+    # One number for each row and label: the scores' are looked up for the candidates.
+    keys = scores.row * np.int64(n_labels) + scores.col
     order = np.argsort(keys)
-    keys, sums = np.append(keys[order], -1), np.append(votes.data[order], 0)
+    keys, sums = np.append(keys[order], -1), np.append(scores.data[order], 0)
     wanted = np.arange(ids.shape[0])[:, None] * np.int64(n_labels) + ids
     places = np.searchsorted(keys[:-1], wanted)
     return np.log1p(SHARPNESS * np.where(keys[places] == wanted, sums[places], 0)).astype(

@@ -2,12 +2,12 @@
 
 EASE (H. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019) regresses each
 item on all others, ``B = argmin |X - X B|^2 + penalty * |B|^2`` with a zero diagonal: items
-vote with the weight that is theirs *given the other items that a user has*, where co-occurrence
-counts the same taste once for each item of it. Its matrix is dense: up to `MAX_DENSE` items it is
-computed in closed form, and each item's largest coefficients are kept. With more, each item is
-regressed on its nearest items alone (the sparsity pattern of H. Steck, "Markov random fields for
-collaborative filtering", NeurIPS 2019, without the sharing of factors): exact on this pattern,
-with memory that is linear in the number of items.
+score others with the weight that is theirs *given the other items that a user has*, where
+co-occurrence counts the same taste once for each item of it. Its matrix is dense: up to `MAX_DENSE`
+items it is computed in closed form, and each item's largest coefficients are kept. With more, each
+item is regressed on its nearest items alone (the sparsity pattern of H. Steck, "Markov random
+fields for collaborative filtering", NeurIPS 2019, without the sharing of factors): exact on this
+pattern, with memory that is linear in the number of items.
 
 A user of n items counts ``n^-p``, scaled such that the mean over all entries is 1: who has much
 of everything says less of each pair. With p = 1/2 against users that count alike that ranks 5 %
@@ -51,13 +51,13 @@ ITEMS = 32
 
 @dataclass
 class ItemRegression:
-    """Coefficients by the item that votes.
+    """Coefficients by the item that scores.
 
     Attributes
     ----------
     indptr : ndarray (n_items + 1,), int64
     items : ndarray (nnz,), int32
-        Items that each item votes for.
+        Items that each item scores.
     values : ndarray (n_choices, nnz), float32
     choices : tuple of (penalty, p)
     weight : float
@@ -95,7 +95,7 @@ class ItemRegression:
         return cls(indptr, items, values, tuple(choices))
 
     def grow(self, n_items: int) -> ItemRegression:
-        """The same with more items, which do not vote yet."""
+        """The same with more items, which score none yet."""
         tail = np.full(n_items + 1 - self.indptr.shape[0], self.indptr[-1])
         return replace(self, indptr=np.concatenate([self.indptr, tail]))
 
@@ -182,13 +182,13 @@ def _closed_form(gram: np.ndarray, penalty: float) -> np.ndarray:
 
 
 def _by_voter(neighbors: np.ndarray, found: np.ndarray):
-    """Coefficients of targets on voters, turned into lists of targets by voter."""
+    """Coefficients of targets on items, turned into lists of targets by item."""
     n_items, k = neighbors.shape
     given = neighbors.ravel() >= 0
-    voters = neighbors.ravel()[given]
+    items = neighbors.ravel()[given]
     targets = np.repeat(np.arange(n_items, dtype=np.int32), k)[given]
-    order = np.argsort(voters, kind="stable")  # a radix sort: linear time
+    order = np.argsort(items, kind="stable")  # a radix sort: linear time
     indptr = np.zeros(n_items + 1, dtype=np.int64)
-    np.cumsum(np.bincount(voters, minlength=n_items), out=indptr[1:])
+    np.cumsum(np.bincount(items, minlength=n_items), out=indptr[1:])
     values = np.stack([part.ravel()[given][order] for part in found])
     return indptr, targets[order], values

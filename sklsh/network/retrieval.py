@@ -1,4 +1,4 @@
-"""The best items of users: logits of the network plus votes of items, some items left out."""
+"""The best items of users: logits of the network plus item-item scores, some items left out."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ ITEMS = 2048
 ROWS, OFFSETS = (16, 256), 1 << 22
 """A task has so many rows, as keeps its rows' offsets - one an item - to 16 MB if it can."""
 
-N_VOTERS, A_PLACE = 128, 4
-"""Items with the most votes that are candidates, at least and for each that is asked for. On a set
-of 41,000 items all of the 20 best are among the first 128, 99.96 % among the first 64."""
+N_SCORED, A_PLACE = 128, 4
+"""Items with the highest item-item scores that are candidates, at least and for each that is asked
+for. On a set of 41,000 items all of the 20 best are among the first 128, 99.96 % among the first
+64."""
 
 QUERIES = 64
 """Rows of one task of re-ranking; each task has scratch of two numbers an item."""
@@ -157,28 +158,28 @@ def likely_items(
     scales: tuple[np.ndarray, np.ndarray] | None = None,
     n_threads: int = 1,
 ):
-    """As `best_items`, among candidates: items with the most votes, and those that are named.
+    """As `best_items`, among the items with the highest item-item scores, and those that are named.
 
-    Votes are those of `memory` and of `regression`, weighed. ``name_items(begin, end, hidden)``
+    Scores are those of `memory` and of `regression`, weighed. ``name_items(begin, end, hidden)``
     gives candidates of rows ``begin:end``, as lists one after the other: ``indptr (end - begin +
     1,)`` and ``ids (indptr[-1],)``; None: nobody is named. Rows for which there are fewer than
     `k`, or where nobody is named fewer than are looked for, are answered by `best_items`.
 
     Notes
     -----
-    O(n_rows * (votes + n_candidates * n_hidden)), independent of the number of items.
+    O(n_rows * (pairs of items + n_candidates * n_hidden)), independent of the number of items.
     """
     items = np.full((R.n_rows, k), -1, dtype=np.int64)
     scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
     allowed = np.zeros(network.n_labels, dtype=bool)
     allowed[pool] = True
-    voting = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
-    scales = voting.scales() if scales is None else scales
+    scorer = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
+    scales = scorer.scales() if scales is None else scales
     n_items = network.n_labels
     factors = None if low_pass is None else low_pass.active()
     factors = np.zeros((n_items, 0), dtype=np.float32) if factors is None else factors
     linear = _coefficients(regression, n_items)
-    n_voters = max(A_PLACE * k, N_VOTERS)
+    n_voters = max(A_PLACE * k, N_SCORED)
     for begin, end in blocks(R.n_rows, USERS):
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
@@ -194,7 +195,7 @@ def likely_items(
         ):  # fmt: skip
             rank_candidates(
                 hidden, network.head_weights, bias, rows, *R,
-                voting.ids, voting.values, *scales, np.float32(voting.weight), SHARPNESS,
+                scorer.ids, scorer.values, *scales, np.float32(scorer.weight), SHARPNESS,
                 users, factors, *linear, allowed, exclude, indptr, named, n_voters,
                 np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
                 np.zeros(n_items, dtype=np.float32),

@@ -23,7 +23,7 @@ STREAM_ROWS = 1 << 14
 
 MIN_STEPS, MIN_STEPS_ALONE = 400, 600
 """Small data sees about as many steps as this, in more epochs than the usual 3; the second
-where no rows vote."""
+without k-NN scores."""
 
 FAST_EPOCHS = 2
 """Least epochs of ``effort="fast"``, in place of 3; small data sees two thirds of the steps."""
@@ -108,7 +108,7 @@ class Settings:
         batch_size = min(n_train, given("batch_size", min(MAX_BATCH_SIZE, math.isqrt(n_train))))
         n_steps = math.ceil(n_train / batch_size)
         sampler = given("sampler", _sampler(n_labels))
-        # Rows that vote already tell apart what is alike, and a dense head sees every negative.
+        # Neighbours already tell apart what is alike, and a dense head sees every negative.
         alone = params["n_neighbors"] == 0
         alike = "lsh" if alone and sampler != "all" else True
         min_steps = MIN_STEPS_ALONE if alone else MIN_STEPS

@@ -25,7 +25,7 @@ class RoundLedgerDisplay(Display):
     Parameters
     ----------
     sent : ndarray (n_rounds,)
-        Bytes up to the end of each round, both ways, head start included.
+        Bytes up to the end of each round, both ways, prototype initialisation included.
     quality : ndarray (n_rounds,)
     kinds : dict
         Bytes by kind of message.

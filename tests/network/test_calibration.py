@@ -13,9 +13,9 @@ from sklsh.network.calibration import (
     THRESHOLDS,
     WEIGHTS,
     LabelCounts,
+    fit_neighbors,
     fit_temperature,
     fit_threshold,
-    fit_votes,
     hits,
     log_shares,
 )
@@ -89,7 +89,7 @@ def test_votes_are_the_best_of_the_grid(seed):
     held_out = np.arange(25, 40, dtype=np.int32)
     memory = NeighborMemory.build(X, Y, 10, 1)
     n_neighbors = (2, 5, 9)
-    weight = fit_votes(ValidationRows(network, X, Y, held_out), memory, n_neighbors)
+    weight = fit_neighbors(ValidationRows(network, X, Y, held_out), memory, n_neighbors)
     chosen = memory.n_neighbors
     power = memory.power
     assert weight in WEIGHTS and memory.weight == weight and chosen in n_neighbors
@@ -113,7 +113,7 @@ def test_where_all_is_one_the_fewest_neighbors_vote():
     Y = SparseRows(np.arange(0, 81, 2), np.tile(np.arange(2, dtype=np.int32), 40), None)
     memory = NeighborMemory.build(X, Y, 10, 1)
     rows = np.arange(40, dtype=np.int32)
-    assert fit_votes(ValidationRows(network, X, Y, rows), memory, (3, 6)) == 0.0
+    assert fit_neighbors(ValidationRows(network, X, Y, rows), memory, (3, 6)) == 0.0
     assert memory.n_neighbors == 3
 
 
@@ -127,7 +127,7 @@ def test_votes_that_are_noise_get_no_weight():
     )
     wrong = Y._replace(indices=(Y.indices + 5) % 12)
     memory = NeighborMemory.build(X, wrong, 10, 5)
-    assert fit_votes(ValidationRows(network, X, Y, rows), memory, (5, 10)) == 0.0
+    assert fit_neighbors(ValidationRows(network, X, Y, rows), memory, (5, 10)) == 0.0
 
 
 @given(seeds, st.floats(0.3, 8))

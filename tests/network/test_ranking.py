@@ -14,8 +14,8 @@ from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
 from sklsh.network.ranking import (
     LINEAR_WEIGHTS,
+    NEIGHBOR_FACTORS,
     TAUS,
-    VOTE_FACTORS,
     fit_ranking,
     label_frequency,
     mean_and_error,
@@ -84,9 +84,9 @@ def test_no_weight_can_be_changed_alone_for_a_ranking_that_is_surely_better(seed
         memory.weight, view.weight = vote_weight, linear_weight
         return dcg_at_10(adjusted, memory, view, X, Y)
 
-    assert chosen[0] in VOTE_FACTORS and chosen[1] in LINEAR_WEIGHTS and tau in TAUS
+    assert chosen[0] in NEIGHBOR_FACTORS and chosen[1] in LINEAR_WEIGHTS and tau in TAUS
     best = dcg(*chosen)
-    for part, values in enumerate((VOTE_FACTORS, LINEAR_WEIGHTS, TAUS)):
+    for part, values in enumerate((NEIGHBOR_FACTORS, LINEAR_WEIGHTS, TAUS)):
         for value in values:
             gains = dcg(*chosen[:part], value, *chosen[part + 1 :]) - best
             assert gains.mean() <= max(1e-6, gains.std() / np.sqrt(len(ROWS)) + 1e-6)

@@ -154,7 +154,7 @@ def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
 
 
 def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monkeypatch):
-    monkeypatch.setattr("sklsh.network.retrieval.N_VOTERS", 5)
+    monkeypatch.setattr("sklsh.network.retrieval.N_SCORED", 5)
     monkeypatch.setattr("sklsh.network.retrieval.A_PLACE", 6)
     n_items, k = 300, 2
     dense, rows, network, memory = users_of(90, n_items, density=0.02)
