@@ -33,7 +33,7 @@ from sklsh.network.rows import SparseRows
 RESULTS = Path(__file__).parent / "results"
 WHOLE = {"local_steps": 1.0, "halves": 2}
 """All of a device's rows in a round, and half as many rounds."""
-AVERAGE = {"body_exchange": "full", "holder_power": (0.0, 0.0), "payload": "float32", **WHOLE}
+AVERAGE = {"body_exchange": "full", "contributor_power": (0.0, 0.0), "payload": "float32", **WHOLE}
 PAPER = {
     **AVERAGE, "include_labels": False, "device_params": {"local_sampler": "all"},
 }  # fmt: skip
@@ -47,7 +47,7 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "random ids": ({"sampler": "random"}, {}),
     "own labels only": ({"sampler": "labels"}, {}),
     "periodic fold": ({"fold": "periodic"}, {}),
-    "holder power 0": ({}, {"holder_power": (0.0, 0.0)}),
+    "holder power 0": ({}, {"contributor_power": (0.0, 0.0)}),
     "fresh accumulators": ({}, {"local_optimizer": "fresh"}),
     "kept accumulators": ({}, {"local_optimizer": "kept"}),
     "FedAdam": ({}, {"server_optimizer": "adam"}),

@@ -254,7 +254,7 @@ def test_the_methods_of_the_field_are_settings(wide, family, fold, hash_length, 
     )
     model = FederatedLSHClassifier(
         estimator, n_rounds=3, include_labels=False, body_exchange="full", payload="float32",
-        device_params={"local_sampler": "all"}, holder_power=(0, 0), random_state=0,
+        device_params={"local_sampler": "all"}, contributor_power=(0, 0), random_state=0,
     ).fit(X, Y, groups=groups)  # fmt: skip
     assert 0 < model.history_[-1]["active_share"] <= 100 / 1200
     assert model.history_[-1]["n_used"] == 4
@@ -272,3 +272,16 @@ def test_the_unit_of_x_does_not_matter(digits, options):
     scaled = clone(usual).fit(2.0**-30 * X, y, groups=groups)
     answers = usual.decision_function(X_test), scaled.decision_function(2.0**-30 * X_test)
     np.testing.assert_array_equal(*answers)
+
+
+def test_the_former_name_of_contributor_power(digits):
+    X, y, *_ = digits
+    groups = np.arange(1200) % 4
+    old = FederatedLSHClassifier(n_rounds=2, holder_power=(0, 0), random_state=0)
+    with pytest.warns(FutureWarning, match="holder_power is called contributor_power now"):
+        old.fit(X, y, groups=groups)
+    new = FederatedLSHClassifier(n_rounds=2, contributor_power=(0, 0), random_state=0)
+    new.fit(X, y, groups=groups)
+    other = FederatedLSHClassifier(n_rounds=2, random_state=0).fit(X, y, groups=groups)
+    assert np.array_equal(old.network_.head_weights, new.network_.head_weights)
+    assert not np.array_equal(old.network_.head_weights, other.network_.head_weights)

@@ -78,3 +78,21 @@ def test_the_paper_s_page_names_what_there_is():
     names = re.findall(r"`(test_\w+)`", text)
     assert len(names) > 5
     assert [name for name in names if f"def {name}(" not in tests] == []
+
+
+def test_the_ways_of_the_architecture_lead_to_what_there_is():
+    text = (DOC / "architecture.md").read_text()
+    ways = re.findall(r"^## (A .*?)\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
+    assert [title.partition(",")[0] for title, _ in ways] == ["A batch", "A prediction", "A round"]
+    for title, way in ways:
+        hops = re.findall(r"^1\. \[`(.*?)`\]\((.*?)\) `([\w.]+)`", way, re.MULTILINE)
+        assert len(hops) == way.count("\n1. ") > 5, title
+        assert len({path for path, _, _ in hops}) == len(hops), f"{title} enters a file twice"
+        for path, link, name in hops:
+            assert (DOC / link).resolve() == DOC.parent / "sklsh" / path
+            *kind, function = name.split(".")
+            source = (DOC / link).read_text()
+            assert all(f"class {part}" in source for part in kind), name
+            assert f"def {function}(" in source, name
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (DOC / link).exists(), link

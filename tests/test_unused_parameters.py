@@ -61,7 +61,8 @@ VALUES = {
         "body_exchange": "local", "payload": "float32", "sketch_rounds": 2,
         "sketch_tolerance": 0.1, "server_optimizer": "adam", "local_optimizer": "fresh",
         "prototypes": False, "fraction": 0.5, "server_learning_rate": 0.5,
-        "holder_power": (0.0, 0.0), "clip_norm": 0.01, "delta": 1e-3, "random_state": 1,
+        "contributor_power": (0.0, 0.0), "holder_power": (0.0, 0.0), "clip_norm": 0.01,
+        "delta": 1e-3, "random_state": 1,
         "noise_multiplier": 1.0, "public_statistics": STATISTICS,
     },
 }  # fmt: skip

@@ -113,6 +113,7 @@ def train(
     jobs: int | None,
 ) -> None:
     """`sklsh train`."""
+    # Long: a line for each option of the command.
     if (text is None) != (labels is None):
         raise ValueError("--text and --labels name two columns of a table: give both, or none")
     if text is None and is_table(data):

@@ -34,6 +34,7 @@ def recommend(
     learn: bool,
 ) -> None:
     """`sklsh recommend`."""
+    # Long: a line for each option of the command.
     check_int(k, "k", 1)
     if output is not None:
         check_output(output)

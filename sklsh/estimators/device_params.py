@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -42,7 +43,7 @@ def round_limits(client_statistics, settings: Settings, local_steps, fraction) -
 
 def check_powers(powers) -> tuple[float, float]:
     if len(powers) != 2 or not all(isinstance(p, Real) and 0 <= float(p) <= 1 for p in powers):
-        raise ValueError(f"holder_power must be two numbers in [0, 1], got {powers!r}")
+        raise ValueError(f"contributor_power must be two numbers in [0, 1], got {powers!r}")
     return float(powers[0]), float(powers[1])
 
 
@@ -55,7 +56,14 @@ def steps_of(local_steps) -> int | float:
 
 def plan_of(federation, settings: Settings) -> Plan:
     """What the server decides, from an estimator's parameters; devices' sizes come later."""
-    head_power, body_power = check_powers(federation.holder_power)
+    powers = federation.contributor_power
+    if not isinstance(federation.holder_power, str):
+        warnings.warn(
+            "holder_power is called contributor_power now, and will be gone in 0.2",
+            FutureWarning, stacklevel=2,
+        )  # fmt: skip
+        powers = federation.holder_power
+    head_power, body_power = check_powers(powers)
     same = (
         "n_rounds", "body_exchange", "payload", "sketch_rounds", "sketch_tolerance",
         "local_optimizer", "server_optimizer", "aggregation", "server_learning_rate",

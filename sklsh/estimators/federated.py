@@ -98,8 +98,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         at the next round and with the same history; of another training it is refused. What
         is finished stays as it is: name another folder, or empty it, to train anew.
     server_optimizer : {"avg", "adam"}, default="avg"
-        How the server moves a row by its holders' averaged change: by it, or by Adam with
-        one second moment a row (FedAdam; `holder_power` is of no effect then).
+        How the server moves a row by its devices' averaged change: by it, or by Adam with
+        one second moment a row (FedAdam; `contributor_power` is of no effect then).
     local_optimizer : {"sent", "fresh", "kept"}, default="sent"
         Adagrad's accumulators on a device: they come and go with the rows, averaged over
         devices; are fresh in each round; or stay in the device's cache.
@@ -109,10 +109,10 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
     fraction : float in (0, 1], default=1.0
         Share of the devices invited to a round.
     server_learning_rate : float, default=1.0
-        Factor of the averaged change, beside `holder_power`.
-    holder_power : (float, float), default=(0.4, 0.25)
-        A neuron's averaged change is multiplied by its number of holders, eight at most, to
-        the first power, a first-layer row's to the second. (0, 0) is plain federated
+        Factor of the averaged change, beside `contributor_power`.
+    contributor_power : (float, float), default=(0.4, 0.25)
+        A neuron's averaged change is multiplied by its number of contributing devices, eight
+        at most, to the first power, a first-layer row's to the second. (0, 0) is plain federated
         averaging.
     callback : callable or None, default=None
         Called after each round as ``callback(network, entry)`` with the server's
@@ -140,6 +140,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
     random_state : int, RandomState instance or None, default=None
     verbose : bool or int, default=False
         Print a line a round.
+    holder_power : deprecated
+        Former name of `contributor_power`, until 0.2.
 
     Attributes
     ----------
@@ -224,7 +226,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         "prototypes": ["boolean"],
         "fraction": [Interval(Real, 0, 1, closed="right")],
         "server_learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "holder_power": [tuple, list],
+        "contributor_power": [tuple, list],
+        "holder_power": [StrOptions({"deprecated"}), tuple, list],
         "callback": [None, callable],
         "clip_norm": [None, Interval(Real, 0, None, closed="neither")],
         "noise_multiplier": [Interval(Real, 0, None, closed="left")],
@@ -262,7 +265,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         prototypes=True,
         fraction=1.0,
         server_learning_rate=1.0,
-        holder_power=(0.4, 0.25),
+        contributor_power=(0.4, 0.25),
         callback=None,
         clip_norm=None,
         noise_multiplier=0.0,
@@ -271,6 +274,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         n_jobs=None,
         random_state=None,
         verbose=False,
+        holder_power="deprecated",
     ):
         self.estimator = estimator
         self.n_rounds = n_rounds
@@ -293,7 +297,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         self.prototypes = prototypes
         self.fraction = fraction
         self.server_learning_rate = server_learning_rate
-        self.holder_power = holder_power
+        self.contributor_power = contributor_power
         self.callback = callback
         self.clip_norm = clip_norm
         self.noise_multiplier = noise_multiplier
@@ -302,6 +306,7 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.holder_power = holder_power
 
     @_fit_context(prefer_skip_nested_validation=True)
     @changes(in_place=False)

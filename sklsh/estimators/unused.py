@@ -109,7 +109,7 @@ def unused_in_federation(federation) -> dict[str, str]:
     if not federation.noise_multiplier:
         unused["delta"] = "noise_multiplier above 0"
     if federation.server_optimizer == "adam":
-        unused["holder_power"] = 'server_optimizer="avg"'
+        unused["contributor_power"] = 'server_optimizer="avg"'
     if not federation.include_labels:
         unused["n_decoys"] = "include_labels=True"
     if federation.public_rows:

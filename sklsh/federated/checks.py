@@ -43,10 +43,10 @@ def check_lengths(update: Update, longest: float) -> None:
         states += [body.state, *body.dense_state]
     for state in states:
         if state.size and (state.min() < 0 or state.max() > MAX_STATE):
-            raise Rejected("outsized", "an accumulator shrank or exploded")
+            raise Rejected("norm bound exceeded", "an accumulator shrank or exploded")
 
 
 def _check_moves(name, rows, longest) -> None:
     squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe")
     if squares.size and squares.max() > rows.shape[1] * longest**2:
-        raise Rejected("outsized", f"{name} has a longer change than training can make")
+        raise Rejected("norm bound exceeded", f"{name} has a longer change than training can make")

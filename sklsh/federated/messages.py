@@ -294,7 +294,7 @@ class Prototypes(Reply):
         # A row adds a vector of length 1.
         lengths = np.sqrt(np.square(self.sums, dtype=np.float64).sum(axis=1))
         if (lengths > 1.01 * self.n_samples + 0.01).any():
-            raise Rejected("outsized", "a sum is longer than the number of its rows")
+            raise Rejected("norm bound exceeded", "a sum is longer than the number of its rows")
 
 
 @dataclass(frozen=True)

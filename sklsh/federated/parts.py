@@ -22,8 +22,8 @@ UNDONE = "undone"
 """Not a reply but a round: the model was not finite after it, and is as it was before."""
 
 REASONS = (
-    "missing", "stale", "stranger", "duplicate", "type", "shape", "range", "nonfinite", "outsized",
-    BROKEN, UNDONE,
+    "missing", "stale", "unknown device", "duplicate", "type", "shape", "range", "nonfinite",
+    "norm bound exceeded", BROKEN, UNDONE,
 )  # fmt: skip
 """Why the server may have gone on without a reply."""
 

@@ -147,7 +147,7 @@ def take_client_statistics(
             if type(reply.round) is not int or reply.round != START:
                 raise Rejected("stale", "it is of another exchange")
             if type(reply.device) is not int or reply.device not in devices:
-                raise Rejected("stranger", "its device was not asked")
+                raise Rejected("unknown device", "its device was not asked")
             if reply.device in good:
                 raise Rejected("duplicate", f"device {reply.device} has answered already")
             reply.validate(None)
@@ -245,6 +245,7 @@ def run_round(
         A reply that is missing, late, repeated or wrong is counted here and costs the
         round no more than that reply.
     """
+    # Long: a round is its phases, one after another, and each needs what came before.
     devices = sorted(transport.devices)
     if not server.plan.private:
         devices = [device for device in devices if device not in server.defence.left_out]

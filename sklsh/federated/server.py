@@ -34,7 +34,7 @@ from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad, falling_rate
 
-OFFENSIVE = {"type", "shape", "range", "nonfinite", "outsized", BROKEN}
+OFFENSIVE = {"type", "shape", "range", "nonfinite", "norm bound exceeded", BROKEN}
 """Reasons for which a rejected reply is its device's fault."""
 
 SMALLEST_BATCH = 4
@@ -214,7 +214,7 @@ class Server:
         if type(reply.round) is not int or reply.round != number:
             raise Rejected("stale", f"the round is {number}, got a reply of another")
         if type(reply.device) is not int or reply.device not in self._sent:
-            raise Rejected("stranger", "its device is not in this round")
+            raise Rejected("unknown device", "its device is not in this round")
         if kind.__name__ in self._sent[reply.device]:
             raise Rejected("duplicate", f"device {reply.device} has answered already")
         reply.validate(self.shape)

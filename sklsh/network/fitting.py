@@ -136,6 +136,7 @@ def fit_epochs(
     loss or weight that is not finite is a ValueError. The fit resumes from `state`, and hands it to
     `save` after each epoch.
     """
+    # Long: a line for each parameter, and a loop that an interrupt may leave anywhere.
     if settings.early_stopping and not validation.size:
         warnings.warn(
             f"early_stopping needs held-out rows, and of {rows.shape[0]} rows none can be held "

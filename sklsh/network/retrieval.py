@@ -84,6 +84,7 @@ def best_items(
     -----
     O(n_rows * len(pool) * n_hidden) in blocks. Exact.
     """
+    # Long: blocks of users and of items share scratch that is made once.
     items = np.full((R.n_rows, k), -1, dtype=np.int64)
     scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
     if not pool.size:

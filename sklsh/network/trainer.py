@@ -102,6 +102,7 @@ class Trainer:
 
         Nothing is learnt from a batch whose loss is not finite: the weights stay as they are.
         """
+        # Long: phases of one batch share its buffers; handing them around would hide the order.
         network, n_threads = self.network, self.n_threads
         n_rows, learning_rate = rows.shape[0], np.float32(learning_rate)
         layers = self._forward(X, rows)

@@ -40,6 +40,7 @@ RENAMED = {
 }  # fmt: skip
 """What those are called now that have another name."""
 RENAMED_PARTS = {
+    f"{PACKAGE}.estimators.federated:FederatedLSHClassifier": {"holder_power": "contributor_power"},
     f"{PACKAGE}.federated.server:Server": {
         "mover": "server_optimizer", "publisher": "sketch_broadcast",
     },

@@ -103,7 +103,7 @@ def test_numbers_of_numpy_are_kept_too(tmp_path):
         "sketch_tolerance": np.float32(0.25), "fraction": np.float64(0.7),
         "server_learning_rate": np.float32(1.0), "clip_norm": np.float64(5.0),
         "noise_multiplier": np.float64(0.0), "delta": np.float64(1e-5),
-        "holder_power": (np.float64(0.4), np.float64(0.25)), "n_decoys": np.float32(0.0),
+        "contributor_power": (np.float64(0.4), np.float64(0.25)), "n_decoys": np.float32(0.0),
         "estimator__batch_size": np.int64(16), "estimator__learning_rate_init": np.float64(0.03),
         "estimator__sketch_dim": np.int64(4), "random_state": np.int64(0),
     }  # fmt: skip

@@ -75,15 +75,15 @@ HOSTILE = {
     "repeated id": (lambda u: head(u, ids=np.zeros_like(u.head.ids)), "range"),
     "large feature": (lambda u: body(u, features=u.body.features + np.int32(N_FEATURES)), "range"),
     "float ids": (lambda u: head(u, ids=u.head.ids.astype(float)), "type"),
-    "huge": (lambda u: head(u, weights=u.head.weights * 1e6), "outsized"),
-    "huge bias": (lambda u: head(u, bias=u.head.bias * 1e6), "outsized"),
-    "huge body": (lambda u: body(u, rows=u.body.rows * 1e6), "outsized"),
-    "huge state": (lambda u: head(u, state=u.head.state + 1e30), "outsized"),
-    "negative state": (lambda u: head(u, state=-1.0 - u.head.state), "outsized"),
+    "huge": (lambda u: head(u, weights=u.head.weights * 1e6), "norm bound exceeded"),
+    "huge bias": (lambda u: head(u, bias=u.head.bias * 1e6), "norm bound exceeded"),
+    "huge body": (lambda u: body(u, rows=u.body.rows * 1e6), "norm bound exceeded"),
+    "huge state": (lambda u: head(u, state=u.head.state + 1e30), "norm bound exceeded"),
+    "negative state": (lambda u: head(u, state=-1.0 - u.head.state), "norm bound exceeded"),
     "no samples": (lambda u: replace(u, n_samples=0), "range"),
     "old round": (lambda u: replace(u, round=u.round - 1), "stale"),
     "a round to come": (lambda u: replace(u, round=u.round + 1), "stale"),
-    "nobody's id": (lambda u: replace(u, device=77), "stranger"),
+    "nobody's id": (lambda u: replace(u, device=77), "unknown device"),
 }
 
 
@@ -244,7 +244,7 @@ def test_client_statistics_are_checked_and_what_is_wrong_with_it_counted():
 
     client_statistics, faults = take_client_statistics(Tampering(transport, change), Ledger())
     assert sorted(client_statistics) == [0, 1, 3]
-    assert faults == {"duplicate": 1, "stranger": 1, "range": 1, "type": 1}
+    assert faults == {"duplicate": 1, "unknown device": 1, "range": 1, "type": 1}
     client_statistics, faults = take_client_statistics(
         Tampering(transport, without("client_statistics")), Ledger()
     )

@@ -204,7 +204,7 @@ def test_a_sum_that_is_none_is_not_used():
         return [replace(replies[0], values=replies[0].values + np.int32(7)), *replies[1:]]
 
     report = one_round(server, transport, change)
-    assert report.n_used == 0 and report.faults == {"outsized": 1}
+    assert report.n_used == 0 and report.faults == {"norm bound exceeded": 1}
     np.testing.assert_array_equal(server.network.head_weights, before)
 
 

@@ -144,7 +144,9 @@ class _Sum:
                 masking.add_mask(total, secret, -1)
                 continue
             if masking.public_key(secret) != self.masking[place].tobytes():
-                raise Rejected("outsized", "a secret is not that of the key: some share is wrong")
+                raise Rejected(
+                    "norm bound exceeded", "a secret is not that of the key: some share is wrong"
+                )
             for other in alive:
                 key = pair_key(secret, self.masking[other].tobytes())
                 # As `other` has put it on.

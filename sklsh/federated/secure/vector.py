@@ -136,7 +136,9 @@ def unpacked(
     for name in ("head_moved", "body_moved"):
         counts = found.get(name, np.empty(0))
         if not (np.isin(counts, np.arange(n_devices + 1))).all():
-            raise Rejected("outsized", "the masks did not cancel: some device's numbers are wrong")
+            raise Rejected(
+                "norm bound exceeded", "the masks did not cancel: some device's numbers are wrong"
+            )
     rows, holders = _rows(found, "head", ids)
     bias = _mean(found["bias"], found["head_moved"])
     head = HeadPart(rows["ids"], rows["head"], bias, rows["state"])

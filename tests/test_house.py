@@ -1,0 +1,56 @@
+"""Rules of the house that a reader of the source relies on."""
+
+import ast
+from pathlib import Path
+
+import sklsh
+
+ROOT = Path(sklsh.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+MOST_LINES, MOST_OF_A_FUNCTION = 400, 60
+LONG = "# Long:"
+"""With this comment in its first lines a function says why it is longer."""
+
+
+def test_no_file_is_long():
+    assert [path.name for path in FILES if path.read_text().count("\n") > MOST_LINES] == []
+
+
+def length_without_docstring(function):
+    first = function.body[0]
+    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    documented = first.end_lineno - first.lineno + 1 if text else 0
+    return function.end_lineno - function.lineno + 1 - documented
+
+
+def test_a_long_function_says_why():
+    unsaid = []
+    for path in FILES:
+        if path.parent.name == "kernels":
+            continue  # loops share scratch there, and each call of another kernel is compiled
+        source = path.read_text()
+        lines = source.splitlines()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef) and node.name != "__init__":  # stores, a line each
+                own = lines[node.lineno - 1 : node.end_lineno]
+                long = length_without_docstring(node) > MOST_OF_A_FUNCTION
+                if long and not any(LONG in line for line in own):
+                    unsaid.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert unsaid == []
+
+
+def test_no_underscore_files_at_the_top():
+    assert [path.name for path in ROOT.glob("_*.py") if path.name != "__init__.py"] == []
+
+
+def test_arrows_point_down():
+    rooms = ("kernels", "hashing", "network", "federated", "estimators")
+    wrong = []
+    for level, room in enumerate(rooms):
+        for path in (ROOT / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.module:
+                    to = node.module.split(".")[1:2]
+                    if to and to[0] in rooms[level + 1 :]:
+                        wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
+    assert wrong == []
