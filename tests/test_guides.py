@@ -24,8 +24,8 @@ DOC = Path(__file__).parents[1] / "doc"
         "migrate",
         "nightly",
         "recommender",
-        "tutorial-classification",
-        "tutorial-devices",
+        pytest.param("tutorial-classification", marks=pytest.mark.slow),
+        pytest.param("tutorial-devices", marks=pytest.mark.slow),
         "tutorial-recommendation",
         pytest.param("federated", marks=pytest.mark.slow),
     ],
@@ -41,6 +41,7 @@ def test_the_code_runs(page, monkeypatch):
             exec(compile(block, f"{page}.md", "exec"), names)
 
 
+@pytest.mark.slow  # `sklsh demo` trains the same
 def test_the_first_pages_example():
     failed, tried = doctest.testfile(str(DOC / "index.md"), module_relative=False)
     assert tried > 5

@@ -65,6 +65,8 @@ CASES = {
     "training of all": ("train", {"local_sampler": "all", "n_active": 8_000}, (40_000, 20_000)),
     "start": ("prototypes", {}, (40_000, 60_000)),
 }
+SELDOM = "codes", "training, float32", "training of all"
+"""Left to `make test-all`: a process of half a gigabyte each."""
 N_ROWS, WIDTH = 2_000, 128
 
 CHILD = """
@@ -136,7 +138,10 @@ def asked(device, server, question):
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case in SELDOM)) for case in CASES],
+)
 def test_a_device_takes_of_a_process_what_the_ledger_says(case, tmp_path):
     question, own, sizes = CASES[case]
     device, server = device_and_server(own, *sizes, N_ROWS)
