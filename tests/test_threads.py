@@ -159,7 +159,7 @@ def test_effective_n_threads():
 
 
 LATE = """
-import atexit, threading, time
+import atexit, copy, threading, time
 import numpy as np
 from sklsh import SparseLSHMLPClassifier
 X = np.random.default_rng(0).standard_normal((400, 8))
@@ -167,7 +167,7 @@ y = np.arange(400) % 5
 model = SparseLSHMLPClassifier((4,), max_iter=1, random_state=0, n_jobs=2).fit(X, y)
 expected = model.predict(X)
 
-def ask(name):
+def ask(name, model):
     assert (model.predict(X) == expected).all()
     model.partial_fit(X, y)
     print(name, flush=True)
@@ -176,24 +176,17 @@ def late():
     while threading.main_thread().is_alive():
         time.sleep(0.01)
     time.sleep(0.1)
-    ask("thread")
+    ask("thread", copy.deepcopy(model))
 
-{begin}
+threading.Thread(target=late).start()
+atexit.register(ask, "exit", model)
 """
 
 
-@pytest.mark.parametrize(
-    ("name", "begin"),
-    [
-        ("thread", "threading.Thread(target=late).start()"),
-        ("exit", "atexit.register(ask, 'exit')"),
-    ],
-)
-def test_a_model_answers_until_the_end(name, begin):
-    """Also where the interpreter starts no threads any more."""
-    code = LATE.format(begin=begin)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
-    assert (run.stdout.strip(), run.stderr.strip(), run.returncode) == (name, "", 0)
+def test_a_model_answers_until_the_end():
+    """In a thread that outlives the main one, and where the interpreter starts none any more."""
+    run = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=300)
+    assert (run.stdout.split(), run.stderr.strip(), run.returncode) == (["thread", "exit"], "", 0)
 
 
 def test_a_helper_that_could_not_be_started_is_awaited_if_it_runs(monkeypatch):
