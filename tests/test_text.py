@@ -184,7 +184,7 @@ DAMAGED[100:140] = bytes(40)
         ("a.csv.gz", b"body,tags\n", "is damaged"),
         ("a.csv.gz", gzip.compress(b"body,tags\n" + b"a,b\n" * 99, mtime=0)[:30], "is damaged"),
         ("a.csv.gz", DAMAGED, "is damaged"),
-        ("a.parquet", b"PAR1", "cannot be read as parquet|needs pandas and pyarrow"),
+        ("a.parquet", b"PAR1", "cannot be read as parquet|needs pyarrow"),
         ("a.xlsx", b"", "must end in one of .csv"),
     ],
 )
