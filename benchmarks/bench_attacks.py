@@ -51,7 +51,7 @@ WORST = (
 )  # fmt: skip
 """Attacks on the bundled set, whose runs take four times as long."""
 LEAST = {1: 0.95, 2: 0.9}
-"""Share of the honest run's P@1 that is asked for, by the number of hostile devices."""
+"""Share of the honest run's P@1 that is the target, by the number of hostile devices."""
 
 
 def load(name: str):
@@ -130,7 +130,7 @@ def tables(report: dict) -> str:
     honest = ", ".join(f"{name} {of['honest']['precision']:.3f}" for name, of in sets.items())
     lines = [
         f"P@1 as a share of the honest run's ({honest}; {report['rounds']} rounds, 8 devices); "
-        f"asked: {', '.join(f'{least} with {n} hostile' for n, least in LEAST.items())}. "
+        f"targets: {', '.join(f'{least} with {n} hostile' for n, least in LEAST.items())}. "
         "Bold: missed.\n",
         "| attack | " + " | ".join(f"{name}, {n} hostile" for name, n in columns) + " |",
         "|---" * (1 + len(columns)) + "|",
@@ -156,7 +156,7 @@ def tables(report: dict) -> str:
     lines += [
         "",
         "Precision of the best attacker that names a device's labels by the rounds in which "
-        "they are asked for, without prototypes; in brackets what was asked, 1.2 / (1 + decoys): "
+        "they are asked for, without prototypes; in brackets the target, 1.2 / (1 + decoys): "
         "there are only so many other labels.\n",
         "| decoys for each id | own labels only | with hashing |",
         "|---|---|---|",

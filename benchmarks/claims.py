@@ -1,4 +1,4 @@
-"""What was asked of the package, and where the benchmarks' JSON files say what was measured.
+"""Targets of the package, and where the benchmarks' JSON files have the results.
 
 A claim that no file has a figure for is listed as not measured.
 """

@@ -1,4 +1,4 @@
-"""All comparisons, one after the other, with a table of what was asked and what was measured.
+"""All comparisons, one after the other, with a table of targets and results.
 
     python benchmarks/run_all.py [--data FOLDER] [--only classifier,hashing] [--write-doc]
     python benchmarks/run_all.py --quick
@@ -130,7 +130,7 @@ def run_plan(plan: dict, scripts: Path) -> dict[str, float]:
 
 
 def markdown(rows: list[tuple[str, str, str, str]]) -> str:
-    lines = ["| what | asked | measured | |", "|---|---|---|---|"]
+    lines = ["| what | target | result | |", "|---|---|---|---|"]
     return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows]) + "\n"
 
 
@@ -140,7 +140,7 @@ def sum_up(results: Path, minutes: dict[str, float], write_doc: bool) -> None:
     (results / "machine.json").write_text(json.dumps(of, indent=1))
     pictures = draw(results)
     parts = [
-        "# Asked and measured\n\n", markdown(rows), "\n## Machine\n\n",
+        "# Targets and results\n\n", markdown(rows), "\n## Machine\n\n",
         *(f"- {name}: {value}\n" for name, value in of.items()),
         *(["\n## Minutes\n\n"] if minutes else []),
         *(f"- {name}: {value:.1f}\n" for name, value in minutes.items()),
