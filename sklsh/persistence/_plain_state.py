@@ -35,6 +35,7 @@ MOVED = {
 }
 """Where classes of model folders up to format 3 have gone."""
 RENAMED = {
+    f"{PACKAGE}.federated.server:Plan": f"{PACKAGE}.federated.plan:Plan",
     f"{PACKAGE}.federated.publishing:Publisher":
         f"{PACKAGE}.federated.sketch_broadcast:SketchBroadcast",
 }  # fmt: skip
@@ -208,6 +209,8 @@ class _Reader:
         made = kind.__new__(kind)
         self._objects.append(made)
         names = RENAMED_PARTS.get(_name_of(kind), {})
+        # A deprecated parameter stays beside the one that it is called now.
+        names = {old: new for old, new in names.items() if new not in parts}
         read = {names.get(key, key): self.value(part) for key, part in parts.items()}
         # A class may have grown since: of that, it is as a new object.
         state = {**_defaults(kind), **read}
