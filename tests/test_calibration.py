@@ -1,5 +1,7 @@
 """Probabilities of ranked labels come true as often as they say, and the tools that show it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -10,6 +12,7 @@ from scipy.special import expit
 from sklsh import SparseLSHMLPClassifier
 from sklsh.metrics import expected_calibration_error
 from sklsh.metrics._calibration import reliability
+from sklsh.network import calibration
 from tests import reference
 from tests.test_classifier import multiclass, small
 
@@ -76,6 +79,28 @@ def test_best_labels_have_the_probabilities_of_the_dense_answer(fitted):
     assert (chances[~known] == 0).all()
 
 
+def test_the_best_label_has_a_curve_of_its_own():
+    """It is as likely as labels of its rank came true, and the others are no likelier."""
+    chances = np.array([[-3, -1], [0.1, 0.9], [-2, -1], [0.2, 0.6]], dtype=np.float32)
+    shares = np.array([[-2, -1, -3], [-1.5, -2, -np.inf]], dtype=np.float32)
+    found = calibration.chances_of(shares, chances)
+    np.testing.assert_allclose(found, [[0.5, 0.6, 0.1], [0.4, 0.4, 0.1]], rtol=1e-5)
+    one_curve = calibration.chances_of(shares, chances[:2])
+    np.testing.assert_allclose(one_curve, [[0.5, 0.9, 0.1], [0.7, 0.5, 0.1]], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), [(600, [0.2, 0.2]), (100, [0.5, 0.5])])
+def test_best_labels_that_are_right_less_often(monkeypatch, n_rows, expected):
+    """One in five best labels, four in five of the others, at one share; few rows are one curve."""
+    labels = np.tile([3, 5], (n_rows, 1))
+    right = (np.arange(n_rows) % 5 == 0)[:, None] ^ np.array([False, True])
+    shares = np.full((n_rows, 2), -0.7, dtype=np.float32)
+    monkeypatch.setattr(calibration, "_rivals", lambda rows, temperature: (labels, shares, right))
+    chances = calibration.fit_chances(SimpleNamespace(weights=None))
+    found = calibration.chances_of(shares[:1], chances)
+    np.testing.assert_allclose(found, [expected], atol=1e-6)
+
+
 def test_multiclass():
     X, y = multiclass()
     model = small().fit(X, y)
@@ -98,7 +123,8 @@ def test_without_held_out_rows_it_is_the_logistic_function(streamed):
 def test_a_model_to_carry_says_the_same(fitted):
     X, Y = chancy(2000, 1)
     labels, chances = fitted.compress(64, linear=True).predict_topk_proba(X, 5)
-    assert expected_calibration_error(Y, labels, chances) < 0.03
+    assert expected_calibration_error(Y, labels, chances) < 0.035
+    assert expected_calibration_error(Y, labels[:, :1], chances[:, :1]) < 0.03
 
 
 def test_rows_count_as_they_weigh():

@@ -14,7 +14,7 @@ from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
 from sklsh.metrics._hits import row_weights
-from sklsh.network.calibration import N_RIVALS, best_scores, log_shares
+from sklsh.network.calibration import N_RIVALS, best_scores, chances_of, log_shares
 from sklsh.network.chosen import chosen_scores
 from sklsh.network.learner import Learner
 from sklsh.network.rows import SparseRows
@@ -209,7 +209,7 @@ class ClassifierPrediction:
             return np.exp(shares)
         if self.learner_.chances is None:
             return expit(shares - np.float32(np.log(self.threshold_)))
-        return np.interp(shares, *self.learner_.chances).astype(np.float32)
+        return chances_of(shares, self.learner_.chances)
 
     @property
     def _temperature(self) -> np.float32:

@@ -96,7 +96,7 @@ class Learner:
         Rows whose hash is larger may have been trained on; None: there were none held out.
     threshold : float or None
         Share of a row's score from which a label is named; None: of classes, or not fitted yet.
-    chances : ndarray (2, n_knots), float32, or None
+    chances : ndarray (4, n_knots), float32, or None
         Of a multilabel fit that held out rows: how likely labels are, see `fit_chances`.
     label_counts : LabelCounts or None
         Of a multilabel stream that no fit has set a threshold for.
