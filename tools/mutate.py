@@ -51,7 +51,8 @@ TARGETS = {
             "tests/federated/test_device.py", "tests/federated/test_decoys.py",
             "tests/federated/test_policy.py", "tests/federated/test_selection.py",
             "tests/federated/test_cache.py", "tests/federated/test_device_hashing.py",
-            "tests/federated/test_memory.py", "tests/test_federated_personal.py",
+            "tests/federated/test_memory.py", "tests/federated/test_public_rows.py",
+            "tests/test_federated_personal.py",
         ],
         "sklsh/federated/selection.py": [
             "tests/federated/test_device_hashing.py", "tests/federated/test_device.py",

@@ -137,6 +137,22 @@ def asked(device, server, question):
     return invite, SubModel(0, server.head(ids)), body
 
 
+@pytest.mark.parametrize(
+    ("sampler", "n_neurons"),
+    # of 3 labels a row, and of 256 that a sampler proposes, at most those of the sub-model
+    [("labels", 60), ("uniform", 316), ("random", 316), ("exact", 316), ("all", 900)],
+)
+def test_the_neurons_of_a_step(sampler, n_neurons):
+    own = {"local_sampler": sampler, "batch_size": 20}
+    device, server = device_and_server(own, 6_400, 640, 50)
+    invite = server.invite()
+    batch = device.batch(invite, 900)
+    assert batch.n_neurons == n_neurons and batch.n_rows == 20
+    n_rows = np.unique(device.order(invite)).shape[0]
+    assert (batch.n_entries, batch.n_needed) == (n_rows * (20 + 3), n_rows * 20)
+    assert device.batch(invite, 30).n_neurons == 30
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize(
     "case",

@@ -52,7 +52,8 @@ def test_requests_are_the_same_whatever_a_device_has(sampler):
 @pytest.mark.parametrize("local_optimizer", ["sent", "fresh"])
 def test_updates_have_all_rows(local_optimizer):
     """Which have changed would name them; the values do, without secure aggregation."""
-    server, transport = federation(own=PUBLIC, local_optimizer=local_optimizer)
+    few = {"local_steps": 1, "batch_size": 2, "least_rows": 1}  # rows, which lack some features
+    server, transport = federation(own={**PUBLIC, **few}, local_optimizer=local_optimizer)
     seen = []
 
     def watch(question, replies):
