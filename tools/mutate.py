@@ -164,6 +164,10 @@ SIZES = (
 
 
 EQUIVALENT = {
+    "sklsh/federated/device.py": [
+        ("epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)", {"Sub -> Add"},
+         "one more pass may be drawn, and is cut off"),
+    ],
     "sklsh/network/retrieval.py": [
         ("np.zeros(end - begin + 1, np.int64), np.empty(0, np.int32)",
          {"Sub -> Add", "1 -> 2", "0 -> 1"}, "nothing but zeros: no list of names has an entry"),
