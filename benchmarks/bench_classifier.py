@@ -254,7 +254,7 @@ def run(system: str, name: str, folder: str | None) -> dict:
     predicted = time.perf_counter()
     told = next(stages, None)
     weights = inverse_propensity(Y)
-    return {
+    record = {
         "system": system,
         "set": name,
         "train_s": trained - start,
@@ -266,15 +266,14 @@ def run(system: str, name: str, folder: str | None) -> dict:
         **{
             f"PSP@{k}": psp_at_k(Y_test, labels, k, inverse_propensities=weights) for k in (1, 3, 5)
         },
-        **(
-            {
-                f"ECE@{k}": expected_calibration_error(Y_test, told[0][:, :k], told[1][:, :k])
-                for k in (1, 5)
-            }
-            if told
-            else {}
-        ),
     }
+    if told is not None:
+        ranked_labels, chances = told
+        record |= {
+            f"ECE@{k}": expected_calibration_error(Y_test, ranked_labels[:, :k], chances[:, :k])
+            for k in (1, 5)
+        }
+    return record
 
 
 def main() -> None:

@@ -11,12 +11,11 @@ import time
 from unittest import mock
 
 import numpy as np
+from bench_federated import precision
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.datasets import split_devices
 from sklsh.federated.defence import Defence
-from sklsh.metrics import precision_at_k
-from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
 SPLITS = {
@@ -38,8 +37,7 @@ def run(data, split: str, defended: bool, n_rounds: int) -> dict:
     rows, scores = SparseRows.from_matrix(X_test), []
 
     def watch(network, entry):
-        labels, _ = Predictor(network, n_threads=2).topk(rows, 1)
-        scores.append(float(precision_at_k(Y_test, labels, k=1)))
+        scores.append(precision(network, rows, Y_test))
 
     model = FederatedLSHClassifier(
         SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, callback=watch, random_state=0

@@ -10,10 +10,10 @@ from __future__ import annotations
 import time
 from importlib.util import find_spec
 
+from bench_federated import precision
+
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.datasets import split_devices
-from sklsh.metrics import precision_at_k
-from sklsh.network.predictor import Predictor
 from sklsh.network.rows import SparseRows
 
 HIDDEN = 128
@@ -32,8 +32,7 @@ def run(data, kind: str, n_rounds: int) -> dict:
     rows, scores = SparseRows.from_matrix(X_test), []
 
     def watch(network, entry):
-        labels, _ = Predictor(network, n_threads=2).topk(rows, 1)
-        scores.append(float(precision_at_k(Y_test, labels, k=1)))
+        scores.append(precision(network, rows, Y_test))
 
     model = FederatedLSHClassifier(
         SparseLSHMLPClassifier((HIDDEN,)), n_rounds=n_rounds, callback=watch, random_state=0,

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, column_or_1d
 
 from sklsh._utils.containers import check_column_names, column_names, label_lists, plain, plain_ids
 from sklsh._utils.validation import check_sparse
+from sklsh.metrics._hits import places_of
 from sklsh.network.rows import SparseRows
 
 
@@ -228,17 +229,14 @@ class Targets:
                 f"labels must be {'text' if known.dtype.kind == 'U' else 'numbers'} as those of y, "
                 f"got dtype {labels.dtype}"
             )
-        order = np.argsort(known, kind="stable")
-        places = np.searchsorted(known, labels, sorter=order)
-        columns = order[np.minimum(places, known.shape[0] - 1)]
-        found = known[columns] == labels
+        columns = places_of(known, labels)
         none = labels == ("" if known.dtype.kind == "U" else -1)
-        unknown = labels[~found & ~none]
+        unknown = labels[(columns < 0) & ~none]
         if unknown.size:
             raise ValueError(
                 f"labels must be among those of y, got {np.unique(unknown)[:10].tolist()}"
             )
-        return np.where(found, columns, -1)
+        return columns
 
 
 def names_in(lists) -> np.ndarray:

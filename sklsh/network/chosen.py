@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sklsh._utils.threads import blocks, one_blas_thread
-from sklsh.network.predictor import UNSEEN, Predictor
+from sklsh.network.predictor import Predictor, mark_unseen
 from sklsh.network.rows import SparseRows
 
 ROWS = 256
@@ -51,17 +51,12 @@ def _scores(predictor, X: SparseRows, rows, names) -> np.ndarray:
     out = network.hidden(X, rows, predictor.n_threads) @ weights.T + bias
     neighbors, gained = predictor.neighbors(X, rows), predictor.gains(X, rows)
     if memory is not None and neighbors is not None:
-        ids, similarities = neighbors
-        voters, places = np.unique(ids, return_inverse=True)
-        shift = int(voters[0] < 0) if voters.size else 0  # -1 pads
-        few = replace(memory, labels=memory.labels.take(voters[shift:]).among(names))
-        few.add_to(out, ((places.reshape(ids.shape) - shift).astype(np.int32), similarities))
+        few, neighbors = memory.among(neighbors)
+        replace(few, labels=few.labels.among(names)).add_to(out, neighbors)
     if gained is not None:
         found, gains = gained
         row, at = np.nonzero(np.isin(found, names))
         out[row, np.searchsorted(names, found[row, at])] += gains[row, at]
     if network.seen_ids is not None:
-        # As everywhere: a label that only voting rows have scores their votes.
-        unseen = ~np.isin(names, network.seen_ids)
-        out[:, unseen] = np.where(out[:, unseen] > 0, out[:, unseen], UNSEEN)
+        mark_unseen(out, ~np.isin(names, network.seen_ids))
     return out

@@ -224,13 +224,10 @@ class CompressedPredictor(Predictor):
         if neighbors is None and gains is None:
             return found
         named = [found[0].ravel()]
-        memory, labels = None, None
+        memory = None
         if self.memory is not None and neighbors is not None:
-            ids, places = np.unique(neighbors[0], return_inverse=True)
-            shift = int(ids[0] < 0)  # -1 pads
-            places = (places.reshape(neighbors[0].shape) - shift).astype(np.int32)
-            neighbors, labels = (places, neighbors[1]), self.memory.labels.take(ids[shift:])
-            named.append(labels.indices)
+            memory, neighbors = self.memory.among(neighbors)
+            named.append(memory.labels.indices)
         if gains is not None:
             named.append(gains[0].ravel())
         names = np.unique(np.concatenate(named))
@@ -239,9 +236,8 @@ class CompressedPredictor(Predictor):
         def places_of(labels):
             return np.where(labels >= 0, np.searchsorted(names, labels), -1)
 
-        if self.memory is not None and labels is not None:
-            labels = labels._replace(indices=places_of(labels.indices).astype(np.int32))
-            memory = replace(self.memory, labels=labels)
+        if memory is not None:
+            memory = replace(memory, labels=memory.labels.among(names))
         if gains is not None:
             gains = places_of(gains[0]).astype(np.int32), gains[1]
         weights, bias = self.network.rows_of(names)

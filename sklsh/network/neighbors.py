@@ -9,7 +9,7 @@ count, the power and the weight are fitted on validation rows; it is 0 where the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,6 +71,17 @@ class NeighborMemory:
             excluded = np.full(rows.shape[0], -1, dtype=np.int32)
         ids, cosines = self.index.nearest(X, rows, excluded, self.n_neighbors, n_threads)
         return ids, cosines**self.power
+
+    def among(self, neighbors) -> tuple[NeighborMemory, tuple[np.ndarray, np.ndarray]]:
+        """A memory of the labels of these neighbours alone, and they as numbered there.
+
+        It scores labels as this one does, and has no more of them than the neighbours have.
+        """
+        ids, similarities = neighbors
+        known, places = np.unique(ids, return_inverse=True)
+        n_padding = int((ids < 0).any())  # -1 is one of `known` then, the first
+        few = replace(self, labels=self.labels.take(known[n_padding:]))
+        return few, ((places.reshape(ids.shape) - n_padding).astype(np.int32), similarities)
 
     def try_topk(
         self, network: WideNetwork, hidden, neighbors, net_topk, Y: SparseRows, rows,

@@ -85,8 +85,7 @@ class Predictor:
             if self.linear is not None:
                 self.linear.add_to(part, X, rows, self.n_threads)
             if seen is not None:
-                scores = part[:, unseen]
-                part[:, unseen] = np.where(scores > 0, scores, UNSEEN)
+                mark_unseen(part, unseen)
         return out
 
     def neighbors(self, X: SparseRows, rows):
@@ -120,3 +119,9 @@ class Predictor:
             self.network, hidden, found, found[0].shape[1], self.memory, neighbors, gains,
             self.n_threads,
         )  # fmt: skip
+
+
+def mark_unseen(scores: np.ndarray, unseen: np.ndarray) -> None:
+    """Columns `unseen` (bool) in place: their k-NN scores where there are any, else `UNSEEN`."""
+    found = scores[:, unseen]
+    scores[:, unseen] = np.where(found > 0, found, UNSEEN)

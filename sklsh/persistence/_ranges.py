@@ -192,7 +192,8 @@ def _(learner: Learner) -> None:
         shaped(learner.adjustment, (network.n_labels,), "adjustment of logits")
     if learner.chances is not None:
         # Two rows: a model of before the best label had a curve of its own.
-        shaped(learner.chances, (len(learner.chances) // 4 * 2 + 2, None), "chances")
+        n_rows = 2 if len(learner.chances) == 2 else 4
+        shaped(learner.chances, (n_rows, None), "chances")
         require(bool((np.diff(learner.chances) >= 0).all()), "chances must ascend")
     if learner.label_counts is not None:
         shaped(learner.label_counts.named, THRESHOLDS.shape, "label_counts")

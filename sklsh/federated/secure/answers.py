@@ -141,7 +141,7 @@ def unmask(device: Device, invite: Invite, survivors: Survivors) -> Unmasking:
     places = kept["places"].tolist()
     alive = _checked_places(survivors.places, int(kept["place"]), places, int(kept["threshold"]))
     _keep(device, invite, {"stage": np.array(DONE)})
-    which = [0 if other in set(alive) else 1 for other in places]
+    which = np.where(np.isin(places, alive), 0, 1)
     return Unmasking(device.id, invite.round, kept["shares"][np.arange(len(places)), which])
 
 
