@@ -1,7 +1,10 @@
 """Rules of the house that a reader of the source relies on."""
 
 import ast
+import runpy
 from pathlib import Path
+
+import pytest
 
 import sklsh
 
@@ -54,3 +57,23 @@ def test_arrows_point_down():
                     if to and to[0] in rooms[level + 1 :]:
                         wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
     assert wrong == []
+
+
+def test_planted_faults_are_still_there_to_plant(monkeypatch):
+    """What `tools/mutate.py` replaces is in the source, once, and its tests exist."""
+    tools = ROOT.parent / "tools"
+    if not tools.is_dir():
+        pytest.skip("the tools come with the source alone")
+    monkeypatch.syspath_prepend(str(tools))
+    mutate = runpy.run_path(str(tools / "mutate.py"))
+    mends, gone = mutate["MENDS"], []
+    for path, faults in [*mutate["NAMED"].items(), *mutate["EQUIVALENT"].items(), *mends.items()]:
+        source = (ROOT.parent / path).read_text()
+        for fault in faults:
+            text = fault[0] if isinstance(fault[1], set) else fault[1]
+            if source.count(text) != 1:
+                gone.append(f"{path}: {text!r}, {source.count(text)} times")
+    files = [file for of in mutate["TARGETS"].values() for files in of.values() for file in files]
+    files += [fault[3].partition("::")[0] for faults in mends.values() for fault in faults]
+    gone += sorted({file for file in files if not (ROOT.parent / file).is_file()})
+    assert gone == []

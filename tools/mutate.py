@@ -76,8 +76,8 @@ TARGETS = {
     "server": {
         "sklsh/federated/server.py": [
             "tests/federated/test_faults.py", "tests/federated/test_optimizers.py",
-            "tests/federated/test_privacy.py", "tests/federated/test_publishing.py",
-            "tests/test_federated_classifier.py",
+            "tests/federated/test_privacy.py", "tests/federated/test_sketch_broadcast.py",
+            "tests/federated/test_code_broadcast.py", "tests/test_federated_classifier.py",
         ]
     },
 }  # fmt: skip
@@ -101,7 +101,8 @@ NAMED = {
          "    counts = counts.max() + 1 - counts\n    counts[taken] = -1"),
     ],
     "sklsh/network/lsh.py": [
-        ("the same functions at every build", "self._seed + 7919 * step", "self._seed"),
+        ("the same functions at every build", "nth_seed(self._seed, step",
+         "nth_seed(self._seed, 0"),
         ("queries negated", "np.subtract(hidden, self.hidden_mean,",
          "np.subtract(self.hidden_mean, hidden,"),
         ("rows centred the wrong way", "head_weights[ids] - self.row_mean",

@@ -8,7 +8,7 @@ import numpy as np
 
 from sklsh.federated.aggregation import union_of
 from sklsh.federated.limits import row_lengths
-from sklsh.federated.messages import Update
+from sklsh.federated.messages import Update, bodies_of
 
 SHORTEST = 1e-30
 """Changes that are not longer have no direction: float32 cannot hold what they are divided by."""
@@ -51,8 +51,7 @@ def agreement(updates: Sequence[Update]) -> dict[str, np.ndarray]:
         "head": _cosines(n, places, [u.head.weights for u in updates]),
         "bias": _cosines(n, places, [u.head.bias[:, None] for u in updates]),
     }
-    if updates[0].body is not None:
-        bodies = [u.body for u in updates]
+    if bodies := bodies_of(updates):
         union, places = union_of([b.features for b in bodies])
         found["body"] = _cosines(union.shape[0], places, [b.rows for b in bodies])
     return found

@@ -18,6 +18,7 @@ from sklsh.federated.messages import ClientStatistics
 from sklsh.federated.plan import Plan
 from sklsh.federated.server import Server
 from sklsh.federated.server_optimizers import FedAdam
+from sklsh.federated.sketch_broadcast import PublishedSketch
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 
@@ -91,7 +92,7 @@ class Checkpoint:
 
 def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     server = progress.server
-    network, optimizer, sketch_broadcast = server.network, server.optimizer, server.sketch_broadcast
+    network, optimizer, sketch = server.network, server.optimizer, server.sketch_broadcast.out
     arrays = {
         **listed("body_weights", network.body_weights),
         **listed("body_biases", network.body_biases),
@@ -104,18 +105,23 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
     }
     optional = {
         "seen_ids": network.seen_ids, "hidden_centre": server.hidden_centre,
-        "label_counts": server.label_counts, "sketch": sketch_broadcast.values,
-        "sketch_bias": sketch_broadcast.bias, "sketch_published": sketch_broadcast.published,
+        "label_counts": server.label_counts,
     }  # fmt: skip
     arrays |= {name: array for name, array in optional.items() if array is not None}
+    if sketch is not None:
+        arrays |= {
+            "sketch": sketch.values, "sketch_bias": sketch.bias,
+            "sketch_published": sketch.published,
+        }  # fmt: skip
     if isinstance(server.server_optimizer, FedAdam):
         for name, moments in server.server_optimizer.moments.items():
             arrays |= listed(f"moments.{name}", list(moments))
-    codes = []
-    for i, broadcast in enumerate(server.code_broadcasts.values()):
-        of_codes, code_arrays = broadcast.state()
-        codes.append(of_codes)
-        arrays |= {f"codes_{i}.{name}": array for name, array in code_arrays.items()}
+    codes: list[dict] = []
+    for broadcast in server.code_broadcasts.values():
+        if broadcast.out is not None:
+            of_codes, code_arrays = broadcast.state(broadcast.out)
+            arrays |= {f"codes_{len(codes)}.{name}": a for name, a in code_arrays.items()}
+            codes.append(of_codes)
     numbers = {
         "codes": codes,
         "plan": asdict(server.plan),
@@ -123,7 +129,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
         "input_scale": network.input_scale,
         "server": {name: getattr(server, name) for name in KEPT},
         "defence": server.defence.to_dict(),
-        "sketch_round": sketch_broadcast.first_round,
+        "sketch_round": -1 if sketch is None else sketch.first_round,
         "client_statistics": [
             asdict(client_statistics) for client_statistics in progress.client_statistics.values()
         ],
@@ -156,8 +162,8 @@ def _unpacked(numbers: dict, arrays: dict[str, np.ndarray]) -> Progress:
             first, second, count = unlisted(f"moments.{name}", arrays)
             server.server_optimizer.moments[name] = (first, second, count)
     if "sketch" in arrays:
-        server.sketch_broadcast.restore(
-            network.n_hidden, numbers["sketch_round"], arrays["sketch"], arrays["sketch_bias"],
+        server.sketch_broadcast.out = PublishedSketch(
+            numbers["sketch_round"], arrays["sketch"], arrays["sketch_bias"],
             arrays["sketch_published"],
         )  # fmt: skip
     for i, of_codes in enumerate(numbers.get("codes", ())):

@@ -174,12 +174,7 @@ class Device:
         else:
             sketch_round = state_store.sketch_round()
         has_body = self.body_exchange == "local" and state_store.body() is not None
-        if has_body:
-            features = np.empty(0, dtype=np.int32)
-        elif self.body_exchange == "local":
-            features = self.asking.features(np.arange(self.X.n_rows, dtype=np.int32))
-        else:
-            features = self.asking.features(rows)
+        features = np.empty(0, dtype=np.int32) if has_body else self._wanted_features(rows)
         return Request(self.id, invite.round, features, ids, has_body, sketch_round, *wanted)
 
     def select(self, invite: Invite, body: BodyPart | None, sketch) -> Select:
@@ -308,6 +303,12 @@ class Device:
 
     # Parts ------------------------------------------------------------------------------------
 
+    def _wanted_features(self, rows: np.ndarray) -> np.ndarray | None:
+        """Of the round's rows; of all rows for a body that is to stay here. None: all there are."""
+        if self.body_exchange == "local":
+            rows = np.arange(self.X.n_rows, dtype=np.int32)
+        return self.asking.features(rows)
+
     def _probes(self, rows: np.ndarray, invite: Invite) -> np.ndarray:
         """Rows that look up their neurons: where there are many, others in each round."""
         n_probes = self.settings.n_probes
@@ -319,14 +320,24 @@ class Device:
         return DeviceStateStore(self.cache, self.n_features, self.n_labels, invite.run)
 
     def _own_body(self, state_store: DeviceStateStore, body: BodyPart | None) -> BodyPart:
-        """The body to compute with; where it is local, a copy that may be written to."""
+        """The body to compute with; where it is local, a copy that may be written to.
+
+        Raises
+        ------
+        CacheMiss
+            The device has lost its body.
+        Refused
+            The question lacks one.
+        """
+        if body is None and self.body_exchange == "local":
+            kept = state_store.body()
+            if kept is None:
+                raise CacheMiss("body")
+            return replace(kept, rows=kept.rows.copy(), state=kept.state.copy())
+        if body is None:
+            raise Refused("a question without the body that it is about")
         if self.body_exchange != "local":
             return body
-        if body is None:
-            body = state_store.body()
-            if body is None:
-                raise CacheMiss("body")
-            return replace(body, rows=body.rows.copy(), state=body.state.copy())
         _, body = state_store.with_states(None, without_state(body), fresh=True)
         return replace(body, rows=np.array(body.rows, dtype=np.float32))
 

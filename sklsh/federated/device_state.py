@@ -34,6 +34,8 @@ class DeviceStateStore:
 
     def _sketch(self) -> dict | None:
         kept = self.cache.get("sketch", (self.run,))
+        if kept is None:
+            return None
         try:
             check_array(kept["values"], "values", (self.n_labels, kept["values"].shape[1]))
             check_array(kept["bias"], "bias", (self.n_labels,))
@@ -76,6 +78,8 @@ class DeviceStateStore:
     def _codes(self, family: str, n_bytes: int) -> CodedHead | None:
         """The last whole message, its arrays sound."""
         kept = self.cache.get("codes", (self.run,))
+        if kept is None:
+            return None
         try:
             if (str(kept["family"]), int(kept["n_bytes"])) != (family, n_bytes):
                 return None
@@ -132,6 +136,8 @@ class DeviceStateStore:
     def body(self) -> BodyPart | None:
         """The body that never leaves the device, with its accumulators."""
         kept = self.cache.get("body", (self.run,))
+        if kept is None:
+            return None
         try:
             check_ids(kept["features"], "features", self.n_features)
             n = kept["features"].shape[0]
@@ -205,10 +211,10 @@ def _numbered(kept: dict, prefix: str) -> tuple[np.ndarray, ...]:
 def _usable(kept: dict | None, name: str, tail: tuple[int, ...]):
     """Ids and states kept under a name, or none."""
     try:
-        ids, state = kept[f"{name}_ids"], kept[f"{name}_state"]
+        ids, state = (kept or {})[f"{name}_ids"], (kept or {})[f"{name}_state"]
         check_ids(ids, "ids", np.iinfo(np.int32).max)
         check_array(state, "state", (ids.shape[0], *tail))
-    except (TypeError, KeyError, Rejected):
+    except (KeyError, Rejected):
         return np.empty(0, np.int32), np.empty((0, *tail), np.float32)
     return ids, state
 

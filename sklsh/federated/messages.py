@@ -6,6 +6,7 @@ are in no message.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -344,3 +345,8 @@ class Update(Reply):
         if head is self.head and body is self.body:
             return self
         return replace(self, head=head, body=body)
+
+
+def bodies_of(updates: Sequence[Update]) -> list[BodyPart]:
+    """Of a round's updates the bodies: all have one, or none where it never leaves a device."""
+    return [update.body for update in updates if update.body is not None]

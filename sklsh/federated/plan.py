@@ -29,10 +29,10 @@ class Plan:
     server_learning_rate : float
         Factor of every change.
     head_power, body_power : float
-        A row's averaged change is multiplied by the number of its holders, `MOST_HOLDERS`
-        at most, to this power.
+        A row's averaged change is multiplied by the number of its contributing devices,
+        `MOST_CONTRIBUTORS` at most, to this power.
         0 averages models, 1 adds gradients up. A label's rows are on few devices, the other
-        holders only push its neuron away: averaging alone dilutes what those few have
+        devices only push its neuron away: averaging alone dilutes what those few have
         learnt. On three sets .4 and .25 end .5 to 1 point
         above .25 and .1; higher ones end as high, but overshoot more in the first rounds.
     max_rows : int

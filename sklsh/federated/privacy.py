@@ -29,7 +29,7 @@ from numbers import Integral
 
 import numpy as np
 
-from sklsh.federated.messages import Update
+from sklsh.federated.messages import Update, bodies_of
 from sklsh.federated.parts import HeadPart
 from sklsh.network.model import WideNetwork
 
@@ -105,7 +105,7 @@ def private_change(
         (network.head_bias, [(h.ids, h.bias) for h in heads]),
     ]
     if plan.with_body:
-        bodies = [update.body for update in updates]
+        bodies = bodies_of(updates)
         targets.append((network.body_weights[0], [(b.features, b.rows) for b in bodies]))
         dense = [*network.body_weights[1:], *network.body_biases]
         targets += [

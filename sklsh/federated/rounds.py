@@ -209,11 +209,10 @@ def _selection_bytes(sketch: Sketch | CodedHead | None, server: Server) -> int:
         return 0
     if isinstance(sketch, Sketch):
         return selection_bytes(n_labels, sketch.sketch_dim, size)
-    broadcast = server.code_broadcast(sketch.family, sketch.n_bytes)
+    out = server.code_broadcast(sketch.family, sketch.n_bytes).out
+    assert out is not None, "the message is of what is out"
     tables = QUERIES * sketch.n_bytes * 256 * 4
-    return coded_selection_bytes(
-        n_labels, broadcast.codes.bytes_per_row, broadcast.coder.nbytes + tables
-    )
+    return coded_selection_bytes(n_labels, out.codes.bytes_per_row, out.coder.nbytes + tables)
 
 
 def _batch(transport, device: int, invite, n_ids: int, batch_size: int) -> Batch:

@@ -12,7 +12,7 @@ from sklsh.federated.cardinality import common_threshold
 from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
-from sklsh.federated.merging import Merger
+from sklsh.federated.merging import Merger, aggregated, of_mean
 from sklsh.federated.messages import (
     CodedHead,
     Counts,
@@ -54,8 +54,6 @@ class Server:
     plan : Plan
     seed : int
         Of the folds.
-    server_optimizer : ServerOptimizer, optional
-        By default a new one, as the plan says.
     hidden_centre : ndarray (n_hidden,), float32, or None
         Mean hidden vector of all devices before the first round, if they were asked.
     label_counts : ndarray (n_labels,), int64, or None
@@ -70,6 +68,14 @@ class Server:
     defence : Defence
         What earlier rounds say of devices. Private rounds neither use it nor add to it: their
         bound is `clip_norm`.
+
+    Attributes
+    ----------
+    server_optimizer : ServerOptimizer
+        A new one, as the plan says; `resume` keeps that of before.
+    sketch_broadcast : SketchBroadcast
+    code_broadcasts : dict
+        By family and bytes of a code.
     """
 
     network: WideNetwork
@@ -78,7 +84,6 @@ class Server:
     seed: int
     round: int = 0
     first_round: int = 0
-    server_optimizer: ServerOptimizer | None = None
     hidden_centre: np.ndarray | None = None
     label_counts: np.ndarray | None = None
     n_counted: int = 0
@@ -87,17 +92,18 @@ class Server:
     defence: Defence = field(default_factory=Defence)
     threshold: float | None = None
     undone: bool = False
+    server_optimizer: ServerOptimizer = field(init=False)
+    sketch_broadcast: SketchBroadcast = field(init=False)
+    code_broadcasts: dict[tuple[str, int], CodeBroadcast] = field(init=False, default_factory=dict)
     _sent: dict = field(default_factory=dict)
 
     def __post_init__(self):
         plan = self.plan
-        if self.server_optimizer is None:
-            self.server_optimizer = SERVER_OPTIMIZERS[plan.server_optimizer]()
+        self.server_optimizer = SERVER_OPTIMIZERS[plan.server_optimizer]()
         self.sketch_broadcast = SketchBroadcast(
             plan.fold, plan.sketch_dim, plan.payload, plan.sketch_rounds, plan.sketch_tolerance,
             self.seed,
         )  # fmt: skip
-        self.code_broadcasts: dict[tuple[str, int], CodeBroadcast] = {}
 
     @property
     def shape(self) -> ModelShape:
@@ -110,16 +116,16 @@ class Server:
 
     def resume(self, plan: Plan) -> Server:
         """A server that goes on from a copy of this model with another plan."""
-        same = plan.server_optimizer == self.plan.server_optimizer
-        parts = deepcopy((self.network, self.optimizer, self.server_optimizer if same else None))
-        network, optimizer, server_optimizer = parts
-        return Server(
+        network, optimizer = deepcopy((self.network, self.optimizer))
+        server = Server(
             network, optimizer, plan, self.seed, self.round, first_round=self.round,
-            server_optimizer=server_optimizer,
             hidden_centre=self.hidden_centre, label_counts=self.label_counts,
             n_counted=self.n_counted, noise_of_rounds=list(self.noise_of_rounds),
             defence=deepcopy(self.defence), threshold=self.threshold,
         )  # fmt: skip
+        if plan.server_optimizer == self.plan.server_optimizer:
+            server.server_optimizer = deepcopy(self.server_optimizer)
+        return server
 
     # What it sends ----------------------------------------------------------------------------
 
@@ -166,17 +172,17 @@ class Server:
 
     def sketches(self, since: dict[int, int]) -> dict[int, Sketch]:
         """What each device is sent of the sketch, by the round of the one it has (-1: none)."""
-        self.sketch_broadcast.publish(self.network, self.round, self.hidden_centre)
-        return {device: self.sketch_broadcast.message(had) for device, had in since.items()}
+        sketch = self.sketch_broadcast.publish(self.network, self.round, self.hidden_centre)
+        return {device: sketch.message(had) for device, had in since.items()}
 
     def coded(self, requests: dict[int, Request]) -> dict[int, CodedHead]:
         """The codes that each device wants, or what has changed of those that it has."""
-        out = {}
-        for device, request in requests.items():
-            broadcast = self.code_broadcast(request.codes, request.code_bytes)
-            broadcast.publish(self.network, self.round, self.hidden_centre)
-            out[device] = broadcast.message(request.sketch_round)
-        return out
+        kinds = {device: (r.codes, r.code_bytes) for device, r in requests.items()}
+        coded = {
+            kind: self.code_broadcast(*kind).publish(self.network, self.round, self.hidden_centre)
+            for kind in dict.fromkeys(kinds.values())
+        }
+        return {d: coded[kinds[d]].message(r.sketch_round) for d, r in requests.items()}
 
     def code_broadcast(self, family: str, n_bytes: int) -> CodeBroadcast:
         """That of one kind of codes, begun when it is first asked for."""
@@ -278,7 +284,7 @@ class Server:
         if not updates:
             return 0, float("nan")
         merger = self._merger()
-        merger.merge(updates, weights)
+        merger.merge(aggregated(updates, weights, self.plan))
         self.undone = merger.undo.undo_unless_finite()
         if self.undone:
             return 0, float("nan")
@@ -291,7 +297,7 @@ class Server:
         if mean is None:
             return 0, float("nan")
         merger = self._merger()
-        merger.merge_mean(mean)
+        merger.merge(of_mean(mean))
         self.undone = merger.undo.undo_unless_finite()
         if self.undone:
             return 0, float("nan")

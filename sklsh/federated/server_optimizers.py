@@ -20,7 +20,7 @@ being blown up: 1 point of P@1 on the bundled WordNet subset over 1e-3."""
 class ServerOptimizer(Protocol):
     """Moves rows of one of the model's arrays."""
 
-    uses_holders: bool
+    uses_contributors: bool
     """Whether the number of a row's contributing devices scales its change."""
 
     def move(self, name: str, array, rows, change, learning_rate: float) -> None:
@@ -36,7 +36,7 @@ class ServerOptimizer(Protocol):
 class FedAvg:
     """The averaged change itself."""
 
-    uses_holders = True
+    uses_contributors = True
 
     def move(self, name, array, rows, change, learning_rate):
         array[rows] += change
@@ -56,7 +56,7 @@ class FedAdam:
     Memory: as much as the model itself, on the server.
     """
 
-    uses_holders = False
+    uses_contributors = False
 
     def __init__(self):
         self.moments: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}

@@ -42,11 +42,12 @@ def test_a_device_scores_codes_as_the_server_has_made_them(family, payload):
     rng = np.random.default_rng(0)
     network, centre = network_of(rng), rng.standard_normal(16).astype(np.float32)
     broadcast = CodeBroadcast(family, 16, payload, 1, 0.0, 7)
-    broadcast.publish(network, 3, centre)
-    message = broadcast.message(-1)
+    message = broadcast.publish(network, 3, centre).message(-1)
     hidden = rng.standard_normal((5, 16)).astype(np.float32)
     found = estimates(coder_of(message), codes_of(message), hidden)
-    np.testing.assert_array_equal(found, estimates(broadcast.coder, broadcast.codes, hidden))
+    np.testing.assert_array_equal(
+        found, estimates(broadcast.out.coder, broadcast.out.codes, hidden)
+    )
     logits = hidden @ network.head_weights.T + network.head_bias
     assert np.corrcoef(found.ravel(), logits.ravel())[0, 1] > 0.9
     # The mean hidden vector's logits are kept as they are, but for float16's precision.
@@ -62,16 +63,16 @@ def test_deltas_add_up_to_the_codes_whichever_rounds_a_device_has_missed(family)
     broadcast = CodeBroadcast(family, 8, "float16", 100, 0.0, 7)
     keepers = [DeviceStateStore(MemoryCache(), 5, 300, 1) for _ in range(2)]
     for number in range(10):
-        broadcast.publish(network, number)
+        published = broadcast.publish(network, number)
         for keeper in keepers[: 1 + (number % 3 == 0)]:
-            keeper.whole_codes(broadcast.message(keeper.codes_round(family, 8)))
+            keeper.whole_codes(published.message(keeper.codes_round(family, 8)))
         rows = rng.choice(300, 4, replace=False)
         network.head_weights[rows] += rng.standard_normal((4, 16)).astype(np.float32)
-    broadcast.publish(network, 10)
-    expected = broadcast.coder.encode(network.head_weights, network.head_bias)
+    published = broadcast.publish(network, 10)
+    expected = broadcast.out.coder.encode(network.head_weights, network.head_bias)
     for keeper, since in zip(keepers, (9, 9), strict=True):
         assert keeper.codes_round(family, 8) == since
-        message = broadcast.message(since)
+        message = published.message(since)
         assert 0 < message.ids.shape[0] <= 4 and message.learnt == () and message.means is None
         whole = keeper.whole_codes(message)
         for name in ("packed", "scale", "bias"):
@@ -85,8 +86,7 @@ def test_a_new_coder_is_sent_whole(family):
     broadcast = CodeBroadcast(family, 8, "float16", 3, 0.0, 7)
     seeds = []
     for number in range(6):
-        broadcast.publish(network, number)
-        message = broadcast.message(number - 1)
+        message = broadcast.publish(network, number).message(number - 1)
         assert (message.ids is None) == (number % 3 == 0)
         assert message.keep == (number % 3 != 2)
         seeds.append(message.seed)
@@ -99,8 +99,7 @@ def test_tolerance_leaves_codes_that_have_hardly_moved():
     broadcast.publish(network, 0)
     network.head_weights[:10] *= 1.02
     network.head_weights[10:15] *= -1
-    broadcast.publish(network, 1)
-    moved = broadcast.message(0).ids
+    moved = broadcast.publish(network, 1).message(0).ids
     assert set(range(10, 15)) <= set(moved.tolist()) and not set(range(10)) & set(moved.tolist())
 
 
@@ -108,11 +107,9 @@ def test_a_delta_on_top_of_nothing_is_a_miss():
     network = network_of(np.random.default_rng(3))
     broadcast = CodeBroadcast("signs", 8, "float32", 9, 0.0, 7)
     keeper = DeviceStateStore(MemoryCache(), 5, 300, 1)
-    broadcast.publish(network, 0)
-    keeper.whole_codes(broadcast.message(-1))
+    keeper.whole_codes(broadcast.publish(network, 0).message(-1))
     network.head_weights[3] += 1
-    broadcast.publish(network, 1)
-    message = broadcast.message(0)
+    message = broadcast.publish(network, 1).message(0)
     for wrong in (
         replace(message, since=5), replace(message, seed=1), replace(message, n_bytes=16)
     ):  # fmt: skip
@@ -131,11 +128,9 @@ def test_going_on_from_its_state(family):
     broadcast = CodeBroadcast(family, 8, "float16", 9, 0.0, 7)
     broadcast.publish(network, 0)
     other = CodeBroadcast(family, 8, "float16", 9, 0.0, 7)
-    other.restore(*broadcast.state())
+    other.restore(*broadcast.state(broadcast.out))
     network.head_weights[::40] += 1
-    for each in (broadcast, other):
-        each.publish(network, 1)
-    mine, theirs = broadcast.message(0), other.message(0)
+    mine, theirs = (each.publish(network, 1).message(0) for each in (broadcast, other))
     for one, two in zip(mine.arrays(), theirs.arrays(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert (mine.seed, mine.since, mine.round) == (theirs.seed, theirs.since, theirs.round)
@@ -191,8 +186,7 @@ def test_codes_find_what_buckets_of_as_many_bytes_do_not(family):
     network, hidden = wide_head()
     best = best_neurons(network, hidden, 5)
     broadcast = CodeBroadcast(family, 16, "float16", 1, 0.0, 0)
-    broadcast.publish(network, 0, hidden.mean(axis=0))
-    message = broadcast.message(-1)
+    message = broadcast.publish(network, 0, hidden.mean(axis=0)).message(-1)
     found, _ = topk_codes(coder_of(message), codes_of(message), hidden, 100)
     share = np.mean([np.isin(b, f).mean() for b, f in zip(best, found, strict=True)])
     assert share > 0.5  # chance: 100 of the head's neurons

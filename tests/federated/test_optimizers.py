@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.merging import MOST_HOLDERS
+from sklsh.federated.merging import MOST_CONTRIBUTORS, Change
 from sklsh.federated.server_optimizers import BETA_1, BETA_2, EPSILON, FedAdam
 from tests.federated.problems import Tampering, federation
 
@@ -217,16 +217,17 @@ def test_every_array_moves_by_what_the_only_device_has_changed():
         np.testing.assert_allclose(array, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("n_holders", [1, 4, MOST_HOLDERS, 20])
-def test_holders_weigh_by_their_number_up_to_a_bound(n_holders):
+@pytest.mark.parametrize("n_contributors", [1, 4, MOST_CONTRIBUTORS, 20])
+def test_contributors_weigh_by_their_number_up_to_a_bound(n_contributors):
     server, _ = federation(n_devices=1, sizes=(8,), head_power=0.4, body_power=0.25)
     ids, change = np.array([3, 7], np.int32), np.ones((2, 8), np.float32)
-    counted = min(n_holders, MOST_HOLDERS)
+    counted = min(n_contributors, MOST_CONTRIBUTORS)
     for name, array, power in (
         ("head_weights", server.network.head_weights, 0.4),
         ("body_0", server.network.body_weights[0], 0.25),
     ):
         before = array.copy()
-        server._merger()._move(name, [ids] * n_holders, [change] * n_holders, [1.0] * n_holders)
+        counts = np.full(2, n_contributors, np.int32)
+        server._merger().merge([Change(name, ids, change, counts, None)])
         np.testing.assert_allclose(array[ids] - before[ids], counted**power, rtol=1e-5)
         np.testing.assert_array_equal(np.delete(array, ids, 0), np.delete(before, ids, 0))

@@ -46,7 +46,7 @@ def without(device, question):
 
 
 def plain_mean(server, updates):
-    """What `vector.unpacked` should find, by float64 sums; holders are those that moved a row."""
+    """What `vector.unpacked` should find, by float64 sums, over those that moved a row."""
     n = server.network.n_labels
     total, held = np.zeros((n, server.network.n_hidden)), np.zeros(n, int)
     for update in updates:
@@ -97,11 +97,11 @@ def test_a_sum_is_the_plain_one_to_rounding(local_optimizer):
     for update in updates:
         total += vector.packed(update, 5, server.shape, rate)
     mean = vector.unpacked(total, 5, 5, ids, server.shape, rate)
-    some, expected, holders = plain_mean(server, updates)
+    some, expected, contributors = plain_mean(server, updates)
     np.testing.assert_array_equal(mean.head.ids, some)
-    np.testing.assert_array_equal(mean.head_holders, holders)
+    np.testing.assert_array_equal(mean.head_contributors, contributors)
     step = vector.CLIP * rate / (vector.RANGE // 5)
-    assert 0 < holders.min() < holders.max() == 5
+    assert 0 < contributors.min() < contributors.max() == 5
     np.testing.assert_allclose(mean.head.weights, expected, rtol=1e-6, atol=5 * step)
     dense = np.mean([u.body.dense[0] for u in updates], axis=0)
     np.testing.assert_allclose(mean.body.dense[0], dense, rtol=1e-6, atol=step)

@@ -87,14 +87,14 @@ def test_no_message_tells_seeds_tables_or_rows():
 
 
 @given(st.integers(0, 2**20), st.integers(1, 6), st.sampled_from(["mean", "median"]))
-def test_aggregation_is_per_row_over_its_holders(seed, n_devices, how):
+def test_aggregation_is_per_row_over_its_contributors(seed, n_devices, how):
     rng = np.random.default_rng(seed)
     ids = [np.flatnonzero(rng.random(12) < 0.5).astype(np.int32) for _ in range(n_devices)]
     rows = [rng.standard_normal((len(i), 3)).astype(np.float32) for i in ids]
     weights = rng.integers(1, 9, n_devices).astype(float)
-    union, change, holders = aggregate_rows(ids, rows, weights, how)
+    union, change, contributors = aggregate_rows(ids, rows, weights, how)
     assert union.tolist() == sorted(set(np.concatenate(ids).tolist()))
-    for row, found, n in zip(union, change, holders):
+    for row, found, n in zip(union, change, contributors):
         held = [(r[i == row][0], w) for i, r, w in zip(ids, rows, weights) if row in i]
         values, w = np.array([h[0] for h in held]), [h[1] for h in held]
         right = np.average(values, axis=0, weights=w) if how == "mean" else np.median(values, 0)

@@ -28,22 +28,22 @@ def test_deltas_add_up_to_the_sketch_whichever_rounds_a_device_has_missed(payloa
     sketch_broadcast = SketchBroadcast("signed", 4, payload, 100, 0.0, 7)
     keepers = [DeviceStateStore(MemoryCache(), 5, 50, 1) for _ in range(2)]
     for number in range(12):
-        sketch_broadcast.publish(network, number)
+        published = sketch_broadcast.publish(network, number)
         for state_store in keepers[: 1 + (number % 3 == 0)]:
-            sketch = state_store.whole(sketch_broadcast.message(state_store.sketch_round()))
+            sketch = state_store.whole(published.message(state_store.sketch_round()))
         rows = rng.choice(50, 4, replace=False)
         network.head_weights[rows] += rng.standard_normal((4, 12)).astype(np.float32)
-    sketch_broadcast.publish(network, 12)
-    projection = make_projection("signed", 12, 4, sketch_broadcast._fold_seed)
+    published = sketch_broadcast.publish(network, 12)
+    projection = make_projection("signed", 12, 4, published.whole.seed)
     expected = projection.apply(network.head_weights)
     for state_store, since in zip(keepers, (11, 9), strict=True):
-        message = sketch_broadcast.message(state_store.sketch_round())
+        message = published.message(state_store.sketch_round())
         assert message.since == since and 0 < message.ids.shape[0] <= 4 * (12 - since)
         sketch = state_store.whole(message)
         rtol = 0 if payload == "float32" else 2.0**-10
         np.testing.assert_allclose(sketch.values, expected, rtol=rtol, atol=rtol * 4)
         np.testing.assert_allclose(sketch.bias, network.head_bias, rtol=rtol, atol=rtol)
-    np.testing.assert_allclose(sketch_broadcast.centre, expected.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(published.whole.centre, expected.mean(axis=0), rtol=1e-5)
 
 
 def test_tolerance_leaves_rows_that_have_hardly_moved():
@@ -53,14 +53,14 @@ def test_tolerance_leaves_rows_that_have_hardly_moved():
     network.head_weights[:10] *= 1.02
     network.head_weights[10:15] *= 1.5
     network.head_bias[10:15] *= 1.5
-    sketch_broadcast.publish(network, 1)
-    assert sketch_broadcast.message(0).ids.tolist() == list(range(10, 15))
+    published = sketch_broadcast.publish(network, 1)
+    assert published.message(0).ids.tolist() == list(range(10, 15))
     # Small moves add up to one that is sent: they are measured from what is out.
     for number in range(2, 12):
         network.head_weights[:10] *= 1.02
         network.head_bias[:10] *= 1.02
-        sketch_broadcast.publish(network, number)
-    assert set(range(10)) <= set(sketch_broadcast.message(0).ids.tolist())
+        published = sketch_broadcast.publish(network, number)
+    assert set(range(10)) <= set(published.message(0).ids.tolist())
 
 
 def test_a_new_fold_is_sent_whole():
@@ -68,8 +68,7 @@ def test_a_new_fold_is_sent_whole():
     sketch_broadcast = SketchBroadcast("signed", 4, "float32", 3, 0.0, 7)
     seeds = []
     for number in range(6):
-        sketch_broadcast.publish(network, number)
-        message = sketch_broadcast.message(number - 1)
+        message = sketch_broadcast.publish(network, number).message(number - 1)
         assert (message.ids is None) == (number % 3 == 0)
         assert message.keep == (number % 3 != 2)
         seeds.append(message.seed)
@@ -80,11 +79,9 @@ def test_a_delta_on_top_of_nothing_is_a_miss():
     network = network_of(np.random.default_rng(3))
     sketch_broadcast = SketchBroadcast("signed", 4, "float32", 9, 0.0, 7)
     state_store = DeviceStateStore(MemoryCache(), 5, 50, 1)
-    sketch_broadcast.publish(network, 0)
-    state_store.whole(sketch_broadcast.message(-1))
+    state_store.whole(sketch_broadcast.publish(network, 0).message(-1))
     network.head_weights[3] += 1
-    sketch_broadcast.publish(network, 1)
-    message = sketch_broadcast.message(0)
+    message = sketch_broadcast.publish(network, 1).message(0)
     for wrong in (replace(message, since=5), replace(message, seed=1)):
         with pytest.raises(CacheMiss):
             state_store.whole(wrong)
@@ -105,10 +102,10 @@ def sketch_bytes(**plan):
 def test_the_ledger_shows_what_is_saved():
     whole, report, server = sketch_bytes(sketch_rounds=1)
     assert report.whole_sketches == 4
-    dim = server.sketch_broadcast.values.shape[1]
+    dim = server.sketch_broadcast.out.values.shape[1]
     assert whole == 4 * (16 + 4 * dim + N_LABELS * (dim + 1) * 4)
     delta, report, server = sketch_bytes(sketch_rounds=5)
-    changed = np.count_nonzero(server.sketch_broadcast.published == 1)
+    changed = np.count_nonzero(server.sketch_broadcast.out.published == 1)
     assert report.whole_sketches == 0 and 0 < changed < N_LABELS / 2
     assert delta == 4 * (16 + 4 * dim + changed * ((dim + 1) * 4 + 4))
     half, _, _ = sketch_bytes(sketch_rounds=1, payload="float16")

@@ -103,7 +103,8 @@ def train_masked(
     kept = _kept(device, invite, SHARED)
     place, n = int(kept["place"]), kept["sealing"].shape[0]
     places = _checked_places(passed.places, place, range(n), int(kept["threshold"]))
-    if not np.array_equal(model.head.ids, device.asking.public(invite)):
+    public = device.asking.public(invite)
+    if public is None or not np.array_equal(model.head.ids, public):
         raise Refused("the neurons are not those of the round")
     shares = np.empty((len(places), 2, masking.KEY), np.uint8)
     for row, other in enumerate(places):

@@ -39,19 +39,19 @@ class Mean:
     n_devices : int
     head : HeadPart
         Of each row that any device has moved, the mean over these devices.
-    head_holders : ndarray (n,), int32
+    head_contributors : ndarray (n,), int32
         How many they are.
     body : BodyPart or None
-    body_holders : ndarray or None
+    body_contributors : ndarray or None
     loss : float
     threshold : float or None
     """
 
     n_devices: int
     head: HeadPart
-    head_holders: np.ndarray
+    head_contributors: np.ndarray
     body: BodyPart | None
-    body_holders: np.ndarray | None
+    body_contributors: np.ndarray | None
     loss: float
     threshold: float | None
 
@@ -139,12 +139,12 @@ def unpacked(
             raise Rejected(
                 "norm bound exceeded", "the masks did not cancel: some device's numbers are wrong"
             )
-    rows, holders = _rows(found, "head", ids)
+    rows, contributors = _rows(found, "head", ids)
     bias = _mean(found["bias"], found["head_moved"])
     head = HeadPart(rows["ids"], rows["head"], bias, rows["state"])
-    body, body_holders = None, None
+    body, body_contributors = None, None
     if shape.with_body:
-        rows, body_holders = _rows(found, "body", np.arange(shape.n_features, dtype=np.int32))
+        rows, body_contributors = _rows(found, "body", np.arange(shape.n_features, dtype=np.int32))
         n_dense = len(shape.dense_shapes())
         dense = [(found[f"dense_{i}"] / n_devices).astype(np.float32) for i in range(n_dense)]
         states = [
@@ -154,7 +154,7 @@ def unpacked(
         body = BodyPart(rows["ids"], rows["body"], rows["state"], tuple(dense), tuple(states))
     value, said = found["threshold"]
     return Mean(
-        n_devices, head, holders, body, body_holders, float(found["loss"][0] / n_devices),
+        n_devices, head, contributors, body, body_contributors, float(found["loss"][0] / n_devices),
         float(value / said) if said >= 1 else None,
     )  # fmt: skip
 

@@ -120,11 +120,11 @@ class FlowerTransport:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
             for message in self.grid.pull_messages(list(waiting)):
-                device = waiting.pop(message.metadata.reply_to_message_id, None)
+                sender = message.metadata.src_node_id
+                own = waiting.pop(message.metadata.reply_to_message_id, None) == sender
                 # An error is Flower's word for a device that is gone, or whose answer failed.
-                own = message.metadata.src_node_id == device
                 if own and not message.has_error():
-                    answers.append(self._read(message, question, device, sent[device]))
+                    answers.append(self._read(message, question, sender, sent[sender]))
                     pause = FIRST_PAUSE
         return answers
 
