@@ -77,7 +77,7 @@ INNER = SparseLSHMLPClassifier((16,), sampler="lsh", n_active=10, sketch_dim=4)
 TOGETHER = {
     "noise_multiplier": {"clip_norm": 1.0, "public_statistics": STATISTICS},
     "sketch_rounds": {"include_labels": False},
-    "secure_aggregation": {"public_rows": 0.5},
+    "secure_aggregation": {"public_rows": 0.5, "estimator": SparseLSHMLPClassifier((16,))},
 }
 """What must be said with a parameter: both models get it."""
 
@@ -130,7 +130,7 @@ def test_changes_the_result_or_warns(data, kind, name, monkeypatch):
         pytest.importorskip("cryptography")
     base = BASE[kind] | TOGETHER.get(name, {})
     if kind is FederatedLSHClassifier:
-        base = base | {"estimator": INNER}
+        base = {"estimator": INNER} | base
     key = (kind, name if name in TOGETHER else "")
     if key not in _first:
         _first[key] = answer(kind(**base), *data)
