@@ -82,6 +82,12 @@ def test_a_device_is_written_to():
     assert stat.S_ISCHR(after.st_mode) and after.st_ino == before.st_ino
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_device_is_named():
+    with pytest.raises(OSError, match=r"No space left on device: '/dev/full'"):
+        write("/dev/full")
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -1,5 +1,6 @@
 """One model in the place of another: whole at any time, for readers and after a kill."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -125,6 +126,21 @@ def test_a_reader_that_meets_another_model_tries_again(tmp_path, way, monkeypatc
         n_calls.clear()
         assert load_model(tmp_path / "m", verify=verify).n_features_in_ == 4
         save_model(hasher(3), tmp_path / "m")
+
+
+def test_no_space_left(tmp_path, monkeypatch):
+    """The folder is named, and what was there is still whole."""
+    folder = tmp_path / "model"
+    save_model(hasher(3), folder)
+
+    def full(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_places, "sync", full)
+    with pytest.raises(OSError, match=f"No space left on device: '{folder}'"):
+        save_model(hasher(4), folder)
+    assert os.listdir(tmp_path) == ["model"]
+    assert load_model(folder).n_features_in_ == 3
 
 
 def test_damage_is_no_other_generation(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import re
@@ -21,6 +22,7 @@ except ImportError:  # Windows
 DESCRIPTOR = re.compile(r"/(?:dev|proc/(self|thread-self|\d+))/fd/(\d+)")
 MARK = "sklsh-"
 """In the names of what is being written: what has it and no owner was left by a killed process."""
+OUT_OF_SPACE = {errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 @contextmanager
@@ -36,19 +38,33 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     ------
     IsADirectoryError, FileNotFoundError, PermissionError
         As `check_output`.
+    OSError
+        With the path, if there is no space left.
     """
     path = Path(path)
     check_output(path)
     target = _target(path)
-    if isinstance(target, int):
-        with os.fdopen(os.dup(target), "wb") as file:
-            yield file
-    elif _is_special(target):
-        with open(target, "wb") as file:
-            yield file
-    else:
-        with _beside(target, durable) as file:
-            yield file
+    with naming(path):
+        if isinstance(target, int):
+            with os.fdopen(os.dup(target), "wb") as file:
+                yield file
+        elif _is_special(target):
+            with open(target, "wb") as file:
+                yield file
+        else:
+            with _beside(target, durable) as file:
+                yield file
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Who runs out of space while writing is told where: the system's own error names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in OUT_OF_SPACE or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def check_output(path: Path) -> None:

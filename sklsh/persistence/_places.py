@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from sklsh._utils.files import one_at_a_time, remove, rights, sync_folder, temporary_folder
+from sklsh._utils.files import naming, one_at_a_time, remove, rights, sync_folder, temporary_folder
 
 T = TypeVar("T")
 ARRAYS, METADATA = "arrays.bin", "metadata.json"
@@ -38,7 +38,8 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     temporary, lock = temporary_folder(folder)
     try:
-        yield temporary
+        with naming(folder):
+            yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         if lock is not None:
