@@ -8,7 +8,7 @@ FOLDER holds data sets as the single benchmarks read them; without it only the b
 synthetic ones are used. `--quick` takes minutes: bundled data, few rounds, one run each, and
 peers that are not installed are left out. `--table` runs nothing and sums up what is there.
 Results go to `results/` (`results/quick/`), summed up in `summary.md` with the machine and the
-plots; `--write-doc` puts the table into doc/benchmarks.md.
+plots; `--write-doc` puts the table into doc/benchmarks.md, and the README's from the records.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import front_page
 from claims import table
 from summary_plots import draw
 
@@ -155,6 +156,7 @@ def sum_up(results: Path, minutes: dict[str, float], write_doc: bool) -> None:
         before, _, rest = DOC.read_text().partition(BEGIN)
         _, _, after = rest.partition(END)
         DOC.write_text(before + BEGIN + markdown(measured) + END + after)
+        front_page.README.write_text(front_page.written(front_page.README.read_text(), results))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """The code of the guides runs, as one reads it from top to bottom."""
 
 import doctest
+import importlib.util
 import pydoc
 import re
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from sklsh.federated.aggregation import AGGREGATIONS
 from sklsh.network.sampling import SAMPLERS
 
-DOC = Path(__file__).parents[1] / "doc"
+ROOT = Path(__file__).parents[1]
+DOC = ROOT / "doc"
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,15 @@ def test_the_ways_of_the_architecture_lead_to_what_there_is():
             assert f"def {function}(" in source, name
     for link in re.findall(r"\]\(([\w./-]+)\)", text):
         assert (DOC / link).exists(), link
+
+
+def test_figures_of_the_readme_are_those_on_record():
+    """`python benchmarks/run_all.py --table --write-doc` writes them."""
+    benchmarks = ROOT / "benchmarks"
+    if not benchmarks.is_dir():
+        pytest.skip("benchmarks are not in the sdist")
+    spec = importlib.util.spec_from_file_location("front_page", benchmarks / "front_page.py")
+    front_page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(front_page)
+    text = (ROOT / "README.md").read_text()
+    assert front_page.written(text, benchmarks / "results") == text
