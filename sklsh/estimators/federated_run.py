@@ -1,15 +1,17 @@
-"""From an estimator's parameters to a trained federation, wherever its devices are."""
+"""`FederatedRun`: from a federation's parameters to a trained model, wherever its devices are."""
 
 from __future__ import annotations
 
 import json
 from copy import copy, deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
 
 from sklsh._utils.archive import fingerprint
 from sklsh._utils.random import nth_seed
@@ -28,6 +30,7 @@ from sklsh.estimators.device_params import (
 from sklsh.estimators.federated_tasks import Task
 from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger
+from sklsh.federated.plan import Plan
 from sklsh.federated.privacy import epsilon_spent
 from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
 from sklsh.federated.start import public_client_statistics, total_rows
@@ -35,6 +38,7 @@ from sklsh.federated.training import run_rounds, start_server, summary, typical_
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
 from sklsh.network.model import MAX_INPUT_SCALE
+from sklsh.network.settings import Settings
 from sklsh.network.units import moved_scale
 
 NOT_COMPARED = (
@@ -109,31 +113,6 @@ def checkpoint_of(federation, task: Task, arrays=()) -> Checkpoint | None:
     return Checkpoint(Path(federation.checkpoint_dir), fingerprint(settings, arrays))
 
 
-def local_devices(
-    federation, task: Task, X, Y, device_ids, numbers, places, seed: int, *, first: bool, anew: bool
-) -> tuple[JoblibTransport, dict]:
-    """A transport to devices on this machine, and their caches by id, emptied if `anew`."""
-    own = device_settings(
-        task.params(), own_params(federation.device_params, device_ids), places, task.n_labels,
-        options_of(federation), task.estimator._parameter_constraints,
-    )  # fmt: skip
-    found = make_caches(federation.cache_dir, device_ids, own)
-    caches = dict(zip(device_ids.tolist(), found, strict=True))
-    if anew:
-        for cache in caches.values():
-            cache.clear()
-    elif not first:
-        # Copies: rounds that fail leave what devices have kept in memory as it was.
-        caches |= {d: copy(c) for d, c in federation.caches_.items() if d in caches}
-    devices = make_devices(
-        X, Y, numbers, places, (task.n_features, task.n_labels), task.settings(1).activation, own,
-        list(caches.values()), nth_seed(seed, 0 if first else federation.n_rounds_),
-        body_exchange=federation.body_exchange, payload=federation.payload,
-        local_optimizer=federation.local_optimizer,
-    )  # fmt: skip
-    return JoblibTransport(devices, effective_n_threads(federation.n_jobs)), caches
-
-
 def options_of(federation) -> dict:
     """Defaults of devices' options."""
     return {
@@ -142,71 +121,163 @@ def options_of(federation) -> dict:
     }  # fmt: skip
 
 
-def begin(federation, task: Task, transport: Transport, seed: int) -> Progress:
-    """Everything before the first round: the devices' sizes, a fresh model, its prototypes."""
-    ledger = Ledger()
-    client_statistics, faults = _client_statistics(federation, transport, ledger)
-    settings = task.settings(total_rows(list(client_statistics.values())))
-    server = start_server(
-        client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
-        settings.activation, _plan(federation, settings, client_statistics), seed, task.row_norm,
-    )  # fmt: skip
-    server.start_faults = faults
-    if task.counts_items:
-        count_labels(server, transport, ledger)
-    if federation.prototypes and not server.plan.private and not federation.public_rows:
-        set_prototypes(server, transport, ledger, task.prototype_scale)
-    return Progress(server, client_statistics, ledger, [], np.random.default_rng([seed, 0]))
+@dataclass(frozen=True)
+class FederatedRun:
+    """One call of `fit`, `partial_fit` or `fit_devices`, from its devices to a trained model.
 
+    Parameters
+    ----------
+    federation : FederatedLSHClassifier
+        Its parameters; not `first`, also what it has been trained to. It is not changed.
+    task : Task
+    seed : int
+    first : bool
+        From scratch.
+    checkpoint : Checkpoint or None
+        Where the run is kept between rounds.
+    saved : Progress or None
+        What was kept there: the run resumes.
+    """
 
-def go_on(federation, task: Task, transport: Transport, seed: int) -> Progress:
-    """From a copy of a trained federation, with the parameters and devices of now."""
-    ledger, history = deepcopy(federation.ledger_), list(federation.history_)
-    client_statistics, faults = _client_statistics(federation, transport, ledger)
-    settings = task.settings(total_rows(list(client_statistics.values())))
-    server = federation.server_.resume(_plan(federation, settings, client_statistics))
-    server.start_faults = faults
-    norm = typical_row_norm(client_statistics)
-    if norm and task.row_norm is None:
-        scale = moved_scale(server.network.input_scale, 1 / norm)
-        server.network.input_scale = min(scale, MAX_INPUT_SCALE)
-    if task.counts_items:
-        # As the recommender's own `partial_fit`: rows that come again count again.
-        count_labels(server, transport, ledger)
-    return Progress(
-        server, client_statistics, ledger, history, np.random.default_rng([seed, len(history)])
-    )
+    federation: Any
+    task: Task
+    seed: int
+    first: bool = True
+    checkpoint: Checkpoint | None = None
+    saved: Progress | None = None
 
+    @classmethod
+    def open(cls, federation, task: Task, arrays=(), *, first: bool = True) -> FederatedRun:
+        """A new run, or the one that is in the federation's `checkpoint_dir`.
 
-def run(federation, progress: Progress, transport: Transport, checkpoint: Checkpoint | None):
-    """The rounds that are left; `progress` moves along, and is saved after each."""
-    rounds = run_rounds(
-        progress.server, transport, progress.ledger, fraction=float(federation.fraction),
-        delta=float(federation.delta), rng=progress.rng, random_state=federation.random_state,
-    )  # fmt: skip
-    for entry in rounds:
-        progress.history.append(entry)
-        if checkpoint is not None:
-            checkpoint.save(progress)
-        if federation.callback is not None:
-            federation.callback(progress.server.network, entry)
-        if federation.verbose:
-            print(summary(entry), flush=True)
+        Parameters
+        ----------
+        arrays : iterable of ndarray
+            Data that must be the same for a run to resume.
 
+        Raises
+        ------
+        ValueError
+            Parameters that do not go together; a checkpoint of another run.
+        """
+        check_federation(federation, task)
+        checkpoint = checkpoint_of(federation, task, arrays) if first else None
+        saved = None if checkpoint is None else checkpoint.load()
+        if saved is not None:
+            return cls(federation, task, saved.server.seed, first, checkpoint, saved)
+        seed = int(check_random_state(federation.random_state).randint(2**31 - 1))
+        return cls(federation, task, seed, first, checkpoint)
 
-def _client_statistics(federation, transport, ledger):
-    """What is known of devices' rows, or what they say of them, and faults."""
-    if federation.public_statistics is not None:
-        public = federation.public_statistics
-        client_statistics = public_client_statistics(sorted(transport.devices), public)
-        faults: dict = {}
-    else:
-        client_statistics, faults = take_client_statistics(transport, ledger)
-    if not client_statistics:
-        raise ValueError("transport must reach at least one device, got no usable answer")
-    return client_statistics, faults
+    def local_devices(self, X, Y, device_ids, numbers, places) -> tuple[JoblibTransport, dict]:
+        """A transport to devices on this machine, and their caches by id."""
+        federation, task = self.federation, self.task
+        own = device_settings(
+            task.params(), own_params(federation.device_params, device_ids), places, task.n_labels,
+            options_of(federation), task.estimator._parameter_constraints,
+        )  # fmt: skip
+        found = make_caches(federation.cache_dir, device_ids, own)
+        caches = dict(zip(device_ids.tolist(), found, strict=True))
+        if not self.first:
+            # Copies: rounds that fail leave what devices have kept in memory as it was.
+            caches |= {d: copy(c) for d, c in federation.caches_.items() if d in caches}
+        elif self.saved is None:
+            for cache in caches.values():
+                cache.clear()
+        seed = nth_seed(self.seed, 0 if self.first else federation.n_rounds_)
+        devices = make_devices(
+            X, Y, numbers, places, (task.n_features, task.n_labels), task.settings(1).activation,
+            own, list(caches.values()), seed,
+            body_exchange=federation.body_exchange, payload=federation.payload,
+            local_optimizer=federation.local_optimizer,
+        )  # fmt: skip
+        return JoblibTransport(devices, effective_n_threads(federation.n_jobs)), caches
 
+    def result(self, transport: Transport) -> Progress:
+        """Begin or resume, run the rounds that are left, and let the task keep the model.
 
-def _plan(federation, settings, client_statistics):
-    limits = round_limits(client_statistics, settings, federation.local_steps, federation.fraction)
-    return replace(plan_of(federation, settings), **limits)
+        Raises
+        ------
+        ValueError
+            No device has answered.
+        """
+        progress = self.saved
+        if progress is None:
+            progress = self._begin(transport) if self.first else self._go_on(transport)
+            self._save(progress)
+        self._rounds(progress, transport)
+        statistics, history = progress.client_statistics, progress.history
+        self.task.keep(progress.server, statistics, history, first=self.first)
+        return progress
+
+    def _begin(self, transport: Transport) -> Progress:
+        """Everything before the first round: the devices' sizes, a fresh model, its prototypes."""
+        task, ledger = self.task, Ledger()
+        client_statistics, faults = self._client_statistics(transport, ledger)
+        settings = task.settings(total_rows(list(client_statistics.values())))
+        server = start_server(
+            client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
+            settings.activation, self._plan(settings, client_statistics), self.seed, task.row_norm,
+        )  # fmt: skip
+        server.start_faults = faults
+        if task.counts_items:
+            count_labels(server, transport, ledger)
+        federation = self.federation
+        if federation.prototypes and not server.plan.private and not federation.public_rows:
+            set_prototypes(server, transport, ledger, task.prototype_scale)
+        rng = np.random.default_rng([self.seed, 0])
+        return Progress(server, client_statistics, ledger, [], rng)
+
+    def _go_on(self, transport: Transport) -> Progress:
+        """From a copy of the trained federation, with the parameters and devices of now."""
+        federation, task = self.federation, self.task
+        ledger, history = deepcopy(federation.ledger_), list(federation.history_)
+        client_statistics, faults = self._client_statistics(transport, ledger)
+        settings = task.settings(total_rows(list(client_statistics.values())))
+        server = federation.server_.resume(self._plan(settings, client_statistics))
+        server.start_faults = faults
+        norm = typical_row_norm(client_statistics)
+        if norm and task.row_norm is None:
+            scale = moved_scale(server.network.input_scale, 1 / norm)
+            server.network.input_scale = min(scale, MAX_INPUT_SCALE)
+        if task.counts_items:
+            # As the recommender's own `partial_fit`: rows that come again count again.
+            count_labels(server, transport, ledger)
+        rng = np.random.default_rng([self.seed, len(history)])
+        return Progress(server, client_statistics, ledger, history, rng)
+
+    def _rounds(self, progress: Progress, transport: Transport) -> None:
+        """The rounds that are left, each saved when it is done."""
+        federation = self.federation
+        rounds = run_rounds(
+            progress, transport, fraction=float(federation.fraction),
+            delta=float(federation.delta), random_state=federation.random_state,
+        )  # fmt: skip
+        for entry in rounds:
+            self._save(progress)
+            if federation.callback is not None:
+                federation.callback(progress.server.network, entry)
+            if federation.verbose:
+                print(summary(entry), flush=True)
+
+    def _save(self, progress: Progress) -> None:
+        if self.checkpoint is not None:
+            self.checkpoint.save(progress)
+
+    def _client_statistics(self, transport: Transport, ledger: Ledger):
+        """What is known of devices' rows, or what they say of them, and faults."""
+        public = self.federation.public_statistics
+        if public is not None:
+            client_statistics = public_client_statistics(sorted(transport.devices), public)
+            faults: dict = {}
+        else:
+            client_statistics, faults = take_client_statistics(transport, ledger)
+        if not client_statistics:
+            raise ValueError("transport must reach at least one device, got no usable answer")
+        return client_statistics, faults
+
+    def _plan(self, settings: Settings, client_statistics: dict) -> Plan:
+        federation = self.federation
+        limits = round_limits(
+            client_statistics, settings, federation.local_steps, federation.fraction
+        )
+        return replace(plan_of(federation, settings), **limits)

@@ -6,18 +6,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
 from sklsh._utils.locks import changes
 from sklsh.estimators.device_params import check_groups, numbered
-from sklsh.estimators.federated_run import (
-    begin,
-    check_federation,
-    checkpoint_of,
-    go_on,
-    local_devices,
-    run,
-)
+from sklsh.estimators.federated_run import FederatedRun
 from sklsh.estimators.federated_tasks import Task, new_task
 from sklsh.estimators.unused import unused_in_federation, unused_on_devices, warn_unused
 from sklsh.federated.cache import Cache
@@ -58,16 +50,8 @@ class FederatedTraining(BaseEstimator):
             )
         self._validate_params()
         task = new_task(self.estimator)
-        check_federation(self, task)
         task.expect(n_features, labels)
-        checkpoint = checkpoint_of(self, task)
-        progress = None if checkpoint is None else checkpoint.load()
-        if progress is None:
-            progress = begin(self, task, self.transport, self._seed())
-            if checkpoint is not None:
-                checkpoint.save(progress)
-        run(self, progress, self.transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=True)
+        progress = FederatedRun.open(self, task).result(self.transport)
         return self._keep(task.estimator, progress, {}, np.array(list(progress.client_statistics)))
 
     def _train(self, task: Task, X, Y, groups, *, first):
@@ -77,29 +61,15 @@ class FederatedTraining(BaseEstimator):
             warn_unused(task.estimator, not_sent, f"{type(self).__name__}'s estimator")
         device_ids, places = check_groups(groups, X.n_rows)
         every, numbers = numbered(device_ids, None if first else self.device_ids_)
-        check_federation(self, task)
-        checkpoint = checkpoint_of(self, task, (*X, *Y, places)) if first else None
-        progress = None if checkpoint is None else checkpoint.load()
-        seed = self._seed() if progress is None else progress.server.seed
+        run = FederatedRun.open(self, task, (*X, *Y, places), first=first)
         transport, caches = self.transport, dict[object, Cache]()
         if isinstance(transport, str):
-            transport, caches = local_devices(
-                self, task, X, Y, device_ids, numbers, places, seed,
-                first=first, anew=first and progress is None,
-            )  # fmt: skip
-        if progress is None:
-            progress = (begin if first else go_on)(self, task, transport, seed)
-            if checkpoint is not None:
-                checkpoint.save(progress)
-        run(self, progress, transport, checkpoint)
-        task.keep(progress.server, progress.client_statistics, progress.history, first=first)
+            transport, caches = run.local_devices(X, Y, device_ids, numbers, places)
+        progress = run.result(transport)
         if caches:
             caches = dict(zip(caches, transport.caches, strict=True))
         caches = caches if first else {**self.caches_, **caches}
         return self._keep(task.estimator, progress, caches, every)
-
-    def _seed(self) -> int:
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _keep(self, estimator, progress, caches, device_ids):
         self.estimator_, self.server_, self.caches_ = estimator, progress.server, caches

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklsh.federated.device import BATCH_ACTIVE
-from sklsh.federated.ledger import DOWN, UP, Ledger
+from sklsh.federated.exchange import START, Exchange, ModelExchange
+from sklsh.federated.ledger import Ledger
 from sklsh.federated.memory import (
     Batch,
     coded_selection_bytes,
@@ -28,16 +29,13 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
-from sklsh.federated.parts import BROKEN, UNDONE, Rejected
+from sklsh.federated.parts import UNDONE
 from sklsh.federated.secure.protocol import masked_mean
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, levelled, summed_prototypes
 from sklsh.federated.transports.base import Transport
 from sklsh.hashing.codes.search import QUERIES
 from sklsh.network.sampling import SCORING_ROWS
-
-START = -1
-"""Number of the exchange before the first round."""
 
 
 @dataclass
@@ -77,96 +75,24 @@ class RoundReport:
     left_out: list = field(default_factory=list)
 
 
-class Exchange:
-    """Questions and answers of one round, counted and checked.
-
-    A message that goes with several questions travels once, unless the transport's devices forget
-    it (`Transport.resends`): then it is counted as often as it is sent.
-    """
-
-    def __init__(
-        self, server: Server, transport: Transport, ledger: Ledger, number: int, faults: dict
-    ):
-        self.server, self.transport, self.ledger = server, transport, ledger
-        self.number, self.faults = number, faults
-        self._resends = getattr(transport, "resends", False)
-        self._had: dict[int, list] = {}
-
-    def _count(self, device: int, parts: tuple) -> None:
-        had = self._had.setdefault(device, [])
-        for message in filter(None, parts):
-            if self._resends or not any(message is other for other in had):
-                self.ledger.add(self.number, device, message, DOWN)
-                had.append(message)
-
-    def count(self, reason: str, n: int = 1) -> None:
-        """Count replies that are not used."""
-        _count(self.faults, reason, n)
-
-    def ask(self, question: str, kind: type, messages: dict) -> dict:
-        """Good replies by device."""
-        for device, parts in messages.items():
-            self._count(device, parts)
-        good: dict = {}
-        n_bad = 0
-        for reply in self.transport.ask(question, messages):
-            try:
-                self.server.accept(reply, kind, self.number)
-            except Exception as error:  # a foreign object may raise anything when looked at
-                _count(self.faults, _reason(error))
-                self.server.blame(reply, error)
-                n_bad += 1
-                continue
-            self.ledger.add(self.number, reply.device, reply, UP)
-            good[reply.device] = reply
-        _count(self.faults, "missing", len(messages) - len(good) - n_bad)
-        return {device: good[device] for device in messages if device in good}
-
-
-def _reason(error: Exception) -> str:
-    return error.reason if isinstance(error, Rejected) else BROKEN
-
-
-def _count(faults: dict, reason: str, n: int = 1) -> None:
-    if n > 0:
-        faults[reason] = faults.get(reason, 0) + n
-
-
 def take_client_statistics(
     transport: Transport, ledger: Ledger
 ) -> tuple[dict[int, ClientStatistics], dict]:
     """Sizes that the model's start hangs on, by device; and faults, as a round counts them."""
-    devices = transport.devices
-    good: dict = {}
-    faults: dict = {}
-    n_bad = 0
-    for reply in transport.ask("client_statistics", dict.fromkeys(devices, ())):
-        try:
-            if type(reply) is not ClientStatistics:
-                raise Rejected("type", f"expected a ClientStatistics, got {type(reply).__name__}")
-            if type(reply.round) is not int or reply.round != START:
-                raise Rejected("stale", "it is of another exchange")
-            if type(reply.device) is not int or reply.device not in devices:
-                raise Rejected("unknown device", "its device was not asked")
-            if reply.device in good:
-                raise Rejected("duplicate", f"device {reply.device} has answered already")
-            reply.validate(None)
-        except Exception as error:  # as in `Exchange.ask`
-            _count(faults, _reason(error))
-            n_bad += 1
-            continue
-        ledger.add(START, reply.device, reply, UP)
-        good[reply.device] = reply
-    _count(faults, "missing", len(devices) - len(good) - n_bad)
-    return good, faults
+    exchange = Exchange(transport, ledger, START, transport.devices)
+    messages: dict = dict.fromkeys(exchange.devices, ())
+    return exchange.ask("client_statistics", ClientStatistics, messages), exchange.faults
+
+
+def _start(server: Server, transport: Transport, ledger: Ledger) -> ModelExchange:
+    """With all devices, before the first round."""
+    return ModelExchange(server, transport, ledger, START, transport.devices, server.start_faults)
 
 
 def count_labels(server: Server, transport: Transport, ledger: Ledger) -> None:
     """Sum up in how many rows each label is: what is popular, and what entries weigh."""
-    devices = transport.devices
-    exchange = Exchange(server, transport, ledger, START, server.start_faults)
-    server.open(devices)
-    replies = exchange.ask("counts", Counts, dict.fromkeys(devices, ()))
+    exchange = _start(server, transport, ledger)
+    replies = exchange.ask("counts", Counts, dict.fromkeys(exchange.devices, ()))
     server.count(list(replies.values()))
 
 
@@ -176,10 +102,8 @@ def set_prototypes(server: Server, transport: Transport, ledger: Ledger, scale: 
     As `sklsh.network.prototypes`, from sums that devices send for their own labels: the
     prototype initialisation costs about one round's traffic.
     """
-    devices = transport.devices
-    exchange = Exchange(server, transport, ledger, START, server.start_faults)
-    server.open(devices)
-    requests = exchange.ask("request_all", Request, dict.fromkeys(devices, ()))
+    exchange = _start(server, transport, ledger)
+    requests = exchange.ask("request_all", Request, dict.fromkeys(exchange.devices, ()))
     bodies = {device: server.body(request.features) for device, request in requests.items()}
     means = exchange.ask("hidden_mean", HiddenMean, {d: (body,) for d, body in bodies.items()})
     if not means:
@@ -253,8 +177,7 @@ def run_round(
         devices = [device for device in devices if rng.random() < fraction]
     elif devices and (count := max(1, round(fraction * len(devices)))) < len(devices):
         devices = sorted(rng.choice(devices, count, replace=False).tolist())
-    server.open(devices)
-    exchange = Exchange(server, transport, ledger, server.round, {})
+    exchange = ModelExchange(server, transport, ledger, server.round, devices)
     invite = server.invite()
     requests = exchange.ask("request", Request, dict.fromkeys(devices, (invite,)))
     bodies = {device: server.body_for(request) for device, request in requests.items()}
@@ -273,7 +196,7 @@ def run_round(
     questions = {}
     for device in sorted(ids):
         model, body = SubModel(server.round, server.head(ids[device])), bodies[device]
-        server.sent(device, model, body)
+        exchange.lend(device, model, body)
         questions[device] = (invite, model, body)
         ledger.memory[server.round, device] = device_bytes(
             _selection_bytes(sketches.get(device), server),
@@ -293,7 +216,7 @@ def run_round(
     report = RoundReport(server.round, len(devices), n_used, loss, faults=exchange.faults)
     report.left_out = server.defence.left_out
     if server.undone:
-        _count(report.faults, UNDONE)
+        exchange.count(UNDONE)
     report.whole_sketches = sum(sketch.ids is None for sketch in sketches.values())
     if server.plan.body_exchange == "local":
         report.whole_bodies = sum(body is not None for body in bodies.values())
@@ -301,5 +224,4 @@ def run_round(
         n_labels = server.network.n_labels
         report.active_share = float(np.mean([i.shape[0] for i in ids.values()]) / n_labels)
     server.round += 1
-    server.open(())
     return report

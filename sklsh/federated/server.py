@@ -9,21 +9,11 @@ import numpy as np
 
 from sklsh._utils.random import child_seed
 from sklsh.federated.cardinality import common_threshold
-from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
 from sklsh.federated.merging import Merger, aggregated, of_mean
-from sklsh.federated.messages import (
-    CodedHead,
-    Counts,
-    Invite,
-    Reply,
-    Request,
-    Sketch,
-    SubModel,
-    Update,
-)
-from sklsh.federated.parts import BROKEN, BodyPart, HeadPart, ModelShape, Rejected
+from sklsh.federated.messages import CodedHead, Counts, Invite, Request, Sketch, Update
+from sklsh.federated.parts import BodyPart, HeadPart, ModelShape
 from sklsh.federated.plan import Plan
 from sklsh.federated.privacy import clipped
 from sklsh.federated.secure.vector import Mean
@@ -34,16 +24,10 @@ from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad, falling_rate
 
-OFFENSIVE = {"type", "shape", "range", "nonfinite", "norm bound exceeded", BROKEN}
-"""Reasons for which a rejected reply is its device's fault."""
-
-SMALLEST_BATCH = 4
-"""A device's own batches may be so many times smaller than those announced: more steps."""
-
 
 @dataclass
 class Server:
-    """The model and the rounds' bookkeeping.
+    """The model, what is out of it, and what rounds have said of devices.
 
     Parameters
     ----------
@@ -95,7 +79,6 @@ class Server:
     server_optimizer: ServerOptimizer = field(init=False)
     sketch_broadcast: SketchBroadcast = field(init=False)
     code_broadcasts: dict[tuple[str, int], CodeBroadcast] = field(init=False, default_factory=dict)
-    _sent: dict = field(default_factory=dict)
 
     def __post_init__(self):
         plan = self.plan
@@ -208,55 +191,6 @@ class Server:
         self.label_counts = counts
 
     # What it takes ----------------------------------------------------------------------------
-
-    def open(self, devices) -> None:
-        """Begin a round with some devices, or, with none, forget what was sent in the last."""
-        self._sent = {device: {} for device in devices}
-
-    def accept(self, reply: Reply, kind: type, number: int) -> None:
-        """Check one reply; raise `Rejected` if it is not what was asked for."""
-        if type(reply) is not kind:
-            raise Rejected("type", f"expected {kind.__name__}, got {type(reply).__name__}")
-        if type(reply.round) is not int or reply.round != number:
-            raise Rejected("stale", f"the round is {number}, got a reply of another")
-        if type(reply.device) is not int or reply.device not in self._sent:
-            raise Rejected("unknown device", "its device is not in this round")
-        if kind.__name__ in self._sent[reply.device]:
-            raise Rejected("duplicate", f"device {reply.device} has answered already")
-        reply.validate(self.shape)
-        if isinstance(reply, Update):
-            self._check_update(reply)
-        self._sent[reply.device][kind.__name__] = True
-
-    def blame(self, reply, error: Exception) -> None:
-        """Hold a rejected reply against its device; being late or repeated is no offence.
-
-        Not in a private round: what is kept of devices would outlast its noise.
-        """
-        if self.plan.private:
-            return
-        reason = error.reason if isinstance(error, Rejected) else BROKEN
-        known = issubclass(type(reply), Reply) and type(reply.device) is int
-        if reason in OFFENSIVE and known and reply.device in self._sent:
-            self.defence.blame(reply.device)
-
-    def sent(self, device: int, model: SubModel, body: BodyPart | None) -> None:
-        """Remember what a device was sent: it may change nothing else."""
-        self._sent[device]["ids"] = model.head.ids
-        if body is not None:
-            self._sent[device]["features"] = body.features
-
-    def _check_update(self, update: Update) -> None:
-        sent = self._sent[update.device]
-        changed = [("ids", update.head.ids)]
-        if update.body is not None:
-            changed.append(("features", update.body.features))
-        for had, ids in changed:
-            if had not in sent or np.setdiff1d(ids, sent[had], assume_unique=True).size:
-                raise Rejected("range", f"{had} of the update were not sent to the device")
-        rows, batch = min(update.n_samples, self.plan.max_rows), self.plan.batch_size
-        steps = -(-rows // max(1, batch // SMALLEST_BATCH))
-        check_lengths(update, longest_move(self.invite().learning_rate, steps))
 
     def apply(self, updates: list[Update], rng: np.random.Generator) -> tuple[int, float]:
         """Aggregate updates, in device order, and move the model; `rng` makes the noise.

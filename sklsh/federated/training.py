@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import numpy as np
 
+from sklsh.federated.checkpoint import Progress
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.messages import ClientStatistics
 from sklsh.federated.plan import Plan
@@ -44,31 +45,32 @@ def typical_row_norm(client_statistics: dict[int, ClientStatistics]) -> float:
 
 
 def run_rounds(
-    server: Server, transport: Transport, ledger: Ledger, *, fraction: float, delta: float,
-    rng: np.random.Generator, random_state=None,
-) -> Iterator[dict]:  # fmt: skip
-    """The plan's rounds that are left; after each, what `FederatedLSHClassifier.history_` keeps.
+    progress: Progress, transport: Transport, *, fraction: float, delta: float, random_state=None
+) -> Iterator[dict]:
+    """The plan's rounds that are left; `progress` moves along, and each entry of its history is
+    given when it is there.
 
     Parameters
     ----------
+    progress : Progress
+        Its generator picks the devices of a round; of a private one, `private_generator` does.
+    transport : Transport
     fraction : float in (0, 1]
         Share of the devices invited.
     delta : float
         Of the epsilon reported, in private rounds and in those after them.
-    rng : numpy.random.Generator
-        Picks the devices of a round; of a private one, `private_generator` does.
     random_state : int, RandomState instance or None
         Of `private_generator`.
 
     Notes
     -----
-    A private round adds nothing to `ledger`: see `released`.
+    A private round adds nothing to the ledger: see `released`.
     """
-    plan = server.plan
+    server, plan = progress.server, progress.server.plan
     while server.round < server.first_round + plan.n_rounds:
         began = time.perf_counter()
-        draws = private_generator(random_state, server.round) if plan.private else rng
-        kept = Ledger() if plan.private else ledger
+        draws = private_generator(random_state, server.round) if plan.private else progress.rng
+        kept = Ledger() if plan.private else progress.ledger
         report = run_round(server, transport, draws, ledger=kept, fraction=fraction)
         entry = {
             **asdict(report),
@@ -82,6 +84,7 @@ def run_rounds(
             entry = released(entry)
         if any(noise > 0 for noise, _ in server.noise_of_rounds):
             entry["epsilon"] = epsilon_spent(server.noise_of_rounds, delta)
+        progress.history.append(entry)
         yield entry
 
 

@@ -209,9 +209,10 @@ def test_a_round_after_which_the_model_is_not_finite_is_undone(monkeypatch):
     states = server.optimizer.head_weights.copy()
     original = Merger._move
 
-    def broken(self, name, ids, changes, weights):
-        changes = [c * np.float32(np.nan) for c in changes] if name == "body_0" else changes
-        original(self, name, ids, changes, weights)
+    def broken(self, part, array):
+        if part.name == "body_0":
+            part = replace(part, change=part.change * np.float32(np.nan))
+        original(self, part, array)
 
     monkeypatch.setattr(Merger, "_move", broken)
     report = run_round(server, transport, rng, ledger=ledger)

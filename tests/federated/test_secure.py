@@ -86,7 +86,6 @@ def test_masks_cancel_and_shares_join():
 @pytest.mark.parametrize("local_optimizer", ["sent", "fresh"])
 def test_a_sum_is_the_plain_one_to_rounding(local_optimizer):
     server, transport = five(local_optimizer=local_optimizer)
-    server.open(transport.devices)
     invite, updates = server.invite(), []
     for device in transport._devices.values():
         request = device.request(invite)

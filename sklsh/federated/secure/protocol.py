@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from sklsh.federated.asking import public_ids
+from sklsh.federated.exchange import ModelExchange
 from sklsh.federated.messages import Invite
 from sklsh.federated.parts import Rejected
 from sklsh.federated.secure import masking
@@ -22,20 +21,17 @@ from sklsh.federated.secure.messages import (
 )
 from sklsh.federated.secure.vector import MOST_DEVICES, Mean, size, unpacked
 
-if TYPE_CHECKING:
-    from sklsh.federated.rounds import Exchange
-
 
 class TooFew(Exception):
     """Fewer devices than it takes are left; the round changes nothing."""
 
 
-def masked_mean(exchange: Exchange, invite: Invite, questions: dict) -> Mean | None:
+def masked_mean(exchange: ModelExchange, invite: Invite, questions: dict) -> Mean | None:
     """The mean of the updates of those devices that stay to the end of the round.
 
     Parameters
     ----------
-    exchange : Exchange
+    exchange : ModelExchange
         Of the round.
     invite : Invite
     questions : dict
@@ -73,9 +69,9 @@ def masked_mean(exchange: Exchange, invite: Invite, questions: dict) -> Mean | N
 class _Sum:
     """One round's; `keys` and what follows are by device, in the order of their places."""
 
-    def __init__(self, exchange: Exchange, invite: Invite, ids: np.ndarray, questions: dict):
+    def __init__(self, exchange: ModelExchange, invite: Invite, ids: np.ndarray, questions: dict):
         self.exchange, self.invite, self.ids, self.questions = exchange, invite, ids, questions
-        self.shape = exchange.server.shape
+        self.shape = exchange.shape
 
     def run(self) -> Mean:
         keys = self._ask("masking_keys", MaskingKeys, dict.fromkeys(self.questions, ()), FEWEST)
