@@ -3,7 +3,7 @@
 scikit-learn's own split, index and score a CSR y correctly, but refuse it as an argument. These
 are the same functions, called past that one check; for any other y they are scikit-learn's.
 `GridSearchCV`, `RandomizedSearchCV` and the splitters (`KFold`, `ShuffleSplit`) take a CSR y as
-they are.
+they are. `tune_thresholds` says from which probability labels are worth naming.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from sklearn.metrics import check_scoring
 from sklearn.utils._param_validation import validate_parameter_constraints
 
 from sklsh._utils.containers import plain
+from sklsh.estimators.thresholds import tune_thresholds
 
 __all__ = [
     "cross_val_predict",
     "cross_val_score",
     "cross_validate",
     "learning_curve",
+    "tune_thresholds",
     "validation_curve",
 ]
 

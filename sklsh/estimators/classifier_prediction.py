@@ -13,6 +13,7 @@ from sklsh._utils.locks import answers
 from sklsh._utils.threads import effective_n_threads
 from sklsh._utils.validation import check_depth, check_float32, check_X
 from sklsh.estimators.targets import Targets
+from sklsh.estimators.thresholds import check_thresholds
 from sklsh.metrics._hits import row_weights
 from sklsh.network.calibration import N_RIVALS, best_scores, chances_of, log_shares
 from sklsh.network.chosen import chosen_scores
@@ -93,24 +94,42 @@ class ClassifierPrediction:
         return self.learner_.predictor(effective_n_threads(self.n_jobs)).topk(rows, k)
 
     @answers
-    def predict(self, X):
+    def predict(self, X, *, thresholds=None):
         """The best class of each row, or the labels above `threshold_`.
 
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+        thresholds : float or array-like (n_labels,), default=None
+            Of a multilabel model, the probability (`predict_topk_proba`) from which a label is
+            named: of all, or of each column of y, as `sklsh.model_selection.tune_thresholds`
+            finds them, or costs say. None: a label's share of the row is held against `threshold_`.
 
         Returns
         -------
         ndarray (n_samples,), or an indicator (n_samples, n_labels)
             Classes; or, multilabel, in the container that y came in: of lists of labels an
-            array of objects, a sorted list each; of frames an array.
+            array of objects, a sorted list each; of frames an array. At most 50 labels a row.
+
+        Raises
+        ------
+        ValueError
+            `thresholds` outside [0, 1], of another length, or of a multiclass model.
         """
-        if not hasattr(self, "targets_") or not self.targets_.multilabel:
+        check_is_fitted(self)
+        if not self.targets_.multilabel:
+            if thresholds is not None:
+                raise ValueError("thresholds must be None for classes, of which the best is named")
             labels, _ = self._topk(X, 1)
             return self.classes_[labels[:, 0]]
+        if thresholds is not None:
+            thresholds = check_thresholds(thresholds, self.classes_.shape[0])
         labels, scores = self._topk(X, min(N_RIVALS, self.classes_.shape[0]))
-        chosen = log_shares(scores / self._temperature) > np.log(self.threshold_)
+        shares = log_shares(scores / self._temperature)
+        if thresholds is None:
+            chosen = shares > np.log(self.threshold_)
+        else:
+            chosen = (labels >= 0) & (self._probabilities(shares) >= thresholds[labels])
         indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
         answer = self.targets_.indicator(indptr, labels[chosen])
         if sp.issparse(answer):

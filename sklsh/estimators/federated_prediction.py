@@ -38,19 +38,21 @@ class FederatedPrediction(ClassifierMixin):
 
     @_has("predict")
     @answers
-    def predict(self, X):
+    def predict(self, X, *, thresholds=None):
         """As the estimator's `predict`.
 
         Parameters
         ----------
         X : array-like or sparse matrix (n_samples, n_features)
+        thresholds : float or array-like (n_labels,), default=None
+            Probabilities from which labels are named.
 
         Returns
         -------
         ndarray, or an indicator in the container of y
         """
         check_is_fitted(self)
-        return self.estimator_.predict(X)
+        return self.estimator_.predict(X, thresholds=thresholds)
 
     @_has("predict_proba")
     @answers

@@ -209,12 +209,14 @@ class TextTagger(BaseEstimator):
         return np.where(columns >= 0, self.classes_[columns], ""), scores
 
     @answers
-    def predict(self, texts):
+    def predict(self, texts, *, thresholds=None):
         """The labels that the classifier's threshold lets through, by name.
 
         Parameters
         ----------
         texts : iterable of str (n_samples,)
+        thresholds : float or array-like (n_labels,), default=None
+            Probabilities from which labels are named, in the order of `classes_`.
 
         Returns
         -------
@@ -222,7 +224,8 @@ class TextTagger(BaseEstimator):
             Of each text, in the order of `classes_`; may be empty.
         """
         check_is_fitted(self)
-        Y = sp.csr_matrix(self.classifier_.predict(self.transform(texts)))
+        X = self.transform(texts)
+        Y = sp.csr_matrix(self.classifier_.predict(X, thresholds=thresholds))
         Y.sort_indices()
         parts = np.split(self.classes_[Y.indices], Y.indptr[1:-1])
         return [part.tolist() for part in parts][: Y.shape[0]]
