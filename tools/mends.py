@@ -123,10 +123,12 @@ MENDS = {
     ],
     # Files
     "sklsh/_utils/files.py": [
-        ("links stay", "    target = _target(path)\n    with naming", "    target = path\n    with naming",
+        ("links stay", "    target = _target(path)\n    with naming",
+         "    target = path\n    with naming",
          "tests/test_files.py::test_a_link_stays_one"),
         ("pipes are written to", "        elif _is_special(target):\n            with open",
-         "        elif False:\n            with open", "tests/test_files.py::test_a_pipe_is_written_to"),
+         "        elif False:\n            with open",
+         "tests/test_files.py::test_a_pipe_is_written_to"),
         ("leftovers are swept", "            remove(left)\n", "            pass\n",
          "tests/test_files.py::test_what_a_killed_writer_leaves_is_swept"),
     ],
