@@ -84,7 +84,7 @@ def recall(data, n_queries: int) -> list[dict]:
     """Recall of every family at every size."""
     X, Y, X_test = data
     network = SparseLSHMLPClassifier(n_neighbors=0, random_state=0).fit(X, Y).network_
-    seen = np.arange(network.n_labels) if network.seen_ids is None else network.seen_ids
+    seen = np.arange(network.n_labels) if network.observed_ids is None else network.observed_ids
     weights, bias = network.head_weights[seen], network.head_bias[seen]
     rng = np.random.default_rng(0)
     rows = np.sort(rng.permutation(X_test.shape[0])[:n_queries]).astype(np.int32)

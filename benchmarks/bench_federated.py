@@ -128,7 +128,7 @@ def to_reach(result: dict, target: float) -> dict | None:
 
 
 def central_precision(data, args) -> float:
-    """The same network trained in one place, without votes."""
+    """The same network trained in one place, without k-NN scores."""
     model = SparseLSHMLPClassifier((args.hidden,), n_neighbors=0, random_state=args.seed)
     model.fit(data[0], data[1])
     return precision(model.network_, SparseRows.from_matrix(data[2]), data[3])
@@ -153,7 +153,7 @@ def methods(data, args) -> dict:
     """Every method on the same devices."""
     groups = split_devices(data[1], args.devices, args.how, alpha=0.3, random_state=0)
     best = central_precision(data, args)
-    print(f"centralised, without votes: P@1 {best:.4f}; {args.devices} devices, {args.how}")
+    print(f"centralised, without k-NN scores: P@1 {best:.4f}; {args.devices} devices, {args.how}")
     print(HEADER)
     results = {}
     for name in args.methods.split(","):

@@ -138,7 +138,7 @@ def recall(parts) -> list[dict]:
     network = model.network_
     rows = np.random.default_rng(0).permutation(X.shape[0])[:256].astype(np.int32)
     hidden = network.hidden(SparseRows.from_matrix(X), rows)
-    seen = np.arange(network.n_labels) if network.seen_ids is None else network.seen_ids
+    seen = np.arange(network.n_labels) if network.observed_ids is None else network.observed_ids
     logits = hidden @ network.head_weights[seen].T + network.head_bias[seen]
     best = seen[np.argpartition(-logits, N_BEST, axis=1)[:, :N_BEST]]
     sources: dict[str, Candidates] = {"random": RandomCandidates()}

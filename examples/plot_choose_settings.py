@@ -61,7 +61,7 @@ by_fold = {
     for fold in ("signed", "periodic")
 }
 full, _ = recall_and_cost("simhash", n_tables=16, hash_length=6)
-chance = N_CANDIDATES / network.n_seen
+chance = N_CANDIDATES / network.n_observed
 
 # %%
 # Left: each point is a hash length. Longer codes are cheaper to look up and name fewer of the

@@ -246,11 +246,11 @@ def nearest_rows(train, query, k):
 
 def vote_bonus(ids, similarities, labels, n_labels, weight, sharpness):
     """What the neighbours `ids` add to each of `n_labels` logits; `labels` lists sets."""
-    votes = np.zeros(n_labels)
+    sums = np.zeros(n_labels)
     for i, similarity in zip(ids, similarities, strict=True):
         for label in labels[i] if i >= 0 else ():
-            votes[label] += similarity
-    return weight * np.log1p(sharpness * votes)
+            sums[label] += similarity
+    return weight * np.log1p(sharpness * sums)
 
 
 def prototypes(hidden, labels, n_labels, scale, row_weights=None):
@@ -337,13 +337,13 @@ def cooccurrences(users):
     return out
 
 
-def item_votes(row, neighbours, source_scale, target_scale):
-    """Votes of one user's items, largest 1."""
-    votes = [
+def item_item_scores(row, neighbours, source_scale, target_scale):
+    """Item-item scores of one user, largest 1."""
+    sums = [
         target_scale[j] * sum(row[i] * source_scale[i] * neighbours[i, j] for i in range(len(row)))
         for j in range(len(row))
     ]
-    return np.array(votes) / max(max(votes), 1e-300)
+    return np.array(sums) / max(max(sums), 1e-300)
 
 
 def neighbor_regression(users, ids, penalty, power=0.5):

@@ -15,7 +15,7 @@ N_ROWS, N_FEATURES, N_LABELS, N_HIDDEN = 600, 2_000, 60_000, 128
 
 @pytest.fixture(scope="module")
 def problem():
-    """Nearly every label has a row, so that every neuron is in play."""
+    """Nearly every label has a row, so that every label is observed."""
     rng = np.random.default_rng(0)
     X = sp.random(N_ROWS, N_FEATURES, 0.01, format="csr", dtype=np.float32, random_state=0)
     labels = rng.permutation(2 * N_LABELS) % N_LABELS
@@ -43,7 +43,7 @@ def test_fit_and_predict(problem):
     params["linear"] = False
     model = SparseLSHMLPClassifier((N_HIDDEN,), random_state=0, **params)
     model, peak = peak_of(lambda: model.fit(X, Y))
-    assert model.network_.n_seen > 0.8 * N_LABELS
+    assert model.network_.n_observed > 0.8 * N_LABELS
     # Beside parameters: rows and their copies, a batch's 2,000 neurons, codes and sketch.
     assert peak < 1.2 * model.network_.nbytes + 16e6 < 2 * model.network_.nbytes
     for call in (lambda: model.predict_topk(X, 5), lambda: model.predict(X)):

@@ -108,7 +108,7 @@ def test_labels_out_of_play_stay_out(words):
     model = SparseLSHMLPClassifier((16,), random_state=0, max_iter=2, n_neighbors=0)
     small = model.fit(X, Y).compress(16)
     labels, _ = small.predict_topk(X, 50)
-    assert np.isin(labels, model.network_.seen_ids).all()
+    assert np.isin(labels, model.network_.observed_ids).all()
     logits = small.learner_.predictor(1).logits(X_rows(X[:3]))
     assert (logits[:, 1] == UNSEEN).all()
 

@@ -170,7 +170,7 @@ def test_the_estimator_goes_on_alone(digits):
     model = FederatedLSHClassifier(n_rounds=5, random_state=0).fit(X, y, groups=np.arange(1200) % 4)
     own = model.estimator_
     own.partial_fit(X[y < 2][:20], y[y < 2][:20])
-    assert own.network_.n_seen == 10
+    assert own.network_.n_observed == 10
     assert own.score(X_test, y_test) > 0.8
 
 

@@ -85,7 +85,7 @@ SHAPES = {
     "accumulators": ("classifier", lambda m: vars(m.learner_.optimizer), "head_weights",
                      lambda a: a[1:]),
     "classes": ("classifier", vars, "classes_", lambda a: a[1:]),
-    "seen": ("lsh", lambda m: vars(m.network_), "seen_ids", lambda a: np.array([3, 40])),
+    "seen": ("lsh", lambda m: vars(m.network_), "observed_ids", lambda a: np.array([3, 40])),
     "ids": ("lsh", lambda m: vars(m.learner_.sampler.candidates), "_ids",
             lambda a: np.array([3, 40], dtype=np.int32)),
     "names": ("recommender", lambda m: m.ids_.__dict__, "names", lambda a: a[1:]),

@@ -47,7 +47,7 @@ NOT_COMPARED = (
 )  # fmt: skip
 """Parameters that may differ when a federation resumes: none changes what is computed."""
 
-NOT_ANNOUNCED = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval")
+NOT_SENT = ("random_state", "n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval")
 """The estimator's parameters that are no business of a device."""
 
 
@@ -76,7 +76,7 @@ def training_config_of(federation, task: Task) -> TrainingConfig:
     params = {
         name: value.tolist() if isinstance(value, np.generic | np.ndarray) else value
         for name, value in task.params().items()
-        if name not in NOT_ANNOUNCED
+        if name not in NOT_SENT
     }
     try:
         json.dumps(params)

@@ -104,7 +104,7 @@ def _packed(progress: Progress) -> tuple[dict, dict[str, np.ndarray]]:
         "state_head_bias": optimizer.head_bias,
     }
     optional = {
-        "seen_ids": network.seen_ids, "hidden_centre": server.hidden_centre,
+        "seen_ids": network.observed_ids, "hidden_centre": server.hidden_centre,
         "label_counts": server.label_counts,
     }  # fmt: skip
     arrays |= {name: array for name, array in optional.items() if array is not None}

@@ -10,7 +10,7 @@ from sklsh.federated.cache import Cache, CacheMiss
 from sklsh.federated.code_broadcast import codes_of
 from sklsh.federated.messages import CodedHead, Sketch
 from sklsh.federated.parts import BodyPart, HeadPart, Rejected, check_array, check_ids
-from sklsh.network.optimizers import INITIAL_ACCUMULATOR
+from sklsh.network.optimizers import fresh_accumulators
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class DeviceStateStore:
             dense = [a if a.ndim == 1 else a[:, 0] for a in body.dense]
             old = () if kept is None else _numbered(kept, "dense_state")
             if [a.shape for a in old] != [a.shape for a in dense]:
-                old = tuple(np.full(a.shape, INITIAL_ACCUMULATOR, np.float32) for a in dense)
+                old = tuple(fresh_accumulators(a.shape) for a in dense)
             body = replace(body, state=state, dense_state=old)
         return head, body
 
@@ -220,7 +220,7 @@ def _usable(kept: dict | None, name: str, tail: tuple[int, ...]):
 
 
 def _looked_up(kept, name, ids, tail) -> np.ndarray:
-    out = np.full((ids.shape[0], *tail), INITIAL_ACCUMULATOR, dtype=np.float32)
+    out = fresh_accumulators((ids.shape[0], *tail))
     had, state = _usable(kept, name, tail)
     _, here, there = np.intersect1d(ids, had, assume_unique=True, return_indices=True)
     out[here] = state[there]

@@ -15,14 +15,11 @@ from sklsh.federated.secure.vector import Mean
 from sklsh.federated.server_optimizers import ServerOptimizer
 from sklsh.federated.undo import Undo
 from sklsh.network.model import WideNetwork
-from sklsh.network.optimizers import INITIAL_ACCUMULATOR, RowwiseAdagrad
+from sklsh.network.optimizers import TOUCHED, RowwiseAdagrad
 
 MOST_CONTRIBUTORS = 8
 """Contributing devices that count. What more devices have than these, such as a popular item or all
 of a small model, each of them learns: weighing it by their number overshoots."""
-
-MOVED = np.float32(2 * INITIAL_ACCUMULATOR)
-"""Accumulator of a row that has moved where accumulators stay on devices: not a fresh one's."""
 
 HEAD = ("head_weights", "head_bias")
 """Arrays with a row a neuron."""
@@ -138,7 +135,7 @@ class Merger:
                 state[part.rows] += np.maximum(part.growth, 0)
             elif part.name in HEAD:
                 self.undo.save(state, part.rows)
-                state[part.rows] = np.maximum(state[part.rows], MOVED)
+                state[part.rows] = np.maximum(state[part.rows], TOUCHED)
 
     def merge_private(self, updates: list[Update], rng: np.random.Generator) -> None:
         """The Gaussian mechanism: see `sklsh.federated.privacy`. Accumulators stay."""

@@ -140,7 +140,7 @@ def _selection_bytes(sketch: Sketch | CodedHead | None, server: Server) -> int:
 
 
 def _batch(transport, device: int, invite, n_ids: int, batch_size: int) -> Batch:
-    """What a step takes; where a device's settings are not known, with those announced."""
+    """What a step takes; where a device's settings are not known, with those of the plan."""
     if hasattr(transport, "batch"):
         return transport.batch(device, invite, n_ids)
     return Batch(batch_size, min(n_ids, batch_size + BATCH_ACTIVE), SCORING_ROWS * n_ids)

@@ -1,4 +1,4 @@
-"""Who decides what: settings of the server, announced to all, and a device's private ones."""
+"""Who decides what: the training configuration that all share, and a device's private settings."""
 
 from __future__ import annotations
 

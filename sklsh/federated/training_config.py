@@ -61,7 +61,7 @@ class TrainingConfig:
         Raises
         ------
         ValueError
-            Data of other sizes than announced, without rows, negative labels, NaN, inf or
+            Data of other sizes than these, without rows, negative labels, NaN, inf or
             corrupted; unknown settings.
         """
         rows, labels = _rows(X, "X", self.n_features), _labels(Y, self.n_labels)
@@ -90,7 +90,7 @@ def _rows(X, name: str, n_columns: int) -> SparseRows:
     matrix.check_format(full_check=True)
     if matrix.shape[1] != n_columns:
         raise ValueError(
-            f"a device's {name} must have {n_columns} columns, as the server has announced, "
+            f"a device's {name} must have {n_columns} columns, as the training configuration says, "
             f"got {matrix.shape[1]}"
         )
     if not matrix.has_canonical_format or not matrix.data.all():

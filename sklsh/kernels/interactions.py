@@ -1,4 +1,4 @@
-"""User-item interactions: co-occurrences of items, their votes, and entries drawn by a hash."""
+"""User-item interactions: co-occurrences of items, scores by them, and entries drawn by a hash."""
 
 import numpy as np
 
@@ -75,15 +75,15 @@ def add_cooccurrences(
 
 
 @kernel
-def vote_items(
-    row, indptr, indices, data, ids, values, source_scale, target_scale, votes, voted
+def item_item_scores(
+    row, indptr, indices, data, ids, values, source_scale, target_scale, sums, scored
 ):  # fmt: skip
-    """Votes of a row's items for their neighbours, largest 1; number of items voted for.
+    """Item-item scores of the neighbours of a row's items, largest 1; number of items scored.
 
-    ``votes[j] = target_scale[j] * sum over items i of x_i * source_scale[i] * value_ij``,
-    over the row's largest. `votes` must be 0; the caller clears ``votes[voted[:n]]``.
+    ``sums[j] = target_scale[j] * sum over items i of x_i * source_scale[i] * value_ij``,
+    over the row's largest. `sums` must be 0; the caller clears ``sums[scored[:n]]``.
     """
-    n_voted = 0
+    n_scored = 0
     for position in range(indptr[row], indptr[row + 1]):
         item = indices[position]
         factor = data[position] * source_scale[item]
@@ -91,43 +91,43 @@ def vote_items(
             other = ids[item, slot]
             if other < 0:
                 break
-            if votes[other] == np.float32(0.0):
-                voted[n_voted] = other
-                n_voted += 1
-            votes[other] += max(factor * values[item, slot], np.float32(1e-30))
+            if sums[other] == np.float32(0.0):
+                scored[n_scored] = other
+                n_scored += 1
+            sums[other] += max(factor * values[item, slot], np.float32(1e-30))
     largest = np.float32(1e-38)
-    for v in range(n_voted):
-        votes[voted[v]] *= target_scale[voted[v]]
-        largest = max(largest, votes[voted[v]])
-    for v in range(n_voted):
-        votes[voted[v]] = max(votes[voted[v]] / largest, np.float32(1e-30))
-    return n_voted
+    for v in range(n_scored):
+        sums[scored[v]] *= target_scale[scored[v]]
+        largest = max(largest, sums[scored[v]])
+    for v in range(n_scored):
+        sums[scored[v]] = max(sums[scored[v]] / largest, np.float32(1e-30))
+    return n_scored
 
 
 @kernel
 def offset_rows(
     rows, indptr, indices, data, ids, values, source_scale, target_scale, weight, sharpness,
-    position_of, exclude, mask, votes, voted, out, start, stop,
+    position_of, exclude, mask, sums, scored, out, start, stop,
 ):  # fmt: skip
-    """What is added to the logits of ``rows[start:stop]``: bonuses of votes, `mask` to exclude.
+    """What is added to the logits of ``rows[start:stop]``: item-item scores, `mask` to exclude.
 
-    Row i's offsets, ``weight * log1p(sharpness * votes)``, go to ``out[i - start]`` at the
+    Row i's offsets, ``weight * log1p(sharpness * sums)``, go to ``out[i - start]`` at the
     columns that `position_of` gives the items (-1: none); the rest is 0. With `exclude`, a
-    row's own items get `mask`. `votes` (n_items,) float32 must be 0, `voted` is scratch.
+    row's own items get `mask`. `sums` (n_items,) float32 must be 0, `scored` is scratch.
     """
     for i in range(start, stop):
         target = out[i - start]
         target[:] = np.float32(0.0)
         if weight > np.float32(0.0):
-            n_voted = vote_items(
+            n_scored = item_item_scores(
                 rows[i], indptr, indices, data, ids, values, source_scale, target_scale,
-                votes, voted,
+                sums, scored,
             )  # fmt: skip
-            for v in range(n_voted):
-                column = position_of[voted[v]]
+            for v in range(n_scored):
+                column = position_of[scored[v]]
                 if column >= 0:
-                    target[column] = weight * np.log1p(sharpness * votes[voted[v]])
-                votes[voted[v]] = np.float32(0.0)
+                    target[column] = weight * np.log1p(sharpness * sums[scored[v]])
+                sums[scored[v]] = np.float32(0.0)
         if exclude:
             for position in range(indptr[rows[i]], indptr[rows[i] + 1]):
                 column = position_of[indices[position]]

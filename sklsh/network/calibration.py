@@ -75,7 +75,7 @@ def fit_neighbors(
 
 def log_shares(scores: np.ndarray) -> np.ndarray:
     """Log-softmax of each row of best scores (-inf where padded)."""
-    # Where no label is in play, all are -inf and stay so.
+    # Where no label is observed, all are -inf and stay so.
     shifted = scores - np.where(np.isfinite(scores[:, :1]), scores[:, :1], 0)
     return shifted - np.log(np.maximum(np.exp(shifted).sum(axis=1, keepdims=True), 1e-30))
 

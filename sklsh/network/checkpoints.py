@@ -57,8 +57,8 @@ class FitCheckpoint:
             **listed("optimizer", optimizer_arrays(learner)),
             **listed("best", state.best_weights or []),
         }
-        if learner.network.seen_ids is not None:
-            arrays["seen_ids"] = learner.network.seen_ids
+        if learner.network.observed_ids is not None:
+            arrays["seen_ids"] = learner.network.observed_ids
         candidates = getattr(trainer.sampler, "candidates", None)
         tables = candidates.snapshot() if isinstance(candidates, LSHCandidates) else {}
         arrays |= {f"tables.{name}": np.asarray(value) for name, value in tables.items()}
@@ -101,7 +101,7 @@ class SavedFit:
         ):
             for array, saved in zip(into, unlisted(name, self.arrays), strict=True):
                 array[...] = saved
-        learner.network.seen_ids = self.arrays.get("seen_ids")
+        learner.network.observed_ids = self.arrays.get("seen_ids")
 
     def resume(self, trainer: Trainer, rng) -> FitState:
         """Put a fresh trainer and generator back to where they were; what else to resume from."""

@@ -57,6 +57,6 @@ def _scores(predictor, X: SparseRows, rows, names) -> np.ndarray:
         found, gains = gained
         row, at = np.nonzero(np.isin(found, names))
         out[row, np.searchsorted(names, found[row, at])] += gains[row, at]
-    if network.seen_ids is not None:
-        mark_unseen(out, ~np.isin(names, network.seen_ids))
+    if network.observed_ids is not None:
+        mark_unseen(out, ~np.isin(names, network.observed_ids))
     return out

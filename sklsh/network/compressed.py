@@ -12,6 +12,7 @@ from sklsh._utils.validation import check_choice, check_int
 from sklsh.hashing.codes import Coder, Codes, ProductCodes, estimates, topk_codes
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.linear import LinearView
+from sklsh.network.merging import merge_topk
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.predictor import Predictor
@@ -97,9 +98,9 @@ class CompressedNetwork:
         Weights of further hidden layers.
     biases : list of ndarray, float32
     head : CodedRows
-        Of the neurons in play.
+        Of the neurons of observed labels.
     n_features, n_labels : int
-    activation, input_scale, seen_ids
+    activation, input_scale, observed_ids
         As of `WideNetwork`.
     """
 
@@ -111,7 +112,7 @@ class CompressedNetwork:
     n_labels: int
     activation: str
     input_scale: float
-    seen_ids: np.ndarray | None
+    observed_ids: np.ndarray | None
 
     @classmethod
     def of(
@@ -133,7 +134,7 @@ class CompressedNetwork:
         """
         bytes_per_label = check_int(bytes_per_label, "bytes_per_label", 1 + EXTRA_BYTES)
         check_choice(body, "body", BODIES)
-        weights, seen = network.body_weights[0], network.seen_ids
+        weights, seen = network.body_weights[0], network.observed_ids
         if body == "codes":
             n_bytes = max(1, weights.shape[1] // BODY_BLOCK)
             first: NarrowRows | CodedRows = CodedRows.of(weights, n_bytes, n_jobs=n_threads)
@@ -167,8 +168,8 @@ class CompressedNetwork:
         """Labels and estimated logits of the `k` best codes, as `sklsh.network.topk.exact_topk`."""
         coder, codes = self.head.coder, self.head.codes
         if hidden.shape[0] < MANY:
-            return topk_codes(coder, codes, hidden, k, self.seen_ids, n_threads)
-        seen = self.seen_ids
+            return topk_codes(coder, codes, hidden, k, self.observed_ids, n_threads)
+        seen = self.observed_ids
         if seen is None:
             seen = np.arange(self.n_labels, dtype=np.int32)
         labels = np.full((hidden.shape[0], k), -1, dtype=np.int64)
@@ -187,12 +188,12 @@ class CompressedNetwork:
         return labels, scores
 
     def rows_of(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Decoded rows and biases of ascending labels; zeros of those not in play."""
+        """Decoded rows and biases of ascending labels; zeros of those not observed."""
         places, known = labels, np.ones(labels.shape[0], dtype=bool)
-        if self.seen_ids is not None:
-            places = np.searchsorted(self.seen_ids, labels)
-            places = np.minimum(places, self.seen_ids.shape[0] - 1)
-            known = self.seen_ids[places] == labels
+        if self.observed_ids is not None:
+            places = np.searchsorted(self.observed_ids, labels)
+            places = np.minimum(places, self.observed_ids.shape[0] - 1)
+            known = self.observed_ids[places] == labels
         weights, bias = self.head.coder.decode(self.head.codes.take(places))
         return weights * known[:, None], bias * known
 
@@ -215,7 +216,7 @@ class CompressedPredictor(Predictor):
         return self.network.topk(hidden, k, self.n_threads)
 
     def head_logits(self, hidden: np.ndarray, out: np.ndarray) -> None:
-        head, seen = self.network.head, self.network.seen_ids
+        head, seen = self.network.head, self.network.observed_ids
         out[:] = 0
         out[:, slice(None) if seen is None else seen] = estimates(head.coder, head.codes, hidden)
 
@@ -241,11 +242,10 @@ class CompressedPredictor(Predictor):
         if gains is not None:
             gains = places_of(gains[0]).astype(np.int32), gains[1]
         weights, bias = self.network.rows_of(names)
-        small = WideNetwork([], [], np.ascontiguousarray(weights), bias)
-        local = places_of(found[0]), found[1]
-        best, scores = Predictor(small, memory, self.n_threads).merged(
-            hidden, local, neighbors, gains
-        )
+        best, scores = merge_topk(
+            (np.ascontiguousarray(weights), bias), hidden, (places_of(found[0]), found[1]),
+            found[0].shape[1], memory, neighbors, gains, self.n_threads,
+        )  # fmt: skip
         return np.where(best >= 0, names[best], -1), scores
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sklsh.network.learner import Learner
 from sklsh.network.model import HIDDEN_NORM
-from sklsh.network.optimizers import INITIAL_ACCUMULATOR
+from sklsh.network.optimizers import INITIAL_ACCUMULATOR, fresh_accumulators
 
 
 def with_labels(learner: Learner, n_labels: int, places: np.ndarray) -> Learner:
@@ -28,7 +28,7 @@ def with_labels(learner: Learner, n_labels: int, places: np.ndarray) -> Learner:
 
     head = replace(
         network, head_weights=spread(network.head_weights), head_bias=spread(network.head_bias),
-        seen_ids=places if network.seen_ids is None else places[network.seen_ids],
+        observed_ids=places if network.observed_ids is None else places[network.observed_ids],
     )  # fmt: skip
     optimizer = replace(
         state, head_weights=spread(state.head_weights, INITIAL_ACCUMULATOR),
@@ -66,7 +66,7 @@ def grown(learner: Learner, n_items: int) -> Learner:
     fresh = rng.standard_normal((n_new, n_out), dtype=np.float32)
     gain = 2.0 if network.activation == "relu" else 1.0
     fresh *= np.float32(HIDDEN_NORM * np.sqrt(gain / n_out))
-    tail = np.full(n_new, INITIAL_ACCUMULATOR, dtype=state.body_weights[0].dtype)
+    tail = fresh_accumulators(n_new)
     network.body_weights[0] = np.concatenate([network.body_weights[0], fresh])
     state.body_weights[0] = np.concatenate([state.body_weights[0], tail])
     return wider

@@ -11,7 +11,7 @@ from sklsh.network.settings import Settings
 from sklsh.network.validation_rows import ValidationRows
 
 WIDE_HEAD = 100_000
-"""Neurons in play beyond which ``prediction="auto"`` tries hash tables."""
+"""Observed labels beyond which ``prediction="auto"`` tries hash tables."""
 
 KEPT = 0.99
 """Share of exact P@1 and P@5 that tables must keep to be used."""
@@ -50,7 +50,7 @@ def fit_index(
     keep `KEPT` of the exact P@1 and P@5 on the validation rows.
     """
     network = validation_rows.network
-    wide = network.n_seen > WIDE_HEAD
+    wide = network.n_observed > WIDE_HEAD
     if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
         return None, {}
     index = candidates_of(settings, seed)

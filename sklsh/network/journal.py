@@ -16,7 +16,7 @@ class Journal:
     """
 
     def __init__(self, network: WideNetwork, optimizer: RowwiseAdagrad):
-        self._network, self._numbers = network, (network.seen_ids, network.input_scale)
+        self._network, self._numbers = network, (network.observed_ids, network.input_scale)
         self._heads = [
             network.head_weights, network.head_bias, optimizer.head_weights, optimizer.head_bias
         ]  # fmt: skip
@@ -50,4 +50,4 @@ class Journal:
         """Put everything back."""
         for array, rows, before in self._changed:
             array[rows] = before
-        self._network.seen_ids, self._network.input_scale = self._numbers
+        self._network.observed_ids, self._network.input_scale = self._numbers

@@ -40,11 +40,11 @@ class InnerProductMap:
     @classmethod
     def of(cls, network: WideNetwork, hidden: np.ndarray) -> InnerProductMap:
         """The map of a network for vectors like the rows of `hidden`, ``(n_rows, n_hidden)``."""
-        every = max(1, network.n_seen // ROWS)
-        if network.seen_ids is None:
+        every = max(1, network.n_observed // ROWS)
+        if network.observed_ids is None:
             sample = np.arange(0, network.n_labels, every)
         else:
-            sample = network.seen_ids[::every]
+            sample = network.observed_ids[::every]
         weights = network.head_weights[sample]
         row_mean, hidden_mean = weights.mean(axis=0), hidden.mean(axis=0)
         centred = weights - row_mean
@@ -112,8 +112,8 @@ class LSHCandidates:
         """Draw hash functions for `step`, hash every neuron; `hidden` rows to centre by."""
         self.map = InnerProductMap.of(network, hidden)
         self._draw(network, step)
-        sketch = np.empty((network.n_seen, self._functions.projection.sketch_dim), np.float32)
-        for start, stop in blocks(network.n_seen, ROWS):
+        sketch = np.empty((network.n_observed, self._functions.projection.sketch_dim), np.float32)
+        for start, stop in blocks(network.n_observed, ROWS):
             ids = slice(start, stop) if self._ids is None else self._ids[start:stop]
             vectors = self.map.neurons(network, ids)
             sketch[start:stop] = self._functions.sketch(vectors, n_threads)
@@ -122,7 +122,7 @@ class LSHCandidates:
     def _draw(self, network: WideNetwork, step: int) -> None:
         seed = nth_seed(self._seed, step, REDRAW)
         self._functions = self.family.draw(n_features=network.n_hidden + 1, seed=seed)
-        self._ids = network.seen_ids
+        self._ids = network.observed_ids
         self._next_rehash = step + self.rehash_interval
 
     def snapshot(self) -> dict:
@@ -133,7 +133,7 @@ class LSHCandidates:
         return {"step": step, "codes": self.tables.codes, **vars(self.map)}
 
     def restore(self, network: WideNetwork, snapshot: dict, n_threads: int = 1) -> None:
-        """Be as when `snapshot` was taken, with the same neurons in play."""
+        """Be as when `snapshot` was taken, with the same labels observed."""
         codes = snapshot["codes"]
         self._draw(network, int(snapshot["step"]))
         names = [f.name for f in fields(InnerProductMap) if f.name in snapshot]

@@ -30,7 +30,7 @@ def joined(networks: list[WideNetwork]) -> WideNetwork:
         _mean([network.head_bias for network in networks]),
         first.activation,
         first.input_scale,
-        first.seen_ids,
+        first.observed_ids,
     )
 
 

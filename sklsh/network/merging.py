@@ -6,8 +6,7 @@ import numpy as np
 
 from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.votes import merge_votes_topk
-from sklsh.network.model import WideNetwork
+from sklsh.kernels.knn_scores import merge_knn_topk
 from sklsh.network.neighbors import SHARPNESS, NeighborMemory
 
 QUERIES = 256
@@ -15,17 +14,17 @@ QUERIES = 256
 
 
 def merge_topk(
-    network: WideNetwork, hidden, found, k: int, memory: NeighborMemory | None = None,
-    neighbors=None, gains=None, n_threads: int = 1,
+    head: tuple[np.ndarray, np.ndarray], hidden, found, k: int,
+    memory: NeighborMemory | None = None, neighbors=None, gains=None, n_threads: int = 1,
 ):  # fmt: skip
     """Top `k` of logit plus k-NN score plus gain.
 
     Parameters
     ----------
-    network : WideNetwork
+    head : tuple of weights (n_labels, n_hidden) and biases (n_labels,), float32
     hidden : ndarray (n_samples, n_hidden), float32
     found : tuple of labels and scores
-        The network's own top k.
+        The head's own top k.
     k : int
     memory, neighbors
         The training rows, and which of them `nearest` has found; None: there are no k-NN scores.
@@ -37,7 +36,7 @@ def merge_topk(
     labels : ndarray (n_samples, k), int64
     scores : ndarray (n_samples, k), float32
     """
-    n_samples = hidden.shape[0]
+    n_samples, n_labels = hidden.shape[0], head[1].shape[0]
     labels = np.full((n_samples, k), -1, dtype=np.int32)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
     nobody = np.empty((n_samples, 0), dtype=np.int32), np.empty((n_samples, 0), dtype=np.float32)
@@ -49,11 +48,11 @@ def merge_topk(
     extra = nobody if gains is None else gains
 
     def task(start, stop):
-        scored = np.empty(network.n_labels, dtype=np.int32)
-        with zeros(network.n_labels) as sums, zeros(network.n_labels) as added:
-            merge_votes_topk(
-                hidden, network.head_weights, network.head_bias, *theirs, SHARPNESS, sums, scored,
-                *extra, added, *found, labels, scores, start, stop,
+        scored = np.empty(n_labels, dtype=np.int32)
+        with zeros(n_labels) as sums, zeros(n_labels) as added:
+            merge_knn_topk(
+                hidden, *head, *theirs, SHARPNESS, sums, scored, *extra, added, *found,
+                labels, scores, start, stop,
             )  # fmt: skip
 
     run_blocks(task, blocks(n_samples, QUERIES), n_threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,8 +49,8 @@ class WideNetwork:
     input_scale : float
         Entries of rows are multiplied by this, so that training does as well in any unit; those
         of rows that would be longer than `LONGEST`, by less.
-    seen_ids : ndarray of int32 or None
-        Neurons in play, ascending: those of labels that training has seen. The others are
+    observed_ids : ndarray of int32 or None
+        Neurons of observed labels, which some training row has, ascending. The others are
         neither sampled nor hashed nor predicted, and their rows of zeros are never touched.
         None: every neuron.
     """
@@ -60,7 +61,7 @@ class WideNetwork:
     head_bias: np.ndarray
     activation: str = "relu"
     input_scale: float = 1.0
-    seen_ids: np.ndarray | None = None
+    observed_ids: np.ndarray | None = None
 
     @classmethod
     def initialise(
@@ -106,22 +107,34 @@ class WideNetwork:
         return self.head_weights.shape[0]
 
     @property
-    def n_seen(self) -> int:
-        """Number of neurons in play."""
-        return self.n_labels if self.seen_ids is None else self.seen_ids.shape[0]
+    def n_observed(self) -> int:
+        """Number of neurons of observed labels."""
+        return self.n_labels if self.observed_ids is None else self.observed_ids.shape[0]
+
+    @property
+    def seen_ids(self) -> np.ndarray | None:
+        """Deprecated: former name of `observed_ids`, until 0.2."""
+        message = "seen_ids is called observed_ids now, and will be gone in 0.2"
+        warnings.warn(message, FutureWarning, stacklevel=2)
+        return self.observed_ids
 
     def see(self, labels: np.ndarray, *, only: bool = False) -> None:
-        """Put the neurons of `labels` in play, beside (or instead of) those that are."""
-        seen = np.zeros(self.n_labels, dtype=bool)
-        seen[labels] = True
+        """Take `labels` as observed, beside (or instead of) those that are."""
+        observed = np.zeros(self.n_labels, dtype=bool)
+        observed[labels] = True
         if not only:
-            seen[slice(None) if self.seen_ids is None else self.seen_ids] = True
-        self.seen_ids = None if seen.all() else np.flatnonzero(seen).astype(np.int32)
+            observed[slice(None) if self.observed_ids is None else self.observed_ids] = True
+        self.observed_ids = None if observed.all() else np.flatnonzero(observed).astype(np.int32)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all parameters."""
         return sum(array.nbytes for array in self.parameters())
+
+    @property
+    def head(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and biases of all neurons."""
+        return self.head_weights, self.head_bias
 
     def rows_of(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights and biases of some neurons, copied."""

@@ -13,9 +13,8 @@ import numpy as np
 from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh.kernels.neighbors import inverse_norms_csr, invert_rows_csr, nearest_rows_csr
-from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
-from sklsh.network.topk import exact_topk
+from sklsh.network.topk import topk_of_head
 
 QUERIES = 256
 """Queries of one task; each task has its own scratch of one float a training row."""
@@ -115,10 +114,10 @@ class DenseRows:
     def nearest(self, X: SparseRows, rows, excluded, k: int, n_threads: int = 1):
         """See `RowIndex`. O(n_rows * n_features) a query, by matrix products."""
         n_rows = self.rows.shape[0]
-        head = WideNetwork([], [], self.rows, np.zeros(n_rows, dtype=np.float32))
+        no_bias = np.zeros(n_rows, dtype=np.float32)
         queries = _unit(X, rows, self.rows.shape[1])
         with one_blas_thread():  # one more than asked for: the excluded row may be among them
-            ids, cosines = exact_topk(head, queries, k + 1, n_threads)
+            ids, cosines = topk_of_head((self.rows, no_bias), None, queries, k + 1, n_threads)
         others = np.argsort(ids == np.asarray(excluded)[:, None], axis=1, kind="stable")[:, :k]
         ids = np.take_along_axis(ids, others, axis=1).astype(np.int32)
         cosines = np.take_along_axis(cosines, others, axis=1)

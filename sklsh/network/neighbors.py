@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.votes import add_votes, try_votes
+from sklsh.kernels.knn_scores import add_knn_scores, try_knn_scores
 from sklsh.network.model import WideNetwork
 from sklsh.network.nearest import RowIndex, index_rows
 from sklsh.network.rows import SparseRows
@@ -99,7 +99,7 @@ class NeighborMemory:
         def task(start, stop):
             scores = np.zeros(network.n_labels, dtype=np.float32)
             scored = np.empty(network.n_labels, dtype=np.int32)
-            try_votes(
+            try_knn_scores(
                 hidden, network.head_weights, network.head_bias, *neighbors,
                 self.labels.indptr, self.labels.indices, SHARPNESS, scores, scored, *net_topk,
                 Y.indptr, Y.indices, rows, *trials, right, start, stop,
@@ -111,7 +111,7 @@ class NeighborMemory:
     def add_to(self, logits, neighbors) -> None:
         """Add k-NN scores to dense logits (n_samples, n_labels), in place."""
         n_labels = logits.shape[1]
-        add_votes(
+        add_knn_scores(
             *neighbors, self.labels.indptr, self.labels.indices, np.float32(self.weight),
             SHARPNESS, np.zeros(n_labels, dtype=np.float32), np.empty(n_labels, dtype=np.int32),
             logits, 0, logits.shape[0],

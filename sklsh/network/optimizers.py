@@ -9,7 +9,16 @@ import numpy as np
 from sklsh.network.model import WideNetwork
 
 INITIAL_ACCUMULATOR = 1e-10
-"""Tiny: the first step of a row has length about `learning_rate_init` whatever its gradient."""
+"""Tiny: the first step of a row has length about `learning_rate_init` whatever its gradient.
+
+It also says that no step has had the row, see `untouched`. An array of flags beside each of the
+accumulators would be carried through growth, checkpoints, folders and a federation's messages to
+say what these numbers say: a step adds its mean squared gradient, and one that is lost in 1e-10 has
+moved nothing.
+"""
+
+TOUCHED = np.float32(2 * INITIAL_ACCUMULATOR)
+"""Accumulator of a row that was trained elsewhere and whose own stayed there."""
 
 FINAL_RATE = 0.02
 """Share of the initial learning rate that is left at the end of training."""
@@ -18,6 +27,16 @@ FINAL_RATE = 0.02
 def falling_rate(initial: float, position: float) -> float:
     """The learning rate at `position`, 0 to 1, of training: it falls linearly."""
     return initial * max(FINAL_RATE, 1.0 - position)
+
+
+def fresh_accumulators(shape: int | tuple[int, ...]) -> np.ndarray:
+    """Of rows that no step has had, float32."""
+    return np.full(shape, INITIAL_ACCUMULATOR, dtype=np.float32)
+
+
+def untouched(accumulators: np.ndarray) -> np.ndarray:
+    """Which rows no step has had yet, bool."""
+    return accumulators == np.float32(INITIAL_ACCUMULATOR)
 
 
 @dataclass
@@ -42,25 +61,22 @@ class RowwiseAdagrad:
 
     @classmethod
     def for_network(cls, network: WideNetwork) -> RowwiseAdagrad:
-        def state(n):
-            return np.full(n, INITIAL_ACCUMULATOR, dtype=np.float32)
-
         return cls(
-            [state(weights.shape[0]) for weights in network.body_weights],
-            [state(bias.shape[0]) for bias in network.body_biases],
-            state(network.n_labels),
-            state(network.n_labels),
+            [fresh_accumulators(weights.shape[0]) for weights in network.body_weights],
+            [fresh_accumulators(bias.shape[0]) for bias in network.body_biases],
+            fresh_accumulators(network.n_labels),
+            fresh_accumulators(network.n_labels),
         )
 
     def untouched_neurons(self) -> np.ndarray:
         """Neurons that no batch has had yet: bool (n_labels,)."""
-        return self.head_weights == np.float32(INITIAL_ACCUMULATOR)
+        return untouched(self.head_weights)
 
     def averaged(self) -> RowwiseAdagrad:
         """One mean for all rows of an array that were touched: how much each was stays untold."""
 
         def mean(state):
-            touched = state != np.float32(INITIAL_ACCUMULATOR)
+            touched = ~untouched(state)
             out = state.copy()
             out[touched] = state[touched].mean(dtype=np.float64) if touched.any() else 0
             return out

@@ -71,7 +71,7 @@ class Predictor:
         Labels that training has not seen score `UNSEEN`, unless neighbours have them: of a
         label that only held-out rows have, the k-NN score is the score, in `topk` as well.
         """
-        seen = self.network.seen_ids
+        seen = self.network.observed_ids
         unseen = np.full(self.network.n_labels, seen is not None)
         if seen is not None:
             unseen[seen] = False
@@ -116,7 +116,7 @@ class Predictor:
         if neighbors is None and gains is None:
             return found
         return merge_topk(
-            self.network, hidden, found, found[0].shape[1], self.memory, neighbors, gains,
+            self.network.head, hidden, found, found[0].shape[1], self.memory, neighbors, gains,
             self.n_threads,
         )  # fmt: skip
 

@@ -91,7 +91,7 @@ class ItemRegression:
             k = min(N_NEAREST, max(1, MAX_COEFFICIENTS // n_items))
             ids = np.ascontiguousarray(neighbors[:, :k])
             found = _sparse(R, ids, choices, n_threads)
-        indptr, items, values = _by_voter(ids, found)
+        indptr, items, values = _by_source(ids, found)
         return cls(indptr, items, values, tuple(choices))
 
     def grow(self, n_items: int) -> ItemRegression:
@@ -181,7 +181,7 @@ def _closed_form(gram: np.ndarray, penalty: float) -> np.ndarray:
     return out
 
 
-def _by_voter(neighbors: np.ndarray, found: np.ndarray):
+def _by_source(neighbors: np.ndarray, found: np.ndarray):
     """Coefficients of targets on items, turned into lists of targets by item."""
     n_items, k = neighbors.shape
     given = neighbors.ravel() >= 0

@@ -180,7 +180,7 @@ def likely_items(
     factors = None if low_pass is None else low_pass.active()
     factors = np.zeros((n_items, 0), dtype=np.float32) if factors is None else factors
     linear = _coefficients(regression, n_items)
-    n_voters = max(A_PLACE * k, N_SCORED)
+    n_best = max(A_PLACE * k, N_SCORED)
     for begin, end in blocks(R.n_rows, USERS):
         rows = np.arange(begin, end, dtype=np.int32)
         hidden = network.hidden(inputs, rows, n_threads)
@@ -197,7 +197,7 @@ def likely_items(
             rank_candidates(
                 hidden, network.head_weights, bias, rows, *R,
                 scorer.ids, scorer.values, *scales, np.float32(scorer.weight), SHARPNESS,
-                users, factors, *linear, allowed, exclude, indptr, named, n_voters,
+                users, factors, *linear, allowed, exclude, indptr, named, n_best,
                 np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
                 np.zeros(n_items, dtype=np.float32),
                 *found, start, stop,

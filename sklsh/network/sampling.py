@@ -61,10 +61,10 @@ class Sampler(Protocol):
 
 
 def draw_neurons(network: WideNetwork, seed: int, step: int, out: np.ndarray) -> None:
-    """Fill `out` (int32) with uniform neurons in play, with replacement."""
-    draw_integers(seed, step, network.n_seen, out)
-    if network.seen_ids is not None:
-        np.take(network.seen_ids, out, out=out)
+    """Fill `out` (int32) with uniform neurons of observed labels, with replacement."""
+    draw_integers(seed, step, network.n_observed, out)
+    if network.observed_ids is not None:
+        np.take(network.observed_ids, out, out=out)
 
 
 class LabelsOnly:
@@ -84,7 +84,7 @@ class All:
         self._ids = np.arange(n_labels, dtype=np.int32)
 
     def propose(self, network, hidden, slots, step, n_threads):
-        return [(self._ids if network.seen_ids is None else network.seen_ids, 0.0)]
+        return [(self._ids if network.observed_ids is None else network.observed_ids, 0.0)]
 
 
 class Uniform:
@@ -163,7 +163,7 @@ class BestOfPool:
     n_active : int
         Budget, shared by the probed rows.
     n_candidates : int or None
-        Uniform neurons in the pool; None: every neuron in play.
+        Uniform neurons in the pool; None: every observed one.
     seed : int
     n_probes : int or None
         Rows of the batch that are probed. None: as many as can keep `KEPT` neurons each, at
@@ -183,7 +183,7 @@ class BestOfPool:
     def _pool(self, network: WideNetwork, step: int) -> np.ndarray:
         if self.n_candidates is None:
             every = np.arange(network.n_labels, dtype=np.int32)
-            return every if network.seen_ids is None else network.seen_ids
+            return every if network.observed_ids is None else network.observed_ids
         drawn = np.empty(self.n_candidates, dtype=np.int32)
         draw_neurons(network, self._seed, step, drawn)
         return np.unique(drawn)

@@ -42,8 +42,8 @@ class Serving:
         self._of = self._state()
 
     def _state(self) -> tuple[Any, ...]:
-        votes = (None, None) if self.memory is None else (self.memory.counts, self.memory.powers)
-        return self.counts, self.network.head_weights, *votes
+        memory = (None, None) if self.memory is None else (self.memory.counts, self.memory.powers)
+        return self.counts, self.network.head_weights, *memory
 
     def is_of(self, counts: np.ndarray, network: WideNetwork, memory: ItemMemory | None) -> bool:
         """Whether all that was computed is of these."""

@@ -19,14 +19,25 @@ QUERIES = 16
 
 
 def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int = 1):
-    """The `k` best labels in play of each row, best first.
+    """The `k` best observed labels of each row; see `topk_of_head`."""
+    return topk_of_head(network.head, network.observed_ids, hidden, k, n_threads)
+
+
+def topk_of_head(
+    head: tuple[np.ndarray, np.ndarray], observed_ids: np.ndarray | None, hidden: np.ndarray,
+    k: int, n_threads: int = 1,
+):  # fmt: skip
+    """The `k` rows of a head that score highest with each hidden vector, best first.
 
     Parameters
     ----------
+    head : tuple of weights (n_labels, n_hidden) and biases (n_labels,), float32
+    observed_ids : ndarray of int32 or None
+        Rows of observed labels, ascending; None: all.
     hidden : ndarray (n_samples, n_hidden), float32
         Last hidden layer.
     k : int
-        More than there are labels in play: padded with -1 and -inf.
+        More than there are observed labels: padded with -1 and -inf.
 
     Returns
     -------
@@ -37,27 +48,25 @@ def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int 
     -----
     O(n_samples * n_labels * n_hidden) time, one block of logits a thread of memory.
     """
-    n_samples = hidden.shape[0]
+    (head_weights, head_bias), n_samples = head, hidden.shape[0]
     labels = np.full((n_samples, k), -1, dtype=np.int32)
     scores = np.full((n_samples, k), -np.inf, dtype=np.float32)
-    seen = network.seen_ids
-    if seen is None:
-        seen = np.arange(network.n_labels, dtype=np.int32)
+    seen = np.arange(head_bias.shape[0], dtype=np.int32) if observed_ids is None else observed_ids
 
     def task(start, stop):
         logits = np.empty((stop - start, LABELS), dtype=np.float32)
-        gathered = np.empty((LABELS, network.n_hidden), dtype=np.float32)
+        gathered = np.empty((LABELS, head_weights.shape[1]), dtype=np.float32)
         for first, last in blocks(seen.shape[0], LABELS):
             ids, part = seen[first:last], logits[:, : last - first]
-            if network.seen_ids is None:
-                weights = network.head_weights[first:last]
+            if observed_ids is None:
+                weights = head_weights[first:last]
             else:
                 # Rows of a block are copied once for all its queries: a few per cent.
                 weights = gathered[: last - first]
-                np.take(network.head_weights, ids, axis=0, out=weights, mode="clip")
+                np.take(head_weights, ids, axis=0, out=weights, mode="clip")
             np.matmul(hidden[start:stop], weights.T, out=part)
             select_topk_rows(
-                logits, network.head_bias[ids], ids,
+                logits, head_bias[ids], ids,
                 scores[start:stop], labels[start:stop], 0, stop - start,
             )  # fmt: skip
 

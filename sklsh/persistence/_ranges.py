@@ -133,9 +133,9 @@ def _(network: WideNetwork) -> None:
         shaped(bias, (n_in,), "bias of a layer")
     shaped(network.head_weights, (None, n_in), "weights of the head")
     shaped(network.head_bias, network.head_weights.shape[:1], "bias of the head")
-    if network.seen_ids is not None:
-        shaped(network.seen_ids, (None,), "seen_ids")
-        within(network.seen_ids, 0, network.n_labels, "seen_ids")
+    if network.observed_ids is not None:
+        shaped(network.observed_ids, (None,), "observed_ids")
+        within(network.observed_ids, 0, network.n_labels, "observed_ids")
 
 
 @check_ranges.register
@@ -198,12 +198,12 @@ def _(learner: Learner) -> None:
     if learner.label_counts is not None:
         shaped(learner.label_counts.named, THRESHOLDS.shape, "label_counts")
     if learner.memory is not None:
-        _check_votes(learner.memory, network)
+        _check_neighbors(learner.memory, network)
     for candidates in (learner.index, getattr(learner.sampler, "candidates", None)):
         _check_candidates(candidates, network)
 
 
-def _check_votes(memory: NeighborMemory, network: WideNetwork) -> None:
+def _check_neighbors(memory: NeighborMemory, network: WideNetwork) -> None:
     index = memory.index
     if isinstance(index, InvertedRows):
         n_rows, n_features = index.n_rows, index.postings.indptr.shape[0] - 1
@@ -224,7 +224,7 @@ def _check_candidates(candidates, network: WideNetwork) -> None:
         require(n_ids <= network.n_labels, "tables must be of the network's labels")
         return
     shaped(candidates.ids, (None,), "ids in tables")
-    require(n_ids <= candidates.ids.shape[0], "tables must be of the ids in play")
+    require(n_ids <= candidates.ids.shape[0], "tables must be of the observed ids")
     within(candidates.ids, 0, network.n_labels, "ids in tables")
 
 

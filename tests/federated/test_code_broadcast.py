@@ -61,20 +61,20 @@ def test_deltas_add_up_to_the_codes_whichever_rounds_a_device_has_missed(family)
     rng = np.random.default_rng(0)
     network = network_of(rng)
     broadcast = CodeBroadcast(family, 8, "float16", 100, 0.0, 7)
-    keepers = [DeviceStateStore(MemoryCache(), 5, 300, 1) for _ in range(2)]
+    state_stores = [DeviceStateStore(MemoryCache(), 5, 300, 1) for _ in range(2)]
     for number in range(10):
         published = broadcast.publish(network, number)
-        for keeper in keepers[: 1 + (number % 3 == 0)]:
-            keeper.whole_codes(published.message(keeper.codes_round(family, 8)))
+        for state_store in state_stores[: 1 + (number % 3 == 0)]:
+            state_store.whole_codes(published.message(state_store.codes_round(family, 8)))
         rows = rng.choice(300, 4, replace=False)
         network.head_weights[rows] += rng.standard_normal((4, 16)).astype(np.float32)
     published = broadcast.publish(network, 10)
     expected = broadcast.out.coder.encode(network.head_weights, network.head_bias)
-    for keeper, since in zip(keepers, (9, 9), strict=True):
-        assert keeper.codes_round(family, 8) == since
+    for state_store, since in zip(state_stores, (9, 9), strict=True):
+        assert state_store.codes_round(family, 8) == since
         message = published.message(since)
         assert 0 < message.ids.shape[0] <= 4 and message.learnt == () and message.means is None
-        whole = keeper.whole_codes(message)
+        whole = state_store.whole_codes(message)
         for name in ("packed", "scale", "bias"):
             np.testing.assert_array_equal(getattr(whole, name), getattr(expected, name))
         assert coder_of(whole).n_features == 16
@@ -106,19 +106,19 @@ def test_tolerance_leaves_codes_that_have_hardly_moved():
 def test_a_delta_on_top_of_nothing_is_a_miss():
     network = network_of(np.random.default_rng(3))
     broadcast = CodeBroadcast("signs", 8, "float32", 9, 0.0, 7)
-    keeper = DeviceStateStore(MemoryCache(), 5, 300, 1)
-    keeper.whole_codes(broadcast.publish(network, 0).message(-1))
+    state_store = DeviceStateStore(MemoryCache(), 5, 300, 1)
+    state_store.whole_codes(broadcast.publish(network, 0).message(-1))
     network.head_weights[3] += 1
     message = broadcast.publish(network, 1).message(0)
     for wrong in (
         replace(message, since=5), replace(message, seed=1), replace(message, n_bytes=16)
     ):  # fmt: skip
         with pytest.raises(CacheMiss):
-            keeper.whole_codes(wrong)
-    assert keeper.codes_round("products", 8) == keeper.codes_round("signs", 16) == -1
-    keeper.cache.clear()
+            state_store.whole_codes(wrong)
+    assert state_store.codes_round("products", 8) == state_store.codes_round("signs", 16) == -1
+    state_store.cache.clear()
     with pytest.raises(CacheMiss):
-        keeper.whole_codes(message)
+        state_store.whole_codes(message)
 
 
 @families

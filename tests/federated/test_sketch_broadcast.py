@@ -26,17 +26,17 @@ def test_deltas_add_up_to_the_sketch_whichever_rounds_a_device_has_missed(payloa
     rng = np.random.default_rng(0)
     network = network_of(rng)
     sketch_broadcast = SketchBroadcast("signed", 4, payload, 100, 0.0, 7)
-    keepers = [DeviceStateStore(MemoryCache(), 5, 50, 1) for _ in range(2)]
+    state_stores = [DeviceStateStore(MemoryCache(), 5, 50, 1) for _ in range(2)]
     for number in range(12):
         published = sketch_broadcast.publish(network, number)
-        for state_store in keepers[: 1 + (number % 3 == 0)]:
+        for state_store in state_stores[: 1 + (number % 3 == 0)]:
             sketch = state_store.whole(published.message(state_store.sketch_round()))
         rows = rng.choice(50, 4, replace=False)
         network.head_weights[rows] += rng.standard_normal((4, 12)).astype(np.float32)
     published = sketch_broadcast.publish(network, 12)
     projection = make_projection("signed", 12, 4, published.whole.seed)
     expected = projection.apply(network.head_weights)
-    for state_store, since in zip(keepers, (11, 9), strict=True):
+    for state_store, since in zip(state_stores, (11, 9), strict=True):
         message = published.message(state_store.sketch_round())
         assert message.since == since and 0 < message.ids.shape[0] <= 4 * (12 - since)
         sketch = state_store.whole(message)

@@ -1,4 +1,4 @@
-"""A device made of what the server announces and of rows that somebody else has prepared."""
+"""A device made of a training configuration and of rows that somebody else has prepared."""
 
 import json
 
@@ -16,7 +16,7 @@ X = sp.csr_matrix(np.array([[0, 1.5, 0], [2, 0, 1]], dtype=np.float32))
 Y = sp.csr_matrix(np.array([[1, 0, 0, 1], [0, 1, 0, 0]], dtype=np.float32))
 
 
-def announced(**params):
+def training_config(**params):
     federation = FederatedLSHClassifier(SparseLSHMLPClassifier(**params))
     task = new_task(federation.estimator)
     task.expect(3, 4)
@@ -25,7 +25,7 @@ def announced(**params):
 
 
 def device(X=X, Y=Y, own=(), **params):
-    return announced(**params).device(7, X, Y, dict(own), 1, MemoryCache())
+    return training_config(**params).device(7, X, Y, dict(own), 1, MemoryCache())
 
 
 def test_device_of_matrices_and_of_classes():

@@ -100,7 +100,7 @@ def test_votes_are_the_best_of_the_grid(seed):
     def gain(n, power, weight):
         memory.n_neighbors, memory.power, memory.weight = n, power, weight
         neighbors = memory.nearest(X, held_out, excluded=held_out)
-        labels, _ = merge_topk(network, hidden, found, 12, memory, neighbors)
+        labels, _ = merge_topk(network.head, hidden, found, 12, memory, neighbors)
         return (hits(labels, Y, held_out) @ discounts).mean()
 
     best = max(gain(*trial) for trial in product(n_neighbors, POWERS, WEIGHTS))

@@ -1,4 +1,4 @@
-"""Interactions: drawn entries, co-occurrences and their votes, against the naive twins."""
+"""Interactions: drawn entries, co-occurrences and scores by them, against the naive twins."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklsh.kernels.candidates import rank_candidates
-from sklsh.kernels.interactions import offset_rows, vote_items
+from sklsh.kernels.interactions import item_item_scores, offset_rows
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.growth import grown
 from sklsh.network.interactions import (
@@ -110,20 +110,20 @@ def test_the_largest_damped_cooccurrences_stay(users, k):
 
 
 @given(user_items())
-def test_votes_as_the_twin(users):
+def test_item_item_scores_as_the_twin(users):
     n_items = users.shape[1]
     memory = ItemMemory.empty(n_items, n_items - 1)
     R = rows_of(users)
     memory.update(R)
     scales = memory.scales()
-    votes = np.zeros(n_items, dtype=np.float32)
-    voted = np.empty(n_items, dtype=np.int32)
+    sums = np.zeros(n_items, dtype=np.float32)
+    scored = np.empty(n_items, dtype=np.int32)
     for user in range(R.n_rows):
-        n_voted = vote_items(user, *R, memory.ids, memory.values, *scales, votes, voted)
-        want = reference.item_votes(users[user], dense_of(memory), *scales)
-        np.testing.assert_allclose(votes, want, rtol=1e-4, atol=1e-7)
-        assert sorted(voted[:n_voted]) == np.flatnonzero(want).tolist()
-        votes[:] = 0
+        n_scored = item_item_scores(user, *R, memory.ids, memory.values, *scales, sums, scored)
+        want = reference.item_item_scores(users[user], dense_of(memory), *scales)
+        np.testing.assert_allclose(sums, want, rtol=1e-4, atol=1e-7)
+        assert sorted(scored[:n_scored]) == np.flatnonzero(want).tolist()
+        sums[:] = 0
 
 
 @settings(max_examples=50)
@@ -136,25 +136,25 @@ def test_offsets_as_the_twin(users, exclude, weight, data):
     memory.update(R)
     position_of = np.full(n_items, -1, dtype=np.int32)
     position_of[pool] = np.arange(len(pool))
-    votes = np.zeros(n_items, dtype=np.float32)
+    sums = np.zeros(n_items, dtype=np.float32)
     out = np.full((R.n_rows, len(pool)), 7, dtype=np.float32)
     offset_rows(
         np.arange(R.n_rows, dtype=np.int32), *R, memory.ids, memory.values, *memory.scales(),
         np.float32(weight), np.float32(10), position_of, exclude, np.float32(-1e30),
-        votes, np.empty(n_items, dtype=np.int32), out, 0, R.n_rows,
+        sums, np.empty(n_items, dtype=np.int32), out, 0, R.n_rows,
     )  # fmt: skip
     for user, row in enumerate(users):
-        expected = reference.item_votes(row, dense_of(memory), *memory.scales())
+        expected = reference.item_item_scores(row, dense_of(memory), *memory.scales())
         expected = weight * np.log1p(10 * expected)
         if exclude:
             expected[row > 0] = -1e30
         np.testing.assert_allclose(out[user], expected[pool], rtol=1e-4, atol=1e-6)
-    assert not votes.any(), "scratch must be handed back as it came"
+    assert not sums.any(), "scratch must be handed back as it came"
 
 
 @settings(max_examples=60)
 @given(user_items(), st.booleans(), st.sampled_from([0.0, 2.5]), st.integers(1, 4), st.data())
-def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
+def test_ranked_candidates_as_the_twin(users, exclude, weight, n_best, data):
     n_items = users.shape[1]
     ids = st.integers(0, n_items - 1)
     named = data.draw(st.lists(ids, max_size=6))
@@ -166,7 +166,7 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
     hidden = np.random.default_rng(1).random((R.n_rows, 8), dtype=np.float32)
     items = np.full((R.n_rows, 3), -1, dtype=np.int64)
     scores = np.full((R.n_rows, 3), -np.inf, dtype=np.float32)
-    votes, linear = np.zeros((2, n_items), dtype=np.float32)
+    sums, linear = np.zeros((2, n_items), dtype=np.float32)
     users_of_factors = np.random.default_rng(2).random((R.n_rows, 2), dtype=np.float32)
     factors = np.random.default_rng(3).random((n_items, 2), dtype=np.float32)
     regression = ItemRegression.fit(R, memory.ids, choices=((3.0, 0.5),))
@@ -175,29 +175,27 @@ def test_ranked_candidates_as_the_twin(users, exclude, weight, n_voters, data):
         memory.ids, memory.values, *memory.scales(), np.float32(weight), np.float32(10),
         users_of_factors, factors, regression.indptr, regression.items, regression.values[0],
         np.float32(4), allowed, exclude, np.arange(R.n_rows + 1) * len(named),
-        np.array(named * R.n_rows, dtype=np.int32), n_voters, votes,
+        np.array(named * R.n_rows, dtype=np.int32), n_best, sums,
         np.empty(n_items, dtype=np.int32), linear, items, scores, 0, R.n_rows,
     )  # fmt: skip
-    assert not votes.any() and not linear.any(), "scratch must be handed back as it came"
+    assert not sums.any() and not linear.any(), "scratch must be handed back as it came"
     logits = hidden @ network.head_weights.T + network.head_bias + users_of_factors @ factors.T
     linear_of = 4 * (users > 0) @ reference.neighbor_regression(users, None, 3.0)
     for user, row in enumerate(users):
-        of_votes = reference.item_votes(row, dense_of(memory), *memory.scales())
+        of_items = reference.item_item_scores(row, dense_of(memory), *memory.scales())
         may = allowed & ~((row > 0) & exclude)
-        said = weight * np.log1p(10 * of_votes) + linear_of[user]
+        said = weight * np.log1p(10 * of_items) + linear_of[user]
         # Few items are regressed on all others: any item of a row has a coefficient for each.
-        voters = [j for j in np.argsort(-said, kind="stable") if may[j] and row.any()]
-        if not named and len(voters) < n_voters:
+        best = [j for j in np.argsort(-said, kind="stable") if may[j] and row.any()]
+        if not named and len(best) < n_best:
             assert (items[user] == -1).all() and np.isneginf(scores[user]).all()
             continue
-        candidates = {j for j in named if may[j]} | set(voters[:n_voters])
+        candidates = {j for j in named if may[j]} | set(best[:n_best])
         # A tie within rounding at the border may fall either way.
         ties = set()
-        if len(voters) > n_voters:
-            ties = {
-                j for j in voters if np.isclose(said[j], said[voters[n_voters - 1]], 1e-4, 1e-5)
-            }
-            ties = ties if ties - set(voters[:n_voters]) else set()
+        if len(best) > n_best:
+            ties = {j for j in best if np.isclose(said[j], said[best[n_best - 1]], 1e-4, 1e-5)}
+            ties = ties if ties - set(best[:n_best]) else set()
         total = logits[user] + said
         best = sorted(total[sorted(candidates)], reverse=True)[:3]
         found = items[user][items[user] >= 0]
@@ -233,7 +231,7 @@ def test_growth_keeps_what_was_learnt():
     np.testing.assert_array_equal(network.body_weights[0][:6], before[0])
     assert network.body_weights[0][6:].std() == pytest.approx(before[0].std(), rel=0.5)
     assert not network.head_weights[6:].any()
-    assert network.seen_ids.max() < 6
+    assert network.observed_ids.max() < 6
 
 
 @given(st.integers(0, 2**20), st.integers(1, 6))

@@ -23,7 +23,7 @@ def test_exact_answers_of_more_labels_than_a_block_some_out_of_play():
     network.see(np.sort(rng.permutation(9_000)[:7_000]), only=True)
     hidden = rng.random((3, network.n_hidden)).astype(np.float32)
     logits = hidden @ network.head_weights.T + network.head_bias
-    order = [network.seen_ids[np.argsort(-row[network.seen_ids])[:9]] for row in logits]
+    order = [network.observed_ids[np.argsort(-row[network.observed_ids])[:9]] for row in logits]
     labels, scores = exact_topk(network, hidden, 9)
     np.testing.assert_array_equal(labels, order)
     np.testing.assert_allclose(scores, np.take_along_axis(logits, labels, axis=1), rtol=1e-4)

@@ -187,7 +187,7 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k, n_extra):
     for i, n_known in enumerate(rng.integers(0, n_extra + 1, len(rows))):
         extra[i, n_known:] = -1
         expected[i][extra[i, :n_known]] += gains[i, :n_known]
-    labels, scores = merge_topk(network, hidden, found, k, memory, neighbors, (extra, gains))
+    labels, scores = merge_topk(network.head, hidden, found, k, memory, neighbors, (extra, gains))
     for i in range(len(rows)):
         best_labels, best = reference.top_k(expected[i].tolist(), k)
         np.testing.assert_allclose(scores[i], best, rtol=1e-4, atol=1e-4)
@@ -206,7 +206,9 @@ def test_gains_count_where_nobody_votes():
     found = exact_topk(network, hidden, 3)
     last = np.argsort(hidden @ network.head_weights.T + network.head_bias, axis=1)[:, :1]
     gains = np.full((4, 1), 100, np.float32)
-    labels, scores = merge_topk(network, hidden, found, 3, gains=(last.astype(np.int32), gains))
+    labels, scores = merge_topk(
+        network.head, hidden, found, 3, gains=(last.astype(np.int32), gains)
+    )
     np.testing.assert_array_equal(labels, np.hstack([last, found[0][:, :2]]))
     np.testing.assert_array_equal(scores[:, 1:], found[1][:, :2])
 
@@ -250,7 +252,7 @@ def test_votes_that_underflow_are_counted_once():
     assert (neighbors[0] >= 0).all() and not neighbors[1].any()
     hidden = network.hidden(query, everything(query))
     exact = exact_topk(network, hidden, 3)
-    merged = merge_topk(network, hidden, exact, 3, memory, neighbors)
+    merged = merge_topk(network.head, hidden, exact, 3, memory, neighbors)
     np.testing.assert_array_equal(merged[0], exact[0])
     np.testing.assert_allclose(merged[1], exact[1], rtol=1e-5)
     right = memory.try_topk(
@@ -281,7 +283,7 @@ def test_merged_ties_go_to_the_smaller_label():
         hidden = network.hidden(X)
         neighbors = memory.nearest(X, everything(X))
         labels, scores = merge_topk(
-            network, hidden, exact_topk(network, hidden, 2), 2, memory, neighbors
+            network.head, hidden, exact_topk(network, hidden, 2), 2, memory, neighbors
         )
         assert labels.tolist() == [[0, 1]] * 2
         np.testing.assert_array_equal(scores, bonus)
@@ -323,7 +325,7 @@ def test_labels_not_in_play_have_votes_only(weight):
     memory.weight = weight
     network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
     network.see(np.array([1, 4, 5, 9, 13]), only=True)
-    unseen = np.delete(np.arange(N_LABELS), network.seen_ids)
+    unseen = np.delete(np.arange(N_LABELS), network.observed_ids)
     network.head_weights[unseen] = 0
     network.head_bias[unseen] = 0
     predictor = Predictor(network, memory)

@@ -93,7 +93,7 @@ def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k, block):
     network = random_network(rng, n_labels=n_labels)
     network.see(rng.integers(0, n_labels, 3), only=True)
     hidden = rng.random((n_rows, network.n_hidden)).astype(np.float32)
-    seen = np.arange(n_labels) if network.seen_ids is None else network.seen_ids
+    seen = np.arange(n_labels) if network.observed_ids is None else network.observed_ids
     rest = WideNetwork([], [], network.head_weights[seen], network.head_bias[seen])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sklsh.network.topk.LABELS", block)

@@ -31,9 +31,9 @@ def client_app(load_data: Callable, device_params: Mapping | None = None) -> Cli
     Parameters
     ----------
     load_data : callable
-        ``load_data(context) -> (X, Y)``: matrices of the announced numbers of features and
-        labels, or Y as 1-d labels. Called for each message, in a new process: keep it
-        cheap. ``context.node_config`` has what the device's operator said.
+        ``load_data(context) -> (X, Y)``: matrices of as many features and labels as the training
+        configuration says, or Y as 1-d labels. Called for each message, in a new process: keep
+        it cheap. ``context.node_config`` has what the device's operator said.
     device_params : dict, optional
         Settings of all devices that run this app, as `FederatedLSHClassifier` has them for one.
 
