@@ -251,12 +251,11 @@ class FederatedPrediction(ClassifierMixin):
         ).body()
         if body is None:
             raise ValueError(f"the cache of device {device_id!r} has no body")
-        n_deep = len(network.body_weights) - 1
         own = copy(network)
         first = network.body_weights[0].copy()
         first[body.features] = body.rows
-        own.body_weights = [first, *map(np.array, body.dense[:n_deep])]
-        own.body_biases = [*map(np.array, body.dense[n_deep:])]
+        own.body_weights = [first, *map(np.array, body.deep_weights)]
+        own.body_biases = [*map(np.array, body.biases)]
         estimator = copy(self.estimator_)
         engine = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
         # A copy of all but the network, whose head is the server's own.

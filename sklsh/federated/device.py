@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sklsh._utils.threads import blocks
-from sklsh.federated.asking import Asking
 from sklsh.federated.cache import Cache, CacheMiss, MemoryCache
 from sklsh.federated.cardinality import naming_threshold
 from sklsh.federated.device_state import DeviceStateStore
+from sklsh.federated.id_requests import IdRequests
 from sklsh.federated.memory import Batch
 from sklsh.federated.messages import (
     LARGEST,
@@ -30,7 +30,7 @@ from sklsh.federated.messages import (
 from sklsh.federated.parts import BodyPart
 from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
-from sklsh.federated.secure import answers
+from sklsh.federated.secure import device_side
 from sklsh.federated.selection import best_by_collisions, in_buckets
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
@@ -133,7 +133,7 @@ class Device:
     def request_all(self) -> Request:
         """Asks for what prototypes need: the body, and no neurons."""
         rows = np.arange(self.X.n_rows, dtype=np.int32)
-        return Request(self.id, -1, self.asking.features(rows), np.empty(0, np.int32))
+        return Request(self.id, -1, self.id_requests.features(rows), np.empty(0, np.int32))
 
     def hidden_mean(self, body: BodyPart) -> HiddenMean:
         """Mean hidden vector of all rows."""
@@ -167,7 +167,7 @@ class Device:
         rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
         ids, sketch_round, wanted = None, -1, ("", 0)
         if self.settings.public_rows or self.settings.training.sampler != "lsh":
-            ids = self.asking.neurons(rows, invite, self._rng(NEGATIVES, invite.round))
+            ids = self.id_requests.neurons(rows, invite, self._rng(NEGATIVES, invite.round))
         elif self.settings.selection == "codes":
             wanted = self.settings.code_family, self.settings.code_bytes
             sketch_round = state_store.codes_round(*wanted)
@@ -196,7 +196,7 @@ class Device:
         if self.settings.include_labels:
             labels = np.unique(self.Y.take(rows).indices).astype(np.int32)
         hidden, n_active = self._hidden(body, self._probes(rows, invite)), self.settings.n_active
-        taken = self.asking.not_negatives(labels)
+        taken = self.id_requests.not_negatives(labels)
         if coded or self.settings.selection == "scores":
             best = best_of_codes(sketch, hidden) if coded else best_of_sketch(sketch, hidden)
             found = chosen_neurons(best, n_active, taken, self.settings.batch_rule)
@@ -209,7 +209,7 @@ class Device:
             named = in_buckets if self.settings.selection == "buckets" else best_by_collisions
             found = named(family, seed, sketch, hidden, n_active, taken=taken)
         return Select(
-            self.id, invite.round, np.union1d(self.asking.labels(rows), found).astype(np.int32)
+            self.id, invite.round, np.union1d(self.id_requests.labels(rows), found).astype(np.int32)
         )
 
     def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
@@ -289,17 +289,17 @@ class Device:
         self.settings.policy.check_invite(invite, n_rows, batch_size, count)
         if self.settings.public_rows:
             every = self._rng(ORDER, invite.round).permutation(n_rows)
-            return np.resize(self.asking.preferred(every, invite), count).astype(np.int32)
+            return np.resize(self.id_requests.preferred(every, invite), count).astype(np.int32)
         start = invite.round * count
         epochs = range(start // n_rows, (start + count - 1) // n_rows + 1)
         rows = np.concatenate([self._rng(ORDER, epoch).permutation(n_rows) for epoch in epochs])
         first = start % n_rows
         return rows[first : first + count].astype(np.int32)
 
-    masking_keys = answers.masking_keys
-    masking_shares = answers.masking_shares
-    train_masked = answers.train_masked
-    unmask = answers.unmask
+    masking_keys = device_side.masking_keys
+    masking_shares = device_side.masking_shares
+    train_masked = device_side.train_masked
+    unmask = device_side.unmask
 
     # Parts ------------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class Device:
         """Of the round's rows; of all rows for a body that is to stay here. None: all there are."""
         if self.body_exchange == "local":
             rows = np.arange(self.X.n_rows, dtype=np.int32)
-        return self.asking.features(rows)
+        return self.id_requests.features(rows)
 
     def _probes(self, rows: np.ndarray, invite: Invite) -> np.ndarray:
         """Rows that look up their neurons: where there are many, others in each round."""
@@ -348,9 +348,9 @@ class Device:
         return min(self.settings.training.batch_size, self.X.n_rows)
 
     @property
-    def asking(self) -> Asking:
-        """What it asks for."""
-        return Asking(
+    def id_requests(self) -> IdRequests:
+        """Which ids its requests have."""
+        return IdRequests(
             self.X, self.Y, self.n_features, self.n_labels, self.settings, self.seed,
             self.body_exchange == "full",
         )  # fmt: skip

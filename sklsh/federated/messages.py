@@ -260,10 +260,7 @@ class Counts(Reply):
     def validate(self, shape):
         check_count(self.n_samples, "n_samples")
         check_ids(self.ids, "ids", shape.n_labels)
-        if type(self.counts) is not np.ndarray or self.counts.dtype != np.int32:
-            raise Rejected("type", f"counts must be an int32 array, got {type(self.counts)}")
-        if self.counts.shape != self.ids.shape:
-            raise Rejected("shape", "counts must be one for each id")
+        check_array(self.counts, "counts", self.ids.shape, ("int32",))
         if self.counts.size and (self.counts.min() < 1 or self.counts.max() > self.n_samples):
             raise Rejected("range", "counts must be between 1 and n_samples")
 

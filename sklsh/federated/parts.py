@@ -80,22 +80,30 @@ class ModelShape:
         return [shape[:1] for shape in self.dense_shapes()] if self.with_state else []
 
 
-def check_array(array, name: str, shape: tuple[int, ...]) -> None:
-    """Finite float16 or float32 numbers of the given shape, or `Rejected`."""
-    if type(array) is not np.ndarray or array.dtype not in (np.float16, np.float32):
-        raise Rejected("type", f"{name} must be a float16 or float32 array, got {type(array)}")
-    if array.shape != shape:
+FLOATS = ("float16", "float32")
+
+
+def check_array(
+    array, name: str, shape: tuple[int | None, ...], dtypes: tuple[str, ...] = FLOATS
+) -> None:
+    """Finite numbers of one of these types and of the given shape, or `Rejected`.
+
+    None in a shape: any number.
+    """
+    if type(array) is not np.ndarray or array.dtype not in dtypes:
+        raise Rejected("type", f"{name} must be a {' or '.join(dtypes)} array, got {type(array)}")
+    fits = array.ndim == len(shape) and all(
+        wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
         raise Rejected("shape", f"{name} must have shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise Rejected("nonfinite", f"{name} must be finite")
 
 
 def check_ids(ids, name: str, n: int) -> None:
     """Ascending different int32 ids in ``[0, n)``, or `Rejected`."""
-    if type(ids) is not np.ndarray or ids.dtype != np.int32:
-        raise Rejected("type", f"{name} must be an int32 array, got {type(ids)}")
-    if ids.ndim != 1:
-        raise Rejected("shape", f"{name} must be 1-d, got shape {ids.shape}")
+    check_array(ids, name, (None,), ("int32",))
     if ids.size and (ids[0] < 0 or ids[-1] >= n or (np.diff(ids) <= 0).any()):
         raise Rejected("range", f"{name} must be ascending ids in [0, {n})")
 
@@ -199,6 +207,16 @@ class BodyPart(Payload):
     dense_state: tuple[np.ndarray, ...] = ()
     input_scale: float = 1.0
     weights: np.ndarray | None = None
+
+    @property
+    def deep_weights(self) -> tuple[np.ndarray, ...]:
+        """Weights of the layers behind the first."""
+        return self.dense[: len(self.dense) // 2]
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        """Of all hidden layers."""
+        return self.dense[len(self.dense) // 2 :]
 
     def validate(self, shape: ModelShape) -> None:
         if self.weights is not None:

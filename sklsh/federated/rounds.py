@@ -30,7 +30,7 @@ from sklsh.federated.messages import (
     Update,
 )
 from sklsh.federated.parts import UNDONE
-from sklsh.federated.secure.protocol import masked_mean
+from sklsh.federated.secure.server_side import masked_mean
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, levelled, summed_prototypes
 from sklsh.federated.transports.base import Transport

@@ -87,7 +87,7 @@ class DeviceSettings:
         where rows are read as interactions.
     public_rows : float in [0, 1]
         Above 0: the device asks for this share of all neurons, the same for all devices and
-        others in each round (see `sklsh.federated.asking`), and for all features; it trains on
+        others in each round (see `sklsh.federated.id_requests`), and for all features; it trains on
         rows with a label among them first, and says nothing of single labels before the first
         round.
     cache_bytes : int

@@ -40,9 +40,7 @@ def of_features(body: BodyPart, features: np.ndarray) -> BodyPart:
 
 def build(head: HeadPart | None, body: BodyPart, activation: str) -> WideNetwork:
     """A network of the neurons and features in messages, copied to float32."""
-    n_deep = len(body.dense) // 2
-    dense = [_own(array) for array in body.dense]
-    deep, biases = dense[:n_deep], dense[n_deep:]
+    deep, biases = list(map(_own, body.deep_weights)), list(map(_own, body.biases))
     if head is None:
         weights = np.empty((0, biases[-1].shape[0]), dtype=np.float32)
         bias = np.empty(0, dtype=np.float32)
@@ -56,8 +54,7 @@ def build(head: HeadPart | None, body: BodyPart, activation: str) -> WideNetwork
 
 def optimizer_of(head: HeadPart, body: BodyPart) -> RowwiseAdagrad:
     """The accumulators that came with the rows, copied."""
-    n_deep = len(body.dense) // 2
-    dense = [_own(array) for array in body.dense_state]
+    n_deep, dense = len(body.deep_weights), [_own(array) for array in body.dense_state]
     return RowwiseAdagrad(
         [_own(body.state), *dense[:n_deep]], dense[n_deep:],
         _own(head.state[:, 0]), _own(head.state[:, 1]),

@@ -90,7 +90,7 @@ def test_collisions_pick_neither_labels_nor_decoys_of_other_rows():
     every = decoys(device.Y, np.arange(device.Y.n_rows), N_LABELS, device.seed, 0.5)
     assert not np.isin(picked, np.union1d(device.Y.indices, every)).any()
     bare = replace(device, settings=replace(device.settings, n_decoys=0.0))
-    assert bare.asking.not_negatives(labels) is labels
+    assert bare.id_requests.not_negatives(labels) is labels
 
 
 def test_a_recommender_s_features_and_labels_have_the_same_decoys():

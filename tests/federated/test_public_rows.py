@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 from sklsh import FederatedLSHClassifier, LSHRecommender, SparseLSHMLPClassifier
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.asking import public_ids
+from sklsh.federated.id_requests import public_ids
 from sklsh.federated.messages import Invite
 from sklsh.federated.parts import BodyPart, HeadPart
 from sklsh.federated.policy import Refused

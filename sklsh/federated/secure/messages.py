@@ -10,19 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from sklsh.federated.messages import Reply
-from sklsh.federated.parts import Payload, Rejected
+from sklsh.federated.parts import Payload, Rejected, check_array
 from sklsh.federated.secure.masking import KEY, SEALED, agreed_key
 
-
-def check_bytes(array, name: str, shape: tuple[int | None, ...]) -> None:
-    """uint8 of the given shape, None for any number; or `Rejected`."""
-    if type(array) is not np.ndarray or array.dtype != np.uint8:
-        raise Rejected("type", f"{name} must be a uint8 array, got {type(array)}")
-    fits = array.ndim == len(shape) and all(
-        wanted in (None, size) for wanted, size in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        raise Rejected("shape", f"{name} must have shape {shape}, got {array.shape}")
+BYTES = ("uint8",)
 
 
 # Server -> device -----------------------------------------------------------------------------
@@ -82,7 +73,7 @@ class MaskingKeys(Reply):
 
     def validate(self, shape):
         for name in ("sealing", "masking"):
-            check_bytes(getattr(self, name), name, (KEY,))
+            check_array(getattr(self, name), name, (KEY,), BYTES)
             try:
                 agreed_key(bytes(KEY), getattr(self, name).tobytes(), b"check")
             except ValueError as error:
@@ -96,7 +87,7 @@ class SealedShares(Reply):
     sealed: np.ndarray
 
     def validate(self, shape):
-        check_bytes(self.sealed, "sealed", (None, SEALED))
+        check_array(self.sealed, "sealed", (None, SEALED), BYTES)
 
 
 @dataclass(frozen=True)
@@ -106,10 +97,7 @@ class MaskedUpdate(Reply):
     values: np.ndarray
 
     def validate(self, shape):
-        if type(self.values) is not np.ndarray or self.values.dtype != np.int32:
-            raise Rejected("type", f"values must be an int32 array, got {type(self.values)}")
-        if self.values.ndim != 1:
-            raise Rejected("shape", "values must be 1-d")
+        check_array(self.values, "values", (None,), ("int32",))
 
 
 @dataclass(frozen=True)
@@ -123,4 +111,4 @@ class Unmasking(Reply):
     shares: np.ndarray
 
     def validate(self, shape):
-        check_bytes(self.shares, "shares", (None, KEY))
+        check_array(self.shares, "shares", (None, KEY), BYTES)

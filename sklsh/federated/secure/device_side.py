@@ -103,7 +103,7 @@ def train_masked(
     kept = _kept(device, invite, SHARED)
     place, n = int(kept["place"]), kept["sealing"].shape[0]
     places = _checked_places(passed.places, place, range(n), int(kept["threshold"]))
-    public = device.asking.public(invite)
+    public = device.id_requests.public(invite)
     if public is None or not np.array_equal(model.head.ids, public):
         raise Refused("the neurons are not those of the round")
     shares = np.empty((len(places), 2, masking.KEY), np.uint8)
@@ -119,7 +119,8 @@ def train_masked(
             raise Refused(str(error)) from error
         shares[row] = _bytes(text).reshape(2, masking.KEY)
     update = device.train(invite, model, body)
-    sizes = _widths(model, body)
+    biases = () if body is None else body.biases
+    sizes = tuple(bias.shape[0] for bias in biases) or (model.head.weights.shape[1],)
     shape = ModelShape(
         device.n_features, device.n_labels, sizes, update.body is not None,
         device.local_optimizer == "sent",
@@ -160,13 +161,6 @@ def _checked_places(found, place: int, allowed, threshold: int) -> list[int]:
     if place not in places or not set(places) <= set(allowed) or len(places) < threshold:
         raise Refused(f"masks shared with the devices at {places}")
     return places
-
-
-def _widths(model: SubModel, body: BodyPart | None) -> tuple[int, ...]:
-    """Hidden layers' sizes."""
-    if body is None:
-        return (model.head.weights.shape[1],)
-    return tuple(bias.shape[0] for bias in body.dense[len(body.dense) // 2 :])
 
 
 def _sealing_key(private: np.ndarray, public: np.ndarray) -> bytes:

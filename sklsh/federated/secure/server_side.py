@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from sklsh.federated.asking import public_ids
 from sklsh.federated.exchange import ModelExchange
+from sklsh.federated.id_requests import public_ids
 from sklsh.federated.messages import Invite
 from sklsh.federated.parts import Rejected
 from sklsh.federated.secure import masking
-from sklsh.federated.secure.answers import FEWEST, least_threshold, pair_key
+from sklsh.federated.secure.device_side import FEWEST, least_threshold, pair_key
 from sklsh.federated.secure.messages import (
     MaskedUpdate,
     MaskingKeys,

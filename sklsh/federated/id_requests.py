@@ -1,4 +1,4 @@
-"""What ids a device asks for: its own labels and features, decoys among them, or public ones.
+"""Which ids a device asks for: its own labels and features, decoys among them, or public ones.
 
 Own ids name what a device has. A public set of neurons, a part of all that is drawn anew for each
 round from numbers that everybody knows, is the same for all devices: who asks for it, and for all
@@ -41,7 +41,7 @@ def public_ids(n: int, share: float, invite: Invite) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Asking:
+class IdRequests:
     """A device's requests, from its rows.
 
     Parameters
