@@ -13,6 +13,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklsh import LSHRecommender
+from sklsh.estimators import recommender
 from sklsh.metrics import inverse_propensity, novelty_at_k
 from sklsh.network import autoencoder, item_scorer
 from sklsh.network.autoencoder import Autoencoder
@@ -310,6 +311,60 @@ class TestStream:
                 model.partial_fit(part(popular))
             discounts.append(sum(model.engine_.memory.powers))
         assert discounts[0] < discounts[1]
+
+    def test_few_users_are_fitted_anew_when_half_as_many_came(self, board):
+        params = {**SMALL, "validation_fraction": 0.2}
+        rows = board[0] * np.arange(1, N_ITEMS + 1)  # amounts count
+        stream = LSHRecommender(**params).partial_fit(rows[:20])
+        assert stream.partial_fit(rows[20:25]).n_iter_ == 2, "too few for another fit"
+        stream.partial_fit(rows[25:])
+        whole = LSHRecommender(**params).fit(rows)
+        for one, other in zip(
+            stream.predict_topk(rows, 3), whole.predict_topk(rows, 3), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(stream.item_counts_, whole.item_counts_)
+        assert stream.neighbor_weight_ == whole.neighbor_weight_
+        assert stream.n_iter_ == len(stream.loss_curve_) == 3
+
+    @pytest.mark.parametrize("why", ["too many users", "none validates", "a fit came before"])
+    def test_others_are_not_fitted_anew(self, board, why, monkeypatch):
+        def refuses(*_, **__):
+            raise AssertionError
+
+        monkeypatch.setattr(Autoencoder, "_fit_anew", refuses)
+        model = LSHRecommender(**SMALL, validation_fraction=0.2)
+        if why == "too many users":
+            monkeypatch.setattr(recommender, "STREAM_ROWS", 9)
+        elif why == "none validates":
+            model.set_params(validation_fraction="auto")
+        else:
+            model.fit(board[0])
+        model.partial_fit(board[0][:20]).partial_fit(board[0])
+        assert (model.predict_topk(board[0], 1)[0][:, 0] == board[1]).all()
+
+    def test_another_fit_that_is_interrupted_leaves_the_model(self, board, monkeypatch):
+        model = LSHRecommender(**SMALL, validation_fraction=0.2).partial_fit(board[0][:20])
+        before = model.predict_topk(board[0], 3)
+        counts, n_epochs = model.item_counts_.copy(), model.n_iter_
+
+        def fails(*_):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "step", fails)
+            with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
+                model.partial_fit(np.hstack([board[0], np.ones((60, 2))]))
+        for one, other in zip(before, model.predict_topk(board[0], 3), strict=True):
+            np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(model.item_counts_, counts)
+        assert model.n_iter_ == n_epochs == 1
+
+    def test_new_items_start_as_long_as_those_of_a_fit(self, board):
+        model = LSHRecommender(**SMALL, learning_rate_init=1e-9).fit(board[0])
+        model.partial_fit(np.hstack([board[0], np.ones((60, 2))]))
+        lengths = np.linalg.norm(model.network_.head_weights, axis=1)
+        np.testing.assert_allclose(lengths, autoencoder.PROTOTYPE_SCALE, rtol=1e-3)
 
     def test_part_without_interactions_teaches_nothing(self, board):
         model = LSHRecommender(**SMALL).fit(board[0])

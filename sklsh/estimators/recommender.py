@@ -292,9 +292,12 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         Costs what the new rows cost, O(nnz * n_hidden + sum of squared row lengths), with 2,000
         items a user at most as in `fit`, and
         O(n_items * n_hidden) for some of them, which are asked for hidden items before they
-        are learnt: how much popularity is discounted follows from their answers. The weight
-        of item-item scores stays as `fit` left it, or is 2 where there was no fit. How many
-        parts came before costs nothing.
+        are learnt: the weights of all parts of the score follow from their answers. How many
+        parts came before costs nothing, but for two things that are done whenever half as many
+        interactions came as there were, three times what they cost once in all: regression and
+        low pass are computed anew from the last 8 million interactions; and of a stream without
+        a `fit` before it, of 500 to 16,384 users by then, everything is fitted anew on all that
+        came, as `fit` would.
         """
         first = not hasattr(self, "engine_")
         grows = (
@@ -312,8 +315,9 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
             # If it fails, the one at hand still fits its names and counts.
             engine = self.engine_.grown(n_items, settings) if grows else replace(self.engine_)
         engine.partial_fit(
-            rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs)
-        )
+            rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs),
+            anew=self._whole(engine.n_users + rows.n_rows, n_items), n_factors=self._n_factors(),
+        )  # fmt: skip
         return self._keep(engine, names)
 
     def _settings(self, n_users: int, n_items: int) -> Settings:
@@ -333,8 +337,18 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
 
     def _start(self, n_items: int, settings: Settings) -> Autoencoder:
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        n_factors = None if self.n_factors == "auto" else int(self.n_factors)
-        return Autoencoder.start(n_items, settings, seed, n_factors)
+        return Autoencoder.start(n_items, settings, seed, self._n_factors())
+
+    def _n_factors(self) -> int | None:
+        return None if self.n_factors == "auto" else int(self.n_factors)
+
+    def _whole(self, n_users: int, n_items: int) -> Settings | None:
+        """Of a fit on so many users of a stream: None where so few choose no weights, and where
+        there are too many to begin anew with."""
+        if n_users > STREAM_ROWS:
+            return None
+        settings = self._settings(n_users, n_items)
+        return settings if settings.n_validation else None
 
     def _keep(self, engine: Autoencoder, names: ItemIds):
         history = engine.learner.history

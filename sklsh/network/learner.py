@@ -291,12 +291,12 @@ class Learner:
 
     def partial_fit(
         self, X: SparseRows, Y: SparseRows, settings: Settings, *, sample_weight=None, n_threads=1,
-        spare: bool = False, count: bool = False,
+        spare: bool = False, count: bool = False, prototype_scale: float = PROTOTYPE_SCALE,
     ) -> None:  # fmt: skip
         """One pass over the rows; neurons of labels not seen before start as prototypes.
 
-        `spare`: not over those that `fit` would hold out, or has. `count`: keep `label_counts`,
-        by what some rows score before they are learnt. If it fails, or is interrupted, or leaves
+        Their rows are of length `prototype_scale`. `spare`: not over those that `fit` would hold
+        out, or has. `count`: keep `label_counts`, by what some rows score before they are learnt. If it fails, or is interrupted, or leaves
         a weight that is not finite, everything is as it was before.
         O(rows touched * n_hidden) of memory for that.
         """
@@ -313,7 +313,9 @@ class Learner:
             counted = count and self.n_steps > 0
             if counted:
                 self._count_labels(X, Y, n_threads)
-            loss = self._learn(X, Y, rows, settings, sample_weight, n_threads, journal)
+            loss = self._learn(
+                X, Y, rows, settings, sample_weight, n_threads, journal, prototype_scale
+            )
             check_finite(loss if journal.is_finite() else np.nan)
         except BaseException:
             journal.undo()
@@ -339,7 +341,9 @@ class Learner:
         scores /= np.float32(self.temperature)
         self.label_counts = counts.joined(scores, Y.counts()[rows])
 
-    def _learn(self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal) -> float:
+    def _learn(
+        self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal, prototype_scale,
+    ) -> float:  # fmt: skip
         """The pass itself; its mean loss."""
         self._ranking = None
         if self.n_steps:
@@ -352,7 +356,7 @@ class Learner:
             fresh = self.optimizer.untouched_neurons()
             journal.neurons(labels[fresh[labels]])
             set_prototypes(
-                self.network, X, Y, rows, fresh, PROTOTYPE_SCALE, sample_weight, n_threads
+                self.network, X, Y, rows, fresh, prototype_scale, sample_weight, n_threads
             )
             trainer = self.trainer(settings, n_threads)
             trainer.journal = journal

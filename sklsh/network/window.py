@@ -9,7 +9,7 @@ import numpy as np
 from sklsh.network.rows import SparseRows
 
 MAX_ENTRIES = 1 << 23
-"""Interactions kept at most: 32 MB."""
+"""Interactions kept at most: 64 MB."""
 
 MIN_ENTRIES = 1_000
 """Interactions kept at least, if so many came."""
@@ -20,11 +20,11 @@ GROWTH = 1.5
 
 @dataclass
 class RecentRows:
-    """Items of the latest rows, without amounts and without names of users.
+    """The latest rows, without names of users.
 
     Attributes
     ----------
-    indptr, indices : ndarray
+    indptr, indices, data : ndarray
         CSR rows.
     n_entries : int
         Interactions that came in all, kept or not.
@@ -40,15 +40,21 @@ class RecentRows:
     n_entries: int = 0
     due: float = 1.0
     most: int = MAX_ENTRIES
+    data: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float32))
 
     def joined(self, R: SparseRows, n_items: int) -> RecentRows:
         """With these behind those that are there; this one stays. O(entries kept)."""
         most = min(max(n_items**2, MIN_ENTRIES), MAX_ENTRIES)
-        indices = np.concatenate([self.indices, R.indices])
+        own = self.rows()
+        indices = np.concatenate([own.indices, R.indices])
+        data = np.concatenate([own.data, R.data])
         indptr = np.concatenate([self.indptr, self.indptr[-1] + R.indptr[1:]])
         first = np.searchsorted(indptr, indptr[-1] - most)
-        kept, n_entries = indices[indptr[first] :], self.n_entries + R.indices.shape[0]
-        return RecentRows(indptr[first:] - indptr[first], kept, n_entries, self.due, most)
+        kept = slice(indptr[first], None)
+        n_entries = self.n_entries + R.indices.shape[0]
+        return RecentRows(
+            indptr[first:] - indptr[first], indices[kept], n_entries, self.due, most, data[kept]
+        )
 
     def is_due(self) -> bool:
         """Whether to compute anew; if so, the next time is set."""
@@ -58,5 +64,12 @@ class RecentRows:
         self.due = min(GROWTH * self.n_entries, self.n_entries + self.most / 2)
         return True
 
+    @property
+    def n_rows(self) -> int:
+        return self.indptr.shape[0] - 1
+
     def rows(self) -> SparseRows:
-        return SparseRows(self.indptr, self.indices, np.ones_like(self.indices, dtype=np.float32))
+        data = self.data
+        if data.shape != self.indices.shape:  # of a folder of when amounts were not kept
+            data = np.ones_like(self.indices, dtype=np.float32)
+        return SparseRows(self.indptr, self.indices, data)

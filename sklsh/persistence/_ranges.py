@@ -173,9 +173,8 @@ def _(low_pass: LowPass) -> None:
 
 @check_ranges.register
 def _(window: RecentRows) -> None:
-    rows = window.indptr, window.indices, window.indices
     n_columns = int(window.indices.max(initial=-1)) + 1
-    rows_within(rows, window.indptr.shape[0] - 1, n_columns, "latest rows")
+    rows_within(window.rows(), window.indptr.shape[0] - 1, n_columns, "latest rows")
 
 
 @check_ranges.register

@@ -1,5 +1,6 @@
 """Regression between items, low pass, and the weights of all sources, against the twins."""
 
+from dataclasses import replace
 from unittest import mock
 
 import numpy as np
@@ -312,6 +313,17 @@ class TestWindow:
         two = one.joined(rows[1], 3).joined(rows[2], 3)
         assert one.rows().n_rows == 2, "this one stays as it is"
         assert two.rows().indices.tolist() == [0, 1, 2, 3] * 2 and two.n_entries == 24
+
+    def test_amounts_stay_with_their_rows(self, monkeypatch):
+        monkeypatch.setattr(window, "MIN_ENTRIES", 5)
+        amounts = sp.csr_array(np.array([[1, 0, 2], [3, 4, 0], [0, 5, 6], [7, 0, 8]]))
+        rows = SparseRows.from_matrix(amounts)
+        seen = RecentRows().joined(rows, 2)
+        np.testing.assert_array_equal(seen.rows().to_matrix(3).toarray(), amounts.toarray()[2:])
+        # A folder of before they were kept has none.
+        old = replace(seen, data=np.empty(0, dtype=np.float32))
+        assert old.rows().data.tolist() == [1, 1, 1, 1]
+        assert old.joined(rows.take(np.arange(1)), 3).rows().data.tolist() == [1, 1, 1, 1, 1, 2]
 
     def test_few_items_need_few_rows(self):
         part, seen = rows_of(np.ones((10, 10), dtype=np.float32)), RecentRows()
