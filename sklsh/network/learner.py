@@ -296,8 +296,9 @@ class Learner:
         """One pass over the rows; neurons of labels not seen before start as prototypes.
 
         Their rows are of length `prototype_scale`. `spare`: not over those that `fit` would hold
-        out, or has. `count`: keep `label_counts`, by what some rows score before they are learnt. If it fails, or is interrupted, or leaves
-        a weight that is not finite, everything is as it was before.
+        out, or has. `count`: keep `label_counts`, by what some rows score before they are learnt.
+        If it fails, or is interrupted, or leaves a weight that is not finite, everything is as it
+        was before.
         O(rows touched * n_hidden) of memory for that.
         """
         self.own()
