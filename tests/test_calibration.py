@@ -1,7 +1,5 @@
 """Probabilities of ranked labels come true as often as they say, and the tools that show it."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -90,14 +88,13 @@ def test_the_best_label_has_a_curve_of_its_own():
 
 
 @pytest.mark.parametrize(("n_rows", "expected"), [(600, [0.2, 0.2]), (100, [0.5, 0.5])])
-def test_best_labels_that_are_right_less_often(monkeypatch, n_rows, expected):
+def test_best_labels_that_are_right_less_often(n_rows, expected):
     """One in five best labels, four in five of the others, at one share; few rows are one curve."""
     labels = np.tile([3, 5], (n_rows, 1))
     right = (np.arange(n_rows) % 5 == 0)[:, None] ^ np.array([False, True])
-    shares = np.full((n_rows, 2), -0.7, dtype=np.float32)
-    monkeypatch.setattr(calibration, "_rivals", lambda rows, temperature: (labels, shares, right))
-    chances = calibration.fit_chances(SimpleNamespace(weights=None))
-    found = calibration.chances_of(shares[:1], chances)
+    rivals = calibration.Rivals(labels, np.zeros((n_rows, 2), np.float32), right, right.sum(axis=1))
+    chances = calibration.fit_chances(rivals)
+    found = calibration.chances_of(rivals.log_shares(1.0)[:1], chances)
     np.testing.assert_allclose(found, [expected], atol=1e-6)
 
 

@@ -26,6 +26,7 @@ from sklsh.kernels.blending import blend_gains
 from sklsh.kernels.topk import select_topk_rows
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
+from sklsh.network.topk import MASKED
 
 WEIGHTS = {
     "votes": (0.0, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0),
@@ -54,8 +55,6 @@ DEPTH = 20
 
 USERS, TASK = 1024, 16
 """Users whose candidates are looked for at a time, and of one task."""
-
-MASKED = np.float32(-1e30)
 
 
 class ScoreSource(Protocol):

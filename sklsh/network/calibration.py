@@ -87,38 +87,64 @@ def best_scores(scores: np.ndarray) -> np.ndarray:
     return -np.sort(-best, axis=1)
 
 
-def _rivals(validation_rows: ValidationRows, temperature: float):
-    """Best labels of each row, the logarithms of their shares, and whether the row has them."""
-    labels, scores = validation_rows.topk(N_RIVALS)
-    right = hits(labels, validation_rows.Y, validation_rows.rows)
-    return labels, log_shares(scores / np.float32(temperature)), right
+@dataclass(frozen=True)
+class Rivals:
+    """The best labels of validation rows, all that adds up to a score counted.
+
+    Attributes
+    ----------
+    labels : ndarray (n, `N_RIVALS`), int64
+        Best first, padded with -1.
+    scores : ndarray (n, `N_RIVALS`), float32
+    right : ndarray (n, `N_RIVALS`), bool
+        Whether the row has the label.
+    n_true : ndarray (n,)
+        Labels of each row.
+    weights : ndarray (n,) or None
+        As of `ValidationRows`.
+    """
+
+    labels: np.ndarray
+    scores: np.ndarray
+    right: np.ndarray
+    n_true: np.ndarray
+    weights: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, validation_rows: ValidationRows) -> Rivals:
+        """Ranked once for all that is fitted on them."""
+        rows, Y = validation_rows.rows, validation_rows.Y
+        labels, scores = validation_rows.topk(N_RIVALS)
+        return cls(labels, scores, hits(labels, Y, rows), Y.counts()[rows], validation_rows.weights)
+
+    def log_shares(self, temperature: float) -> np.ndarray:
+        """Logarithms of the labels' shares, (n, `N_RIVALS`)."""
+        return log_shares(self.scores / np.float32(temperature))
 
 
-def fit_temperature(validation_rows: ValidationRows) -> float:
+def fit_temperature(rivals: Rivals) -> float:
     """What scores are divided by so that their softmax is likeliest on the validation rows.
 
     Guo et al., "On calibration of modern neural networks", ICML 2017. Of a row's labels, those
     among its best count, all alike; 1 where there are none.
     """
-    labels, scores = validation_rows.topk(N_RIVALS)
-    right = hits(labels, validation_rows.Y, validation_rows.rows)
+    right = rivals.right
     share = right / np.maximum(right.sum(axis=1, keepdims=True), 1)
     if not right.any():
         return 1.0
-    if validation_rows.weights is not None:
-        share = share * validation_rows.weights[:, None]
+    if rivals.weights is not None:
+        share = share * rivals.weights[:, None]
     likelihoods = [
-        float(np.sum(share * log_shares(scores / temperature), where=right))
+        float(np.sum(share * rivals.log_shares(temperature), where=right))
         for temperature in TEMPERATURES
     ]
     return float(TEMPERATURES[int(np.argmax(likelihoods))])
 
 
-def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> float:
+def fit_threshold(rivals: Rivals, temperature: float = 1.0) -> float:
     """The share above which to predict a label: best mean F1 of the validation rows."""
-    _, shares, right = _rivals(validation_rows, temperature)
-    shares, right = np.exp(shares), np.cumsum(right, axis=1)
-    n_true = validation_rows.Y.counts()[validation_rows.rows]
+    shares, right = np.exp(rivals.log_shares(temperature)), np.cumsum(rivals.right, axis=1)
+    n_true = rivals.n_true
     best_f1, best = -1.0, 0.5
     for threshold in THRESHOLDS:
         n_predicted = (shares >= threshold).sum(axis=1)
@@ -130,13 +156,13 @@ def fit_threshold(validation_rows: ValidationRows, temperature: float = 1.0) -> 
         total = n_predicted + n_true
         # A row without labels and without predictions is right.
         of_row = np.where(total > 0, 2 * n_right / np.maximum(total, 1), 1.0)
-        f1 = float(validation_rows.mean(of_row))
+        f1 = float(np.average(of_row, weights=rivals.weights))
         if f1 > best_f1:
             best_f1, best = f1, float(threshold)
     return best
 
 
-def fit_chances(validation_rows: ValidationRows, temperature: float = 1.0) -> np.ndarray:
+def fit_chances(rivals: Rivals, temperature: float = 1.0) -> np.ndarray:
     """How likely a row is to have a label, by the logarithm of the label's share.
 
     Knots of isotonic regressions (Zadrozny and Elkan, "Transforming classifier scores into
@@ -152,8 +178,8 @@ def fit_chances(validation_rows: ValidationRows, temperature: float = 1.0) -> np
         Logarithms of shares, ascending, and chances, to be interpolated between: of labels
         that are not a row's best, then of the best.
     """
-    labels, shares, right = _rivals(validation_rows, temperature)
-    weights = validation_rows.weights
+    labels, shares, right = rivals.labels, rivals.log_shares(temperature), rivals.right
+    weights = rivals.weights
     if weights is None:
         weights = np.ones(labels.shape[0], dtype=np.float32)
     weights = np.broadcast_to(weights[:, None], labels.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from sklsh.network.calibration import (
     NEIGHBORS,
+    Rivals,
     fit_chances,
     fit_neighbors,
     fit_temperature,
@@ -59,13 +60,21 @@ def finish(
             n_threads=validation_rows.n_threads,
         )  # fmt: skip
     _fit_ranking(learner, validation_rows, train, held_out, sample_weight)
-    learner.temperature = fit_temperature(validation_rows) if held_out else 1.0
     learner.index, learner.table_stats = fit_index(validation_rows, settings, learner.seed)
     learner.hidden_mean = validation_rows.hidden.mean(axis=0)
+    learner.temperature = 1.0
+    if held_out or multilabel:
+        _fit_probabilities(learner, Rivals.of(validation_rows), held_out, multilabel)
+
+
+def _fit_probabilities(learner: Learner, rivals: Rivals, held_out: bool, multilabel: bool) -> None:
+    """Temperature and chances on rows held out, as training rows would say too much; threshold."""
+    if held_out:
+        learner.temperature = fit_temperature(rivals)
     if multilabel:
-        learner.threshold = fit_threshold(validation_rows, learner.temperature)
-        if held_out:  # its own training rows would say too much
-            learner.chances = fit_chances(validation_rows, learner.temperature)
+        learner.threshold = fit_threshold(rivals, learner.temperature)
+        if held_out:
+            learner.chances = fit_chances(rivals, learner.temperature)
 
 
 def _fit_memory(learner: Learner, validation_rows: ValidationRows, settings: Settings) -> None:

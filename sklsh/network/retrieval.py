@@ -15,6 +15,7 @@ from sklsh.network.lowpass import LowPass
 from sklsh.network.model import WideNetwork
 from sklsh.network.regression import ItemRegression
 from sklsh.network.rows import SparseRows
+from sklsh.network.topk import MASKED
 
 ITEMS = 2048
 """Items of a block of logits, which stays in a core's share of the cache."""
@@ -36,9 +37,6 @@ USERS = 4096
 WHOLE = 0.5
 """Share of the items from which on all are scored, others masked: copies of the head's rows cost
 a single user more than what they save."""
-
-MASKED = np.float32(-1e30)
-"""A logit below any other, and finite: kernels in fast arithmetic must meet no infinity."""
 
 
 @one_blas_thread()

@@ -17,6 +17,9 @@ ROWS, LABELS = 256, 2048
 QUERIES = 16
 """Rows of one task of re-ranking."""
 
+MASKED = np.float32(-1e30)
+"""A logit below any other, and finite: kernels in fast arithmetic must meet no infinity."""
+
 
 def exact_topk(network: WideNetwork, hidden: np.ndarray, k: int, n_threads: int = 1):
     """The `k` best observed labels of each row; see `topk_of_head`."""

@@ -13,6 +13,7 @@ from sklsh.network.calibration import (
     THRESHOLDS,
     WEIGHTS,
     LabelCounts,
+    Rivals,
     fit_neighbors,
     fit_temperature,
     fit_threshold,
@@ -72,7 +73,7 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
     if n_labels == 2:
         Y = random_labels(np.random.default_rng(seed), 30, 2, most=2)
     rows = np.arange(0, 30, 2, dtype=np.int32)
-    threshold = fit_threshold(ValidationRows(network, X, Y, rows))
+    threshold = fit_threshold(Rivals.of(ValidationRows(network, X, Y, rows)))
     logits = Predictor(network).logits(X)[rows].astype(float)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
@@ -135,7 +136,7 @@ def test_temperature_is_the_likeliest_of_the_grid(seed, scale):
     X, Y, network = problem(seed, least=1)
     network.head_weights *= np.float32(scale)
     rows = np.arange(40, dtype=np.int32)
-    found = fit_temperature(ValidationRows(network, X, Y, rows))
+    found = fit_temperature(Rivals.of(ValidationRows(network, X, Y, rows)))
     logits = Predictor(network).logits(X).astype(float)
 
     def likelihood(temperature):
