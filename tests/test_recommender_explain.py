@@ -50,6 +50,18 @@ def test_items_of_the_same_taste_speak_for_each_other(board, fitted):
     assert (ids[5:] == -1).all() and np.isneginf(contributions[5:]).all()
 
 
+def test_several_items_are_explained_at_once(board, fitted, monkeypatch):
+    row, items = board[0], [3, 0, 7]
+    monkeypatch.setattr(recommender_prediction, "SCORED", 2)
+    several = fitted.explain(7, row, items, N=6)
+    for i, item in enumerate(items):
+        score, ids, contributions = fitted.explain(7, row, item, N=6)
+        assert several[0][i] == pytest.approx(score, rel=1e-6)
+        np.testing.assert_array_equal(several[1][i], ids)
+        np.testing.assert_allclose(several[2][i], contributions, atol=1e-5)
+    assert [part.shape for part in fitted.explain(7, row, [], N=2)] == [(0,), (0, 2), (0, 2)]
+
+
 def test_names_come_back(board, fitted):
     names = np.array([f"item {i}" for i in range(10)])
     named = LSHRecommender(**SMALL).fit(board, item_ids=names)
@@ -66,8 +78,10 @@ def test_refusals(board, fitted, monkeypatch):
         fitted.explain([0], board[:1], 0)
     with pytest.raises(ValueError, match="itemid must be ids"):
         fitted.explain(0, board[:1], 10)
-    with pytest.raises(ValueError, match="itemid must be one"):
-        fitted.explain(0, board[:1], [0])
+    with pytest.raises(ValueError, match="itemid must differ, got 4 twice"):
+        fitted.explain(0, board[:1], [4, 0, 4])
+    with pytest.raises(TypeError, match="itemid must be in the order"):
+        fitted.explain(0, board[:1], {4, 0})
     with pytest.raises(ValueError, match="must have 2 to 2000 items, got 1"):
         fitted.explain(0, np.eye(10)[0], 1)
     monkeypatch.setattr(recommender_prediction, "MAX_EXPLAINED", 3)

@@ -57,6 +57,18 @@ LabelColumn = Annotated[
 ]
 ModelFolder = Annotated[Path, typer.Argument(help="Model folder", show_default=False)]
 Subset = Annotated[str, typer.Option(help="Which set of a data folder: train or test")]
+EventUser = Annotated[str, typer.Option(help="Column of users, of a table")]
+EventItem = Annotated[str, typer.Option(help="Column of items")]
+EventTime = Annotated[
+    str | None, typer.Option(help="Column of times: numbers or dates", show_default=False)
+]
+EventWeight = Annotated[
+    str | None, typer.Option(help="Column of what an event counts", show_default=False)
+]
+HalfLife = Annotated[
+    float | None,
+    typer.Option(help="An event counts half after so long: days, or as times that are numbers"),
+]
 Seed = Annotated[int, typer.Option("--random-state", help="Seed")]
 
 
@@ -199,18 +211,11 @@ def recommend(
             "-o", "--output", help="CSV, TSV, JSON lines or parquet; text or .npz of .npz"
         ),
     ] = None,
-    user: Annotated[str, typer.Option(help="Column of users, of a table")] = "user",
-    item: Annotated[str, typer.Option(help="Column of items")] = "item",
-    time: Annotated[
-        str | None, typer.Option(help="Column of times: numbers or dates", show_default=False)
-    ] = None,
-    weight: Annotated[
-        str | None, typer.Option(help="Column of what an event counts", show_default=False)
-    ] = None,
-    half_life: Annotated[
-        float | None,
-        typer.Option(help="An event counts half after so long: days, or as times that are numbers"),
-    ] = None,
+    user: EventUser = "user",
+    item: EventItem = "item",
+    time: EventTime = None,
+    weight: EventWeight = None,
+    half_life: HalfLife = None,
     learn: Annotated[
         bool, typer.Option("--learn", help="Learn the events, and write the model anew")
     ] = False,
@@ -229,6 +234,46 @@ def recommend(
         data, model_dir, test, k, output, random_state, jobs, Columns(user, item, time, weight),
         half_life, learn,
     )  # fmt: skip
+
+
+@app.command()
+def explain(
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Users' events as a table, or users x items as .npz", show_default=False
+        ),
+    ],
+    model_dir: Annotated[
+        Path, typer.Option("--model", help="Folder of a recommender", show_default=False)
+    ],
+    of: Annotated[
+        list[str] | None,
+        typer.Option(help="A user, by name or row number; may be repeated. None: all of DATA"),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", help="Items a user")] = 5,
+    reasons: Annotated[int, typer.Option(help="Of the user's items, for each")] = 3,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="CSV, TSV, JSON lines or parquet", show_default=False),
+    ] = None,
+    user: EventUser = "user",
+    item: EventItem = "item",
+    time: EventTime = None,
+    weight: EventWeight = None,
+    half_life: HalfLife = None,
+) -> None:
+    """Why these: which of a user's items speak for each of the best new ones, and by how much.
+
+    A row for each user, item and reason: user, item, rank, score, because, contribution (what the
+    score would lose without that item). Without --output CSV on standard output.
+    """
+    from sklsh.cli import reasons as reasons_of
+    from sklsh.cli.event_tables import Columns
+
+    reasons_of.explain(
+        data, model_dir, of or [], k, reasons, output, Columns(user, item, time, weight), half_life
+    )
 
 
 @app.command()

@@ -41,7 +41,7 @@ def recommend(
     if model_dir is not None:
         check_place(model_dir)
     if is_table(data):
-        model = None if model_dir is None else _model_in(model_dir, mmap_mode=None)
+        model = None if model_dir is None else model_in(model_dir, mmap_mode=None)
         if learn and model is None:
             raise ValueError("--learn needs --model, a folder of a model to continue with")
         event_tables.recommend(
@@ -61,7 +61,7 @@ def recommend(
                 f"{test} must be of the shape of {data}, {user_items.shape}, got {later.shape}"
             )
     check_depth(k, "k", user_items.shape[1])
-    model = None if model_dir is None else _model_in(model_dir)
+    model = None if model_dir is None else model_in(model_dir)
     if model is not None:
         if user_items.shape[1] != model.n_features_in_:
             raise ValueError(
@@ -86,7 +86,7 @@ def recommend(
         write_scores(output, items, scores, user_items.shape[1])
 
 
-def _model_in(folder: Path, mmap_mode="c"):
+def model_in(folder: Path, mmap_mode="c"):
     """The recommender of a folder; None if there is none yet."""
     if not _is_there(folder):
         return None

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +27,19 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 COLUMNS = ("user", "item", "rank", "score")
 
 
+REASONS = ("user", "item", "rank", "score", "because", "contribution")
+"""Of a table that tells which of a user's items speak for each item."""
+
+
 class BatchWriter(Protocol):
-    """What takes a batch: names of users (n,), of their items and scores (n, k), padded."""
+    """What takes a batch: names of users (n,), of their items and scores (n, k), padded.
+
+    Or the columns of a table, those that the writer was made with.
+    """
 
     def write(self, users: np.ndarray, items: np.ndarray, scores: np.ndarray) -> None: ...
+
+    def write_columns(self, columns: Sequence[np.ndarray]) -> None: ...
 
 
 def check_ending(path: Path) -> str:
@@ -57,7 +66,7 @@ def check_ending(path: Path) -> str:
 
 
 @contextmanager
-def recommendations_file(path) -> Iterator[BatchWriter]:
+def recommendations_file(path, columns: Sequence[str] = COLUMNS) -> Iterator[BatchWriter]:
     """A writer of a file that appears whole at the end or not at all; its name tells the kind.
 
     Raises
@@ -69,14 +78,14 @@ def recommendations_file(path) -> Iterator[BatchWriter]:
     ending = check_ending(path)
     with replacing(path) as file:
         if ending == ".parquet":
-            with _Parquet(file) as writer:
+            with _Parquet(file, columns) as writer:
                 yield writer
             return
         raw: Any = file
         if path.suffix.lower() == ".gz":
             raw = gzip.GzipFile(path.stem, "wb", fileobj=file)
         text = io.TextIOWrapper(raw, "utf-8", newline="")
-        yield _Lines(text) if ending == ".jsonl" else TableWriter(text, ending)
+        yield _Lines(text, columns) if ending == ".jsonl" else TableWriter(text, ending, columns)
         text.flush()
         if raw is not file:
             text.close()
@@ -85,23 +94,26 @@ def recommendations_file(path) -> Iterator[BatchWriter]:
 
 
 class TableWriter:
-    """A row a user and item, below a header."""
+    """A line a row of a table, below a header: of recommendations one a user and item."""
 
-    def __init__(self, file, ending: str = ".csv"):
+    def __init__(self, file, ending: str = ".csv", columns: Sequence[str] = COLUMNS):
         self._writer = csv.writer(
             file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n"
         )
-        self._writer.writerow(COLUMNS)
+        self._writer.writerow(columns)
 
     def write(self, users, items, scores) -> None:
-        columns = _long(users, items, scores)
-        columns[3] = [f"{score:.7g}" for score in columns[3].tolist()]
-        self._writer.writerows(zip(*columns, strict=True))
+        self.write_columns(_long(users, items, scores))
+
+    def write_columns(self, columns: Sequence[np.ndarray]) -> None:
+        self._writer.writerows(zip(*map(_printed, columns), strict=True))
 
 
 class _Lines:
-    def __init__(self, file):
-        self._file = file
+    """An object a user, or a row of a table."""
+
+    def __init__(self, file, columns: Sequence[str]):
+        self._file, self._names = file, columns
 
     def write(self, users, items, scores) -> None:
         for user, names, values in zip(
@@ -112,21 +124,33 @@ class _Lines:
                    "scores": [float(f"{value:.7g}") for value in values[:n]]}  # fmt: skip
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
+    def write_columns(self, columns: Sequence[np.ndarray]) -> None:
+        plain: list[list[Any]] = [
+            [float(text) for text in _printed(of)] if of.dtype.kind == "f" else of.tolist()
+            for of in columns
+        ]
+        for row in zip(*plain, strict=True):
+            named = dict(zip(self._names, row, strict=True))
+            self._file.write(json.dumps(named, ensure_ascii=False) + "\n")
+
 
 class _Parquet:
-    def __init__(self, file):
-        self._file, self._writer = file, None
+    def __init__(self, file, columns: Sequence[str]):
+        self._file, self._names = file, columns
+        self._writer: Any = None
 
     def __enter__(self):
         return self
 
     def write(self, users, items, scores) -> None:
+        self.write_columns(_long(users, items, scores))
+
+    def write_columns(self, columns: Sequence[np.ndarray]) -> None:
         import pyarrow as pa
         import pyarrow.parquet as parquet
 
-        columns = _long(users, items, scores)
-        columns[2] = columns[2].astype(np.int32)
-        table = pa.table(dict(zip(COLUMNS, columns, strict=True)))
+        named = dict(zip(self._names, columns, strict=True))
+        table = pa.table(named | {"rank": named["rank"].astype(np.int32)})
         if self._writer is None:
             self._writer = parquet.ParquetWriter(self._file, table.schema)
         self._writer.write_table(table)
@@ -134,6 +158,11 @@ class _Parquet:
     def __exit__(self, *exception):
         if self._writer is not None:
             self._writer.close()
+
+
+def _printed(column: np.ndarray):
+    """Numbers as text of seven digits; what is no fraction as it is."""
+    return [f"{value:.7g}" for value in column.tolist()] if column.dtype.kind == "f" else column
 
 
 def _long(users, items, scores) -> list:

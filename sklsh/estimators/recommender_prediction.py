@@ -213,13 +213,21 @@ class RecommenderPrediction(
         """
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
-        if isinstance(items, Set):
-            raise TypeError("items must be in the order of their scores, got a set")
-        columns = np.atleast_1d(self.ids_.columns(items, "items"))
+        return self._chosen_scores(rows, np.atleast_1d(self._columns_once(items, "items")))
+
+    def _columns_once(self, ids, name: str) -> np.ndarray:
+        """Columns of items that differ, in the shape and order of their ids."""
+        if isinstance(ids, Set):
+            raise TypeError(f"{name} must be in the order of their scores, got a set")
+        columns = self.ids_.columns(ids, name)
         unique, counts = np.unique(columns, return_counts=True)
-        if unique.shape[0] < columns.shape[0]:
+        if unique.size < columns.size:
             twice = self.ids_.names_of(unique[counts > 1][:1])[0]
-            raise ValueError(f"items must differ, got {twice.item()!r} twice")
+            raise ValueError(f"{name} must differ, got {twice.item()!r} twice")
+        return columns
+
+    def _chosen_scores(self, rows: SparseRows, columns: np.ndarray) -> np.ndarray:
+        """Scores of different columns, ``(n_rows, n_columns)``."""
         out = np.full((rows.n_rows, columns.shape[0]), -np.inf, dtype=np.float32)
         place = np.zeros(self.n_features_in_, dtype=np.int64)
         place[columns] = np.arange(columns.shape[0])
@@ -273,33 +281,32 @@ class RecommenderPrediction(
             As in `recommend`; users are not stored.
         user_items : array-like or sparse matrix (1, n_items), or a row (n_items,)
             The user's items.
-        itemid : item id
-            What is to be explained, one of the user's own too.
+        itemid : item id, or array-like (n_ids,) of them
+            What is to be explained, each once, one of the user's own too.
         N : int, default=10
             At most the number of items, or 1,000 if that is more.
 
         Returns
         -------
-        score : float
+        score : float, or ndarray (n_ids,) of float32
             Of the item for this user, as `recommend` gives it.
-        ids : ndarray (N,)
+        ids : ndarray (N,), or (n_ids, N)
             The user's items, the one that speaks most for it first; padded as in `recommend`.
-        contributions : ndarray (N,), float32
+        contributions : ndarray of float32, of the same shape
             The score less what it is without that item in the row: negative where an item
             speaks against it. They need not add up to the score. Padded with -inf.
 
         Raises
         ------
         ValueError, TypeError
-            As `recommend`; more than one row; an id that is no item's; an item that nobody
-            has had; a row of less than two items, which leaves nothing to compare with, or
-            of more than 2,000.
+            As `recommend`; more than one row; an id that is no item's, or twice; an item that
+            nobody has had; a row of less than two items, which leaves nothing to compare with,
+            or of more than 2,000.
 
         Notes
         -----
         Exact for all parts of the score, network and item-item scores too: the row is asked
-        without each of its items in turn. Costs as many rows of `recommend` for one item among
-        `items`.
+        without each of its items in turn. Costs as many rows of `score_items`.
         """
         check_is_fitted(self)
         rows, _ = self._rows(one_row(user_items), reset=False)
@@ -308,22 +315,26 @@ class RecommenderPrediction(
                 f"explain takes one userid and its row of user_items, got {rows.n_rows} rows"
             )
         N = check_depth(N, "N", self.n_features_in_)
-        column = self.ids_.columns(itemid, "itemid")
-        if column.ndim:
-            raise ValueError(f"itemid must be one item's, got shape {column.shape}")
-        if not self.engine_.serving().is_known[column]:
-            raise ValueError(f"itemid must be of an item that somebody has had, got {itemid!r}")
+        asked = self._columns_once(itemid, "itemid")
+        columns = np.atleast_1d(asked)
+        is_known = self.engine_.serving().is_known[columns]
+        if not is_known.all():
+            first = self.ids_.names_of(columns[~is_known])[0]
+            raise ValueError(
+                f"itemid must be of an item that somebody has had, got {first.item()!r}"
+            )
         n_own = rows.indices.shape[0]
         if not 2 <= n_own <= MAX_EXPLAINED:
             raise ValueError(f"user_items must have 2 to {MAX_EXPLAINED} items, got {n_own}")
-        allowed = np.zeros(self.n_features_in_, dtype=bool)
-        allowed[column] = True
-        _, scores = self._topk(without_each(rows), 1, allowed, exclude=False)
-        contributions = scores[0, 0] - scores[1:, 0]
-        order = np.argsort(-contributions, kind="stable")[:N]
-        items, found = np.full(N, -1, dtype=np.int64), np.full(N, -np.inf, dtype=np.float32)
-        items[: order.size], found[: order.size] = rows.indices[order], contributions[order]
-        return float(scores[0, 0]), self.ids_.names_of(items), found
+        scores = self._chosen_scores(without_each(rows), columns)
+        contributions = (scores[0] - scores[1:]).T
+        order = np.argsort(-contributions, axis=1, kind="stable")[:, :N]
+        items = np.full((columns.size, N), -1, dtype=np.int64)
+        found = np.full((columns.size, N), -np.inf, dtype=np.float32)
+        items[:, : order.shape[1]] = rows.indices[order]
+        found[:, : order.shape[1]] = np.take_along_axis(contributions, order, axis=1)
+        ids = self.ids_.names_of(items)
+        return (scores[0], ids, found) if asked.ndim else (float(scores[0, 0]), ids[0], found[0])
 
     @answers
     def transform(self, user_items):
