@@ -31,7 +31,7 @@ MANY = 10**9
 """Rows that a liar says it has."""
 
 LOG_GROWTH = 1 + np.log(1e6 / 1e-10)
-"""Of the optimizer's bound on a row's change: see `sklsh.federated.checks`."""
+"""Of the optimizer's bound on a row's change: see `sklsh.federated.norm_bound`."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Rules of the house that a reader of the source relies on."""
 
 import ast
+import re
 import runpy
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def test_a_long_function_says_why():
                 if long and not any(LONG in line for line in own):
                     unsaid.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert unsaid == []
+
+
+@pytest.mark.parametrize(
+    "room", ["_utils", "kernels", "hashing", "network", "federated", "estimators"]
+)
+def test_a_room_says_what_is_in_it(room):
+    """Its docstring names each file, and no other."""
+    text = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text()))
+    named = set(re.findall(r"`(\w+)`", text))
+    here = {path.stem for path in (ROOT / room).iterdir() if path.suffix in (".py", "")}
+    assert named - {"sklsh"} == {name for name in here if not name.startswith("_")}
 
 
 def test_no_underscore_files_at_the_top():

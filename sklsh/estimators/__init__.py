@@ -1,7 +1,9 @@
 """The estimators: they validate input, build the parts of the rooms below, run them, keep arrays.
 
-`classifier`, `recommender`, `hasher` and `federated` hold one estimator each. Beside them:
-prediction (`*_prediction`), what y and item ids become inside (`targets`, `item_ids`,
-`item_weights`), and how a fit starts (`warm_start`, `checkpointing`) or is run over devices
-(`device_params`, `federated_tasks`, `federated_run`). Users import them from `sklsh` itself.
+One estimator each: `classifier` (`classifier_training`, `classifier_prediction`), `compressed`,
+`text`, `recommender` (`recommender_prediction`, `recommendation_files`), `hasher` (`encodings`) and
+`federated` (`federated_training`, `federated_prediction`; `federated_run` takes `device_params` and
+`federated_tasks` to a trained model). For several: what y, weights and item ids become inside
+(`targets`, `thresholds`, `class_weight`, `item_ids`, `item_weights`), how a fit starts
+(`warm_start`, `checkpointing`), parameters that are `unused`. Users import from `sklsh` itself.
 """

@@ -32,9 +32,15 @@ from sklsh.federated.checkpoint import Checkpoint, Progress
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.plan import Plan
 from sklsh.federated.privacy import epsilon_spent
-from sklsh.federated.rounds import count_labels, set_prototypes, take_client_statistics
-from sklsh.federated.start import public_client_statistics, total_rows
-from sklsh.federated.training import run_rounds, start_server, summary, typical_row_norm
+from sklsh.federated.rounds import (
+    count_labels,
+    run_rounds,
+    set_prototypes,
+    summary,
+    take_client_statistics,
+)
+from sklsh.federated.server import Server
+from sklsh.federated.start import public_client_statistics, total_rows, typical_row_norm
 from sklsh.federated.training_config import TrainingConfig
 from sklsh.federated.transports import JoblibTransport, Transport
 from sklsh.network.model import MAX_INPUT_SCALE
@@ -214,9 +220,10 @@ class FederatedRun:
         task, ledger = self.task, Ledger()
         client_statistics, faults = self._client_statistics(transport, ledger)
         settings = task.settings(total_rows(list(client_statistics.values())))
-        server = start_server(
-            client_statistics, task.n_features, task.n_labels, settings.hidden_layer_sizes,
-            settings.activation, self._plan(settings, client_statistics), self.seed, task.row_norm,
+        norm = task.row_norm or typical_row_norm(list(client_statistics.values())) or 1.0
+        server = Server.begin(
+            task.n_features, task.n_labels, settings, self._plan(settings, client_statistics),
+            self.seed, norm,
         )  # fmt: skip
         server.start_faults = faults
         if task.counts_items:
@@ -235,7 +242,7 @@ class FederatedRun:
         settings = task.settings(total_rows(list(client_statistics.values())))
         server = federation.server_.resume(self._plan(settings, client_statistics))
         server.start_faults = faults
-        norm = typical_row_norm(client_statistics)
+        norm = typical_row_norm(list(client_statistics.values()))
         if norm and task.row_norm is None:
             scale = moved_scale(server.network.input_scale, 1 / norm)
             server.network.input_scale = min(scale, MAX_INPUT_SCALE)

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from sklsh.federated.checks import check_lengths, longest_move
 from sklsh.federated.ledger import DOWN, UP, Ledger
 from sklsh.federated.messages import Reply, SubModel, Update
+from sklsh.federated.norm_bound import check_lengths, longest_move
 from sklsh.federated.parts import BROKEN, BodyPart, ModelShape, Rejected
 from sklsh.federated.server import Server
 from sklsh.federated.transports.base import Transport

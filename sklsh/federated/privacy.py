@@ -6,7 +6,7 @@ parameter (noise on touched rows alone would show which were touched) and divide
 expected number of devices, a constant. Each device is invited with probability `fraction`,
 on its own. Whoever sees the models of all rounds then learns of one device's data no more
 than (epsilon, delta) allows: neighbours are a federation and the same one in which one device
-answers nothing. Nothing else of these rounds is kept (`sklsh.federated.training.released`). The
+answers nothing. Nothing else of these rounds is kept (`sklsh.federated.rounds.released`). The
 server itself is trusted: it sees requests and updates.
 
 The promise hangs on noise and invitations that nobody can redo: see `private_generator`. They

@@ -1,4 +1,4 @@
-"""Which neurons a device asks for: its labels, those that collide with its rows, decoys."""
+"""Which neurons a device asks for, where a sketch is hashed: those that collide with its rows."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from sklsh.federated.start import bounded_counts
 from sklsh.network.interactions import item_weights
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad, falling_rate
+from sklsh.network.settings import Settings
 
 
 @dataclass
@@ -87,6 +88,18 @@ class Server:
             plan.fold, plan.sketch_dim, plan.payload, plan.sketch_rounds, plan.sketch_tolerance,
             self.seed,
         )  # fmt: skip
+
+    @classmethod
+    def begin(
+        cls, n_features: int, n_labels: int, settings: Settings, plan: Plan, seed: int,
+        row_norm: float = 1.0,
+    ) -> Server:  # fmt: skip
+        """With a fresh network, its first layer scaled for rows of norm `row_norm`."""
+        network = WideNetwork.initialise(
+            n_features, settings.hidden_layer_sizes, n_labels, activation=settings.activation,
+            row_norm=row_norm, rng=np.random.default_rng(seed),
+        )  # fmt: skip
+        return cls(network, RowwiseAdagrad.for_network(network), plan, seed)
 
     @property
     def shape(self) -> ModelShape:

@@ -42,6 +42,12 @@ def total_rows(statistics: Sequence[ClientStatistics]) -> int:
     return int(counted_rows([c.n_samples for c in statistics]).sum())
 
 
+def typical_row_norm(statistics: Sequence[ClientStatistics]) -> float:
+    """The median over the devices that have other rows than zeros; 0 if none has."""
+    norms = [c.row_norm for c in statistics if c.row_norm > 0]
+    return float(np.median(norms)) if norms else 0.0
+
+
 def typical_labels(statistics: Sequence[ClientStatistics]) -> float:
     """Labels a row: the median of rows, each with its device's mean.
 

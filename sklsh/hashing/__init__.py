@@ -1,4 +1,9 @@
-"""Hash families, base projections and tables: numpy in, numpy out, no estimator needed."""
+"""Hash families, base projections and tables: numpy in, numpy out, no estimator needed.
+
+`base` is what a family is, `families` has them, behind a `projection`. `tables` hold codes, their
+states are `buckets`; `serial` counts collisions without tables, `theory` says how many to expect.
+`codes` are another thing: not only found but scored.
+"""
 
 from sklsh.hashing.base import HashFamily, HashFunctions
 from sklsh.hashing.families import (

@@ -1,4 +1,14 @@
-"""Numba kernels: arrays in, arrays out. They trust their input and never raise."""
+"""Numba kernels: arrays in, arrays out. They trust their input and never raise.
+
+==================  ==============================================================================
+training            `layers`, `updates`, `active` sets, `prototypes`
+hashing             `folding`, `hashing`, `tables`, `collisions`, `probes`; `codes` that are scored
+ranking             `topk`; `neighbors` and `knn_scores`; label trees: `splits`, `tree_training`,
+                    `tree_search`
+recommenders        `interactions`, `regression`, `candidates`, `blending`
+for all             `flags` of compilation, random numbers by `counter`, `sorting`, `sparse`
+==================  ==============================================================================
+"""
 
 import atexit
 import shutil

@@ -7,7 +7,7 @@ import pytest
 
 from sklsh import FederatedLSHClassifier, LSHRecommender
 from sklsh.estimators import federated_run
-from sklsh.federated import Ledger, run_round, training
+from sklsh.federated import Ledger, rounds, run_round
 from sklsh.federated.privacy import clipped, epsilon_spent, norm_of, private_generator
 from tests.federated.problems import Tampering, federation
 
@@ -126,7 +126,7 @@ def test_history_reports_epsilon():
 @pytest.fixture
 def no_accountant(monkeypatch):
     """Private rounds where dp-accounting is not installed."""
-    for module in (training, federated_run):
+    for module in (rounds, federated_run):
         monkeypatch.setattr(module, "epsilon_spent", lambda rounds, delta: 0.0)
 
 
@@ -153,14 +153,14 @@ def test_noise_is_no_function_of_a_seed_that_travels(no_accountant):
 
 
 def test_who_is_invited_is_no_function_of_a_seed_that_travels(no_accountant, monkeypatch):
-    invited, run = [], training.run_round
+    invited, run = [], rounds.run_round
 
     def look(*args, **options):
         report = run(*args, **options)
         invited.append(report.n_invited)
         return report
 
-    monkeypatch.setattr(training, "run_round", look)
+    monkeypatch.setattr(rounds, "run_round", look)
     model = private_fit(0, n_rounds=6, fraction=0.5)
     rng = np.random.default_rng([model.server_.seed, 0])
     guess = [int((rng.random(20) < 0.5).sum()) for _ in range(6)]

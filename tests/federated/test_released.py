@@ -9,7 +9,7 @@ import pytest
 
 from sklsh import FederatedLSHClassifier, SparseLSHMLPClassifier
 from sklsh.estimators import federated_run
-from sklsh.federated import training
+from sklsh.federated import rounds as protocol
 from sklsh.network.rows import SparseRows
 from sklsh.persistence._plain_state import flatten
 from tests.federated.attackers import told_apart
@@ -24,7 +24,7 @@ RUNS = 60
 @pytest.fixture
 def no_accountant(monkeypatch):
     """Private rounds where dp-accounting is not installed."""
-    for module in (training, federated_run):
+    for module in (protocol, federated_run):
         monkeypatch.setattr(module, "epsilon_spent", lambda rounds, delta: 0.0)
 
 
@@ -132,7 +132,7 @@ def test_noise_of_the_attacks_is_what_the_accountant_says():
     for epsilon in (0.1, 1.0):
         rounds = [(noise_for(epsilon), 1.0)] * N_ROUNDS
         # The Renyi accountant's is an upper bound.
-        assert epsilon < training.epsilon_spent(rounds, DELTA) < 1.2 * epsilon
+        assert epsilon < protocol.epsilon_spent(rounds, DELTA) < 1.2 * epsilon
 
 
 def numbers(model) -> dict:
