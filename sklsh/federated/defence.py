@@ -30,14 +30,12 @@ import numpy as np
 from sklsh.federated.agreement import agreement, common_direction, likeness
 from sklsh.federated.limits import (
     LONGEST,
-    arrays_of,
     high,
     lowered,
     rises,
     row_lengths,
     scaled,
     share,
-    states_of,
 )
 from sklsh.federated.messages import Update
 
@@ -166,8 +164,8 @@ class Defence:
     def _cut(self, updates: list[Update], rate: float) -> list[Update]:
         factors: list[dict[str, np.ndarray]] = [{} for _ in updates]
         squares = np.zeros(len(updates))
-        for name in arrays_of(updates[0]):
-            rows = [row_lengths(arrays_of(update)[name]) / rate for update in updates]
+        for name in updates[0].changes():
+            rows = [row_lengths(update.changes()[name]) / rate for update in updates]
             long = [high(r) if name in OF_LABELS else r.max(initial=0) for r in rows]
             limit = LONGEST * self._reference(name, long)
             for i, lengths in enumerate(rows):
@@ -178,8 +176,8 @@ class Defence:
         limit = LONGEST * self._reference("whole", whole)
         for i, part in enumerate(share(np.minimum(whole, limit), whole)):
             factors[i] = {name: factor * part for name, factor in factors[i].items()}
-        for name in states_of(updates[0]):
-            grown = [states_of(update)[name].astype(np.float64) for update in updates]
+        for name in updates[0].growth():
+            grown = [update.growth()[name].astype(np.float64) for update in updates]
             limit = LONGEST * self._reference(name, [g.max(initial=0) for g in grown])
             for i, growth in enumerate(grown):
                 factors[i][name] = share(np.minimum(growth, limit), growth)

@@ -21,25 +21,6 @@ HIGH = 0.99
 up, all others push back, and their longest rows would make room for more."""
 
 
-def arrays_of(update: Update) -> dict[str, np.ndarray]:
-    """What an update changes, by name, as rows: parameters, then accumulators."""
-    head, body = update.head, update.body
-    out = {"head": head.weights, "bias": head.bias}
-    if body is not None:
-        out |= {"body": body.rows} | {f"dense_{i}": a for i, a in enumerate(body.dense)}
-    return out
-
-
-def states_of(update: Update) -> dict[str, np.ndarray]:
-    """The growth of its accumulators, by name."""
-    head, body = update.head, update.body
-    out = {"state_head": head.state[:, 0], "state_bias": head.state[:, 1]}
-    if body is not None:
-        out |= {"state_body": body.state}
-        out |= {f"state_dense_{i}": a for i, a in enumerate(body.dense_state)}
-    return out
-
-
 def row_lengths(array: np.ndarray) -> np.ndarray:
     """Euclidean length of each row, float64."""
     rows = array if array.ndim == 2 else array[:, None]
@@ -61,7 +42,7 @@ def share(kept, lengths):
 
 
 def scaled(update: Update, factors: dict[str, np.ndarray]) -> Update:
-    """The update with the rows of its arrays multiplied, those of `arrays_of` and `states_of`."""
+    """The update with the rows of its arrays multiplied, by the names of changes and growth."""
     if all((factor == 1).all() for factor in factors.values()):
         return update
 

@@ -336,6 +336,22 @@ class Update(Reply):
         if self.body is not None:
             self.body.validate(shape)
 
+    def changes(self) -> dict[str, np.ndarray]:
+        """What moves parameters, by the name of an array, a row for each of its rows."""
+        out = {"head": self.head.weights, "bias": self.head.bias}
+        if self.body is not None:
+            out |= {"body": self.body.rows}
+            out |= {f"dense_{i}": array for i, array in enumerate(self.body.dense)}
+        return out
+
+    def growth(self) -> dict[str, np.ndarray]:
+        """That of the accumulators, where they travel; names as of `changes`, a number a row."""
+        out = {"state_head": self.head.state[:, 0], "state_bias": self.head.state[:, 1]}
+        if self.body is not None:
+            out |= {"state_body": self.body.state}
+            out |= {f"state_dense_{i}": array for i, array in enumerate(self.body.dense_state)}
+        return out
+
     def moved(self) -> Update:
         """Without rows that training has not touched: who sends all ids holds none by that."""
         head, body = self.head.moved(), None if self.body is None else self.body.moved()

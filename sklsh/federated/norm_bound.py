@@ -32,21 +32,13 @@ def longest_move(learning_rate: float, n_steps: int) -> float:
 
 def check_lengths(update: Update, longest: float) -> None:
     """Raise `Rejected` if the update moved a row further than `longest` allows."""
-    head, body = update.head, update.body
-    _check_moves("head", head.weights, longest)
-    _check_moves("head", head.bias[:, None], longest)
-    states = [head.state]
-    if body is not None:
-        _check_moves("body", body.rows, longest)
-        for change in body.dense:
-            _check_moves("body", change if change.ndim > 1 else change[:, None], longest)
-        states += [body.state, *body.dense_state]
-    for state in states:
+    for name, change in update.changes().items():
+        rows = change if change.ndim > 1 else change[:, None]
+        squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe")
+        if squares.size and squares.max() > rows.shape[1] * longest**2:
+            raise Rejected(
+                "norm bound exceeded", f"{name} has a longer change than training can make"
+            )
+    for state in update.growth().values():
         if state.size and (state.min() < 0 or state.max() > MAX_STATE):
             raise Rejected("norm bound exceeded", "an accumulator shrank or exploded")
-
-
-def _check_moves(name, rows, longest) -> None:
-    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe")
-    if squares.size and squares.max() > rows.shape[1] * longest**2:
-        raise Rejected("norm bound exceeded", f"{name} has a longer change than training can make")

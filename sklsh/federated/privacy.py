@@ -55,15 +55,10 @@ def private_generator(random_state, number: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "little"))
 
 
-def changes_of(update: Update) -> list[np.ndarray]:
-    """The arrays of an update that move parameters: not ids, not accumulators."""
-    body = [] if update.body is None else [update.body.rows, *update.body.dense]
-    return [update.head.weights, update.head.bias, *body]
-
-
 def norm_of(update: Update) -> float:
     """Euclidean length of everything that an update moves."""
-    return float(np.sqrt(sum(np.square(a, dtype=np.float64).sum() for a in changes_of(update))))
+    squares = (np.square(a, dtype=np.float64).sum() for a in update.changes().values())
+    return float(np.sqrt(sum(squares)))
 
 
 def clipped(update: Update, clip_norm: float) -> Update:

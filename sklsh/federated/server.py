@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from sklsh._utils.random import child_seed
 from sklsh.federated.cardinality import common_threshold
 from sklsh.federated.code_broadcast import CodeBroadcast
 from sklsh.federated.defence import Defence
-from sklsh.federated.merging import Merger, aggregated, of_mean
+from sklsh.federated.merging import Change, Merger, aggregated, of_mean
 from sklsh.federated.messages import CodedHead, Counts, Invite, Request, Sketch, Update
 from sklsh.federated.parts import BodyPart, HeadPart, ModelShape
 from sklsh.federated.plan import Plan
@@ -230,10 +231,7 @@ class Server:
         updates, weights = _heard(updates, weights)
         if not updates:
             return 0, float("nan")
-        merger = self._merger()
-        merger.merge(aggregated(updates, weights, self.plan))
-        self.undone = merger.undo.undo_unless_finite()
-        if self.undone:
+        if not self._moved_by(aggregated(updates, weights, self.plan)):
             return 0, float("nan")
         self.threshold = common_threshold(updates) or self.threshold
         return len(updates), _loss(updates, weights)
@@ -243,13 +241,17 @@ class Server:
         self.undone = False
         if mean is None:
             return 0, float("nan")
-        merger = self._merger()
-        merger.merge(of_mean(mean))
-        self.undone = merger.undo.undo_unless_finite()
-        if self.undone:
+        if not self._moved_by(of_mean(mean)):
             return 0, float("nan")
         self.threshold = mean.threshold or self.threshold
         return mean.n_devices, mean.loss
+
+    def _moved_by(self, changes: Iterable[Change]) -> bool:
+        """Whether the model is moved: it is as it was if it were not finite after that."""
+        merger = self._merger()
+        merger.merge(changes)
+        self.undone = merger.undo.undo_unless_finite()
+        return not self.undone
 
     def _merger(self) -> Merger:
         """What moves the model in this round."""

@@ -93,9 +93,8 @@ def packed(update: Update, n_devices: int, shape: ModelShape, rate: float) -> np
     """
     head, body = update.head, update.body
     said = update.threshold is not None
-    arrays = {
-        "head": head.weights, "bias": head.bias, "loss": np.array([update.loss]),
-        "head_moved": head.moved_rows(),
+    arrays = update.changes() | {
+        "loss": np.array([update.loss]), "head_moved": head.moved_rows(),
         "threshold": np.array([update.threshold if said else 0.0, float(said)]),
     }  # fmt: skip
     if shape.with_state:
@@ -103,8 +102,7 @@ def packed(update: Update, n_devices: int, shape: ModelShape, rate: float) -> np
     if body is not None:
         if body.features.shape[0] != shape.n_features:
             raise ValueError("a masked update must have all features")
-        arrays |= {"body": body.rows, "body_moved": body.moved_rows()}
-        arrays |= {f"dense_{i}": a for i, a in enumerate(body.dense)}
+        arrays["body_moved"] = body.moved_rows()
         if shape.with_state:
             arrays["body_state"] = _exponents(body.state) * body.moved_rows()
         arrays |= {f"dense_state_{i}": _exponents(a) for i, a in enumerate(body.dense_state)}
