@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sklsh import LSHRecommender, SparseLSHMLPClassifier
+from sklsh._utils.archive import RefusedError
 from sklsh._utils.progress import EpochProgress
 from sklsh.datasets import make_extreme_classification
 from tests.test_classifier import assert_same_model
@@ -319,3 +320,16 @@ def test_killed_at_random_times(problem, tmp_path, n_kills):
         np.testing.assert_array_equal(answer[0], undisturbed.coefs_[-1])
         assert answer[1] == undisturbed.loss_curve_
         assert os.listdir(folder) == [FILE]
+
+
+def test_weights_of_classes_in_another_order(problem, tmp_path, die_after):
+    first, second = {0: 2.0, 1: 3.0}, {1: 3, 0: 2}
+    undisturbed = small(class_weight=first).fit(*problem)
+    die_after(2)
+    with pytest.raises(Killed):
+        small(tmp_path, class_weight=first).fit(*problem)
+    with pytest.raises(RefusedError, match="of another training"):
+        small(tmp_path, class_weight={0: 2.0}).fit(*problem)
+    epochs = die_after(None)
+    assert_same_model(small(tmp_path, class_weight=second).fit(*problem), undisturbed)
+    assert epochs == [2, 3, 4]

@@ -1,6 +1,7 @@
 """Weights of classes are weights of rows."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import make_classification
@@ -92,3 +93,23 @@ def test_in_a_stream(rare):
 def test_refused(rare, class_weight, said):
     with pytest.raises(ValueError, match=said):
         small(class_weight=class_weight).fit(*rare[:2])
+
+
+def test_by_name():
+    X, Y = make_extreme_classification(300, 60, 12, random_state=0)
+    names = np.array([f"label {i:02d}" for i in range(12)])
+    dense = Y.toarray().astype(int)
+    lists = [names[row == 1].tolist() for row in dense]
+    numbers = [set((10 * np.flatnonzero(row)).tolist()) for row in dense]
+    expected = small(class_weight={1: 5.0}).fit(X, dense).predict_topk(X)[1]
+    for y, key in (
+        (pd.DataFrame(dense, columns=names), "label 01"),
+        (pd.DataFrame(dense, columns=names), 1),
+        (lists, "label 01"),
+        (numbers, 10),
+    ):
+        model = small(class_weight={key: 5.0}).fit(X, y)
+        np.testing.assert_array_equal(model.predict_topk(X)[1], expected)
+    # Numbers that are names are no columns.
+    with pytest.raises(ValueError, match="must name classes of y, got 1;"):
+        small(class_weight={1: 5.0}).fit(X, numbers)

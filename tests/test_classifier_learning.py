@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from joblib import Parallel, delayed
@@ -233,6 +234,17 @@ def test_warm_start_needs_the_same_shape(change, message):
     with pytest.raises(ValueError, match=message):
         model.fit(X, y)
     np.testing.assert_array_equal(model.predict(multiclass()[0]), expected)
+
+
+def test_warm_start_needs_the_same_features():
+    X, y = multiclass()
+    frame = pd.DataFrame(X, columns=[f"feature {i}" for i in range(X.shape[1])])
+    model = small(warm_start=True).fit(frame, y)
+    turned = frame.iloc[:, ::-1]
+    with pytest.raises(ValueError, match="features of the fit before, in their order"):
+        model.fit(turned, y)
+    assert model.fit(frame, y).feature_names_in_.tolist() == frame.columns.tolist()
+    assert model.set_params(warm_start=False).fit(turned, y).feature_names_in_[0] == "feature 23"
 
 
 def test_early_stopping_stops_before_max_iter():

@@ -16,7 +16,13 @@ from sklsh import CompressedLSHHasher, LSHRecommender, SparseLSHMLPClassifier, c
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
 from sklsh.datasets import load_wordnet, load_xc, make_extreme_classification, save_xc
 from sklsh.metrics import ndcg_at_k, precision_at_k, psp_at_k
-from sklsh.persistence import is_model_folder, load_model, read_metadata, save_model
+from sklsh.persistence import (
+    is_model_folder,
+    load_model,
+    read_label_counts,
+    read_metadata,
+    save_model,
+)
 
 
 @pytest.fixture(scope="module")
@@ -372,3 +378,30 @@ def test_demo(run):
     _, X_test, Y_train, Y_test = load_wordnet(return_X_y=True)
     ranked = popular_topk(Y_train, X_test.shape[0])
     assert popular == [round(precision_at_k(Y_test, ranked, k), 4) for k in (1, 3, 5)]
+
+
+def test_a_compressed_model_keeps_the_counts_of_labels(run, data, model_dir, tmp_path):
+    assert run("compress", model_dir, tmp_path / "small")[0] == 0
+    found, had = (read_label_counts(folder) for folder in (tmp_path / "small", model_dir))
+    for kept, expected in zip(found, had, strict=True):
+        np.testing.assert_array_equal(kept, expected)
+    assert "propensity-scored precision" in run("evaluate", tmp_path / "small", data)[1]
+
+
+def test_classes_are_written_as_their_places(run, data, tmp_path):
+    X, _ = load_xc(data, "test")
+    y = np.array([-1, 10, 70])[np.arange(X.shape[0]) % 3]
+    model = SparseLSHMLPClassifier((8,), max_iter=1, random_state=0).fit(X, y)
+    save_model(model, tmp_path / "m")
+    code, out, _ = run("predict", tmp_path / "m", data, "-k", 3)
+    first, *lines = out.splitlines()
+    assert code == 0 and first == "200 3"
+    places = [[int(pair.split(":")[0]) for pair in line.split()] for line in lines]
+    np.testing.assert_array_equal(model.classes_[places], model.predict_topk(X, 3)[0])
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.jsonl.gz", "o.parquet"])
+def test_lines_of_scores_are_no_table(name, run, data, model_dir, tmp_path):
+    code, _, err = run("predict", model_dir, data, "-o", tmp_path / name)
+    assert code == 1 and "what is written are lines of label:score; end in .txt" in err
+    assert not (tmp_path / name).exists()

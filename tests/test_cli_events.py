@@ -162,3 +162,30 @@ def test_refusals(run, log, tmp_path):  # noqa: F811
     assert "must hold a recommender" in run(log, *NAMED, "--model", tmp_path / "c")[0]
     np.savez(tmp_path / "matrix.npz", np.eye(3))
     assert "are of tables" in run(tmp_path / "matrix.npz", "--learn")[0]
+
+
+@pytest.mark.parametrize("half_life", ["inf", "1e12", "nan", "0", "-3"])
+def test_a_half_life_that_is_none(run, log, half_life):  # noqa: F811
+    code, _ = run(log, *NAMED, "--time", "when", "--half-life", half_life)
+    assert str(code).startswith("sklsh: --half-life must be in (0, ")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("zone", ["T00:00:00Z", "T02:00+02:00"])
+def test_times_with_a_zone(run, tmp_path, zone):  # noqa: F811
+    rows = events(0)
+    aged = [*NAMED, "--time", "when", "--half-life", 3, "-k", 2]
+    plain = run(write(tmp_path / "a.csv", rows), *aged)
+    zoned = [[user, item, day + zone, much] for user, item, day, much in rows]
+    assert run(write(tmp_path / "b.csv", zoned), *aged) == plain
+
+
+def test_ids_of_another_kind_than_the_models_are_one_line(run, log, tmp_path):  # noqa: F811
+    run(log, *NAMED, "--model", tmp_path / "m", "-o", tmp_path / "o.csv")
+    numbers = tmp_path / "n.jsonl"
+    numbers.write_text('{"who": 1, "what": 2}\n{"who": 2, "what": 3}\n')
+    for options in ([], ["--learn"]):
+        code, _ = run(numbers, *NAMED, "--model", tmp_path / "m", *options)
+        assert code == "sklsh: item must be text, as before, got integers"
+    code, _ = run(log, "--user", "who", "--item", "who")
+    assert code == "sklsh: user and item must name two columns, got 'who' and 'who'"

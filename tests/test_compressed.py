@@ -147,3 +147,5 @@ def test_it_is_not_trained(words):
     small = words[0].compress(12)
     with pytest.raises(TypeError, match="cannot be trained"):
         small.fit(words[1], words[2])
+    with pytest.raises(TypeError, match="cannot be compressed again"):
+        small.compress()

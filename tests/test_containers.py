@@ -240,3 +240,12 @@ def test_users_in_any_container():
             np.testing.assert_array_equal(RECOMMENDER.recommend(users, rows, N=3)[0], expected)
     with pytest.raises(ValueError, match="Expected 2D array"):
         RECOMMENDER.recommend([0], ONE)
+
+
+def test_classes_that_are_text_of_numpys_own_type():
+    text = np.array([f"c{code}" for code in CODES])
+    y = text.astype(np.dtypes.StringDType())
+    model, expected = small().fit(X, y), small().fit(X, text)
+    np.testing.assert_array_equal(model.predict_topk(X, 3)[0], expected.predict_topk(X, 3)[0])
+    assert model.score(X, y) == expected.score(X, text)
+    np.testing.assert_array_equal(*(m.score_labels(X, y[:2]) for m in (model, expected)))

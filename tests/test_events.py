@@ -2,6 +2,8 @@
 
 import datetime as dt
 from collections import defaultdict
+from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
@@ -365,3 +367,79 @@ def test_split_by_time_of_columns_refuses():
         split_by_time(np.ones((2, 2)), np.ones((2, 2)), 2, shape=(2, 2))
     with pytest.raises(ValueError, match="times must be finite"):
         split_by_time(([1], [0]), [np.nan], 2)
+
+
+class TestKindsOfColumns:
+    LOG = {"user": ["a", "b", "a"], "item": ["x", "y", "y"]}  # noqa: RUF012
+    DAYS = np.array(["2026-01-01", "2026-01-02", "2026-01-03"], "M8[D]")
+
+    def aged(self, times, **options):
+        log = self.LOG | {"time": times}
+        return Interactions.from_events(log, time="time", **options).matrix.toarray().tolist()
+
+    def test_numbers_that_are_objects(self):
+        for kind in (Decimal, Fraction):
+            log = self.LOG | {"weight": [*map(kind, (1, 2, 3))], "time": [*map(kind, range(3))]}
+            found = Interactions.from_events(log, weight="weight", time="time", half_life=1)
+            assert found.matrix.toarray().tolist() == [[0.25, 3], [0, 1]]
+
+    def test_half_a_day_counts_where_times_are_days(self):
+        noon = np.datetime64("2026-01-03T12:00")
+        fine = self.aged(self.DAYS.astype("M8[s]"), half_life=dt.timedelta(hours=12), now=noon)
+        assert self.aged(self.DAYS, half_life=dt.timedelta(hours=12), now=noon) == fine
+        assert fine[0] == [2**-5, 0.5]
+
+    @pytest.mark.filterwarnings("error")
+    def test_zones(self):
+        zoned = dt.timezone(dt.timedelta(hours=2))
+        now = dt.datetime(2026, 1, 4, 2, tzinfo=zoned)
+        expected = self.aged(self.DAYS, half_life=dt.timedelta(1), now=np.datetime64("2026-01-04"))
+        local = pd.to_datetime(self.DAYS).tz_localize("UTC").tz_convert(zoned)
+        for times in (local, pd.Series(local), list(local), [t.to_pydatetime() for t in local]):
+            for moment in (now, pd.Timestamp(now), "2026-01-04T02:00+02:00"):
+                assert self.aged(times, half_life=dt.timedelta(1), now=moment) == expected
+
+    def test_years_and_months_are_as_long_as_they_are(self):
+        for unit, first, days in (("Y", "2024", [366, 365]), ("M", "2026-01", [31, 28])):
+            times = np.datetime64(first, unit) + np.arange(3)
+            found = self.aged(times, half_life=np.timedelta64(1, "D") * 365)
+            assert found[0][0] == pytest.approx(2 ** (-sum(days) / 365))
+
+    def test_a_moment_of_many_digits(self):
+        times = np.array([1, 2, 3], np.uint64) + np.uint64(2**63)
+        assert self.aged(times, half_life=1, now=2**63 + 4)[0] == [0.125, 0.5]
+
+    @pytest.mark.parametrize(
+        ("log", "options", "said"),
+        [
+            ({}, {"user": "item"}, "user and item must name two columns, got 'item' and 'item'"),
+            ({}, {"user": None}, "user and item must name two columns, got None"),
+            ({}, {"items": {"x", "y"}}, "items must be in the order of the columns, got a set"),
+            ({"user": [], "item": []}, {}, "events must have at least one row, got none"),
+            ({"user": [1, "a", 2]}, {}, "user must be integers or text"),
+        ],
+    )
+    def test_refused(self, log, options, said):
+        with pytest.raises((ValueError, TypeError), match=said):
+            Interactions.from_events(self.LOG | log, **options)
+
+    @pytest.mark.parametrize("now", [5, np.datetime64("NaT"), pd.NaT, "x"])
+    def test_no_moment(self, now):
+        with pytest.raises(TypeError, match="now must be a datetime, as times are"):
+            self.aged(self.DAYS, half_life=dt.timedelta(1), now=now)
+
+    def test_a_duration_of_no_unit(self):
+        with pytest.raises(TypeError, match=r"half_life must be a datetime\.timedelta"):
+            self.aged(self.DAYS, half_life=np.timedelta64(1))
+
+    def test_rows_have_an_order(self):
+        found = Interactions.from_events(self.LOG)
+        with pytest.raises(TypeError, match="users must be in the order of the rows, got a set"):
+            found.rows({"a"})
+        with pytest.raises(ValueError, match=r"scalar or 1-d, got shape \(1, 2\)"):
+            found.rows([["a", "b"]])
+
+    def test_names_are_of_this_machines_byte_order(self):
+        log = {"user": np.array([1, 2], ">i8"), "item": np.array([3, 4], ">i4")}
+        found = Interactions.from_events(log)
+        assert found.user_ids.dtype == np.int64 and found.item_ids.dtype == np.int32

@@ -173,3 +173,31 @@ def test_a_stream_names_as_many_labels_as_rows_have(wide, part):
     for begin in range(0, 2000, part):
         model.partial_fit(X[begin : begin + part], Y[begin : begin + part])
     assert model.predict(X_test).nnz == pytest.approx(Y_test.nnz, rel=0.2)
+
+
+def test_integers_of_several_types_stay_integers():
+    X, y = blobs([5, 1, 9])
+    model = small().partial_fit(X, y.astype(np.uint64)).partial_fit(X[:2], [-1, 5])
+    assert model.classes_.dtype == np.int64 and model.classes_.tolist() == [-1, 1, 5, 9]
+    huge = small().partial_fit(X, y.astype(np.uint64) + np.uint64(2**63))
+    with pytest.raises(ValueError, match="integers of one type"):
+        huge.partial_fit(X[:2], [-1, -2])
+    # Beyond 2**53 floats would take neighbours for the same.
+    shifted = y.astype(np.uint64) + np.uint64(2**60)
+    strict = small(new_classes="error").partial_fit(X, shifted, classes=np.unique(shifted))
+    with pytest.raises(ValueError, match=f"not in classes: .{2**60 + 2}"):
+        strict.partial_fit(X[:1], np.array([2**60 + 2]))
+    assert strict.partial_fit(X[:1], np.array([2**60 + 5])).n_iter_ == 2
+
+
+def test_the_first_classes_need_not_be_all(wide):
+    X, y = blobs([5, 1, 9])
+    assert small().partial_fit(X, y, classes=[1, 3]).classes_.tolist() == [1, 3, 5, 9]
+    labels = [["a"] if i % 2 else ["b", "c"] for i in range(X.shape[0])]
+    model = small().partial_fit(X, labels, classes=["z"])
+    assert model.label_names_.tolist() == ["a", "b", "c", "z"]
+    part = small().partial_fit(wide[0], wide[1])
+    with pytest.raises(ValueError, match=r"must name the 300 columns .* got 301"):
+        part.partial_fit(wide[0], wide[1], classes=range(301))
+    with pytest.raises(ValueError, match="y must be classes: integers"):
+        small().partial_fit(X, y).partial_fit(X[:2], [2.5, 1])

@@ -188,3 +188,68 @@ def test_metrics_of_labels_that_are_unknown():
     assert precision_at_k(pd.DataFrame({"a": [1, 0], "b": [0, 1]}), ranked, k=1) == 0.5
     with pytest.raises(TypeError, match="dtype"):
         precision_at_k(np.eye(2), ranked, k=1)
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [
+        (pd.DataFrame(np.eye(3, dtype=int), columns=["a", "b", "a"]), "names, got 'a' twice"),
+        (pd.DataFrame(np.eye(3, dtype=int), columns=["a", "", "b"]), "must not be called ''"),
+        ([["a"], ["b", ""], ["a"]], "must not be called '', with which answers are padded"),
+        ([{1}, {2, -1}, {2}], "must not be called -1"),
+    ],
+)
+def test_names_that_no_answer_could_tell_apart(y, said):
+    with pytest.raises(ValueError, match=said):
+        small().fit(np.eye(3), y)
+    ranked = np.array([["a", ""]] * 3)
+    with pytest.raises(ValueError, match=said):
+        precision_at_k(y, ranked if "-1" not in said else np.array([[1, -1]] * 3), k=2)
+
+
+def test_classes_that_are_empty_text_are_no_padding():
+    with pytest.raises(ValueError, match="classes in y_true must not be called ''"):
+        precision_at_k(["", "b"], np.array([["a", ""], ["b", ""]]), k=1)
+
+
+def test_a_part_or_a_test_without_any_label(wide):
+    X, Y, X_test, _ = wide
+    model = small().partial_fit(X, lists(Y))
+    expected = small().partial_fit(X, lists(Y))
+    expected.partial_fit(X[:2], [[], []])
+    model.partial_fit(X[:2], [set(), set()])
+    np.testing.assert_array_equal(*(m.predict_topk(X_test)[1] for m in (model, expected)))
+    named = np.mean([len(row) == 0 for row in model.predict(X_test)])
+    assert model.score(X_test, [[]] * 200) == named
+    assert recall_at_k([[], []], np.array([["a"], ["b"]]), k=1) == 0
+
+
+def test_rows_of_labels_as_arrays(wide):
+    """As pandas reads them from a parquet file."""
+    X, Y, X_test, _ = wide
+    rows = pd.Series([np.array(row, dtype=object) for row in lists(Y)])
+    model, expected = small().fit(X, rows), small().fit(X, lists(Y))
+    assert model.label_names_.tolist() == expected.label_names_.tolist()
+    np.testing.assert_array_equal(*(m.predict_topk(X_test)[0] for m in (model, expected)))
+
+
+def test_what_is_scored_is_of_the_kind_of_fit(wide):
+    X, Y, X_test, Y_test = wide
+    model = small().fit(X, lists(Y))
+    with pytest.raises(ValueError, match="each of the 200 rows of X, got 3"):
+        model.score(X_test, lists(Y_test)[:3])
+    with pytest.raises(ValueError, match="y must be lists of labels as at fit"):
+        model.score(X_test, Y_test)
+    with pytest.raises(ValueError, match="y must be no lists of labels as at fit"):
+        small().fit(X, Y).score(X_test, lists(Y_test))
+
+
+def test_classes_are_the_names_of_the_columns(wide):
+    X, Y, *_ = wide
+    y, names = frame(Y), NAMES.tolist()
+    assert small().partial_fit(X, y, classes=names).label_names_.tolist() == names
+    for model in (small(), small().partial_fit(X, y)):
+        with pytest.raises(ValueError, match="names of y's columns in their order"):
+            model.partial_fit(X, y, classes=names[::-1])
+    with pytest.raises(ValueError, match="labels that are not in classes"):
+        small().partial_fit(X, lists(Y), classes=names[:3])

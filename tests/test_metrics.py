@@ -25,11 +25,13 @@ from sklearn.svm import SVC
 
 from sklsh import SparseLSHMLPClassifier, metrics
 from sklsh.metrics import (
+    coverage_at_k,
     hit_rate_at_k,
     inverse_propensity,
     make_topk_scorer,
     mrr_at_k,
     ndcg_at_k,
+    novelty_at_k,
     precision_at_1_scorer,
     precision_at_k,
     psp_at_k,
@@ -549,3 +551,45 @@ def test_scorers_are_sent_weights_by_metadata_routing():
             cross_validate(model, X, y, scoring=unset, params={"sample_weight": weights}, cv=3)
         plain = cross_validate(model, X, y, scoring=unset, cv=3)["test_score"]
         assert not np.allclose(plain, found["test_ours"])
+
+
+def test_names_of_training_labels_are_held_against_those_of_test_rows():
+    names = np.array(["a", "b", "c"])
+    train = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 1, 0]])
+    true = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    ranked = np.array([[0, 2], [0, 1], [2, 0], [1, 0]])
+
+    def lists(Y):
+        return [names[row == 1].tolist() for row in Y]
+
+    def frame(Y):
+        return pd.DataFrame(Y, columns=names)
+
+    expected = psp_at_k(true, ranked, 2, y_train=train)
+    for y_train in (frame(train), frame(train)[["c", "a", "b"]], lists(train)):
+        for y_true in (frame(true), frame(true)[["b", "a", "c"]], lists(true)):
+            assert psp_at_k(y_true, names[ranked], 2, y_train=y_train) == pytest.approx(expected)
+        assert psp_at_k(frame(true), ranked, 2, y_train=y_train) == pytest.approx(expected)
+        assert novelty_at_k(y_train, names[ranked], 2) == novelty_at_k(train, ranked, 2)
+    np.testing.assert_array_equal(inverse_propensity(lists(train)), inverse_propensity(train))
+    classes, columns = ["b", "a", "b", "c"], [1, 0, 1, 2]
+    np.testing.assert_array_equal(inverse_propensity(classes), inverse_propensity(columns))
+    assert coverage_at_k(names[ranked], 4, 2) == 0.75
+    assert coverage_at_k(np.array([["a", ""]]), 4, 2) == 0.25
+    # Labels that no training row has weigh most, whoever names them.
+    found = psp_at_k([["z"], ["b"]], np.array([["z"], ["a"]]), 1, y_train=lists(train))
+    worth = inverse_propensity(np.hstack([train, np.zeros((4, 1))]))
+    assert found == pytest.approx(worth[3] / (worth[3] + worth[1]))
+    with pytest.raises(ValueError, match="lists of labels have none of: give y_train"):
+        psp_at_k(lists(true), names[ranked], 2, inverse_propensities=[1, 2, 3])
+    scorer = make_topk_scorer(psp_at_k, k=2, inverse_propensities=inverse_propensity(train))
+    model = Ranker(names[ranked], [0, 1, 2])
+    model.label_names_ = names
+    assert scorer(model, None, lists(true)) == pytest.approx(expected)
+
+
+def test_text_of_numpys_own_type():
+    ranked = np.array([["a", "c"], ["b", "a"]])
+    for y_true in (["a", "c"], [["a"], ["c"]]):
+        found = precision_at_k(y_true, ranked.astype(np.dtypes.StringDType()), k=1)
+        assert found == precision_at_k(y_true, ranked, k=1) == 0.5

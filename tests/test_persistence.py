@@ -448,3 +448,25 @@ def test_save_refuses_what_is_not_ours(tmp_path, model):
     with pytest.raises(TypeError, match="own classes"):
         save_model(DummyClassifier().fit(np.zeros((3, 2)), [0, 1, 1]), tmp_path / "m")
     assert os.listdir(tmp_path) == []
+
+
+def test_counts_of_labels_by_name(problem, tmp_path):
+    X, Y = problem[0], problem[1].toarray().astype(int)
+    names = np.array([f"label {i:03d}" for i in range(Y.shape[1])])
+    lists = [names[row == 1].tolist() for row in Y]
+    model = SparseLSHMLPClassifier((4,), max_iter=1, random_state=0).fit(X, lists)
+    save_model(model, tmp_path / "m", y_train=lists)
+    counts, n_samples = read_label_counts(tmp_path / "m")
+    assert n_samples == X.shape[0]
+    np.testing.assert_array_equal(counts, Y.sum(axis=0)[np.isin(names, model.label_names_)])
+    with pytest.raises(ValueError, match="labels of the model, got others"):
+        save_model(model, tmp_path / "m", y_train=[["new"]])
+    classes = np.array([10, -5, 30])[np.arange(X.shape[0]) % 3]
+    model.fit(X, classes)
+    save_model(model, tmp_path / "m", y_train=classes)
+    kept = read_label_counts(tmp_path / "m")
+    np.testing.assert_array_equal(kept[0], np.unique(classes, return_counts=True)[1])
+    with pytest.raises(ValueError, match="classes of the model, got others"):
+        save_model(model, tmp_path / "m", y_train=[11])
+    with pytest.raises(ValueError, match="only one of y_train and label_counts"):
+        save_model(model, tmp_path / "m", y_train=classes, label_counts=kept)

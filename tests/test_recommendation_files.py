@@ -5,6 +5,7 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -128,3 +129,54 @@ def test_refusals(board, fitted, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="parquet needs pyarrow"):
         fitted.recommend_to(tmp_path / "best.parquet", board)
     assert not list(tmp_path.iterdir())
+
+
+def test_each_batch_asks_for_the_same_items(board, fitted, tmp_path):
+    few = ITEMS[:3]
+    for options in ({"items": few}, {"filter_items": few}):
+        fitted.recommend_to(tmp_path / "a.csv", board, USERS, N=3, batch_size=7, **options)
+        once = {name: iter(value.tolist()) for name, value in options.items()}
+        fitted.recommend_to(tmp_path / "b.csv", board, USERS, N=3, batch_size=7, **once)
+        assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_frames_are_asked_by_the_names_of_their_columns(board, tmp_path, recwarn):
+    frame = pd.DataFrame(board.toarray(), columns=ITEMS)
+    model = LSHRecommender(**SMALL).fit(frame)
+    model.recommend_to(tmp_path / "a.csv", frame, batch_size=7)
+    model.recommend_to(
+        tmp_path / "b.csv", pd.DataFrame.sparse.from_spmatrix(board, columns=ITEMS), batch_size=7
+    )
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert not [w for w in recwarn if "feature names" in str(w.message)]
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.recommend_to(tmp_path / "c.csv", frame.iloc[:, ::-1])
+    assert not (tmp_path / "c.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("user_ids", "error", "said"),
+    [
+        (set(range(60)), TypeError, "in the order of the rows, got a set"),
+        (np.arange(60) + 0.5, TypeError, "integers or text, got dtype float64"),
+        ([1, "b"] * 30, TypeError, "integers or text, got dtype object"),
+        ([1, 2], ValueError, "one for each of the 60 rows"),
+    ],
+)
+def test_users_without_names(board, fitted, tmp_path, user_ids, error, said):
+    with pytest.raises(error, match=said):
+        fitted.recommend_to(tmp_path / "a.csv", board, user_ids)
+
+
+def test_one_row_is_no_matrix(board, fitted, tmp_path):
+    for row in (board[0], board.toarray()[0]):
+        with pytest.raises(ValueError, match=r"user_items must be 2-d, got shape \(10,\)"):
+            fitted.recommend_to(tmp_path / "a.csv", row)
+
+
+def test_a_carriage_return_in_a_name_ends_no_row(board, fitted, tmp_path):
+    users = np.array([f"user\r{i}" for i in range(60)])
+    fitted.recommend_to(tmp_path / "a.csv", board, users, N=3)
+    found = pd.read_csv(tmp_path / "a.csv")
+    assert found.user.unique().tolist() == np.delete(users, 7).tolist()
+    assert found["rank"].tolist()[:3] == [1, 2, 3]

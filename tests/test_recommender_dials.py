@@ -92,6 +92,7 @@ def test_an_item_that_nobody_has_had_has_no_score(board):
         ({"diversity": -0.1}, "diversity must be in"),
         ({"diversity": float("nan")}, "diversity must be in"),
         ({"popularity": float("inf")}, "popularity must be in"),
+        ({"popularity": -1e38}, "popularity must be in"),  # nothing would be left to rank by
     ],
 )
 def test_refused(board, fitted, wrong, match):
@@ -102,6 +103,8 @@ def test_refused(board, fitted, wrong, match):
 def test_refused_kinds(board, fitted):
     with pytest.raises(TypeError, match="diversity must be a number"):
         fitted.recommend(0, board[0], diversity="much")
+    with pytest.raises(TypeError, match="filter_already_liked_items must be True or False"):
+        fitted.recommend(0, board[0], filter_already_liked_items="no")
     with pytest.raises(TypeError, match="in the order of their scores, got a set"):
         fitted.score_items(board, {1, 2})
     with pytest.raises(ValueError, match="items must differ, got 2 twice"):

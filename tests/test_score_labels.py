@@ -103,3 +103,17 @@ def test_others_are_refused(data, fitted, labels, message):
 def test_a_set_has_no_order(data, fitted):
     with pytest.raises(TypeError, match="got a set"):
         fitted.score_labels(data[0][:2], {1, 2})
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([[1], [1, 2]], "labels must be lists of one length"),
+        (np.array([True] + [False] * 119), "labels must be those of y, got booleans"),
+        ([None, 1], "labels must be numbers as those of y, got dtype object"),
+        (sp.csr_array([[1, 2], [3, 4]]), "labels must be ids, got a sparse matrix"),
+    ],
+)
+def test_what_is_no_list_of_labels_is_refused(data, fitted, labels, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        fitted.score_labels(data[0][:2], labels)

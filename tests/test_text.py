@@ -5,14 +5,18 @@ import gzip
 import json
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.model_selection import GridSearchCV
 
 from sklsh import SparseLSHMLPClassifier, TextTagger
+from sklsh.cli.text import default_folder
 from sklsh.datasets._tables import read_columns, split_labels
+from sklsh.metrics import precision_at_1_scorer
 from sklsh.persistence import load_model, save_model
 
 RNG = np.random.default_rng(0)
@@ -210,3 +214,114 @@ def test_folders_and_wrong_options(tmp_path, run, tagger):
     ]:
         code, _, err = run(*arguments)
         assert code == 1 and message in err and "\n" not in err.strip(), (arguments, err)
+
+
+def test_any_container_of_rows(tagger):
+    expected = tagger.predict_topk(TEXTS, 2)[0]
+    column = pd.Series(TEXTS, index=range(len(TEXTS))[::-1])
+    for texts in (column, column.to_frame("body"), np.array(TEXTS)[:, None], iter(TEXTS)):
+        np.testing.assert_array_equal(tagger.predict_topk(texts, 2)[0], expected)
+    for labels in (pd.Series(TAGS), pd.DataFrame({"tags": TAGS}), iter(TAGS)):
+        again = TextTagger(SMALL).fit(column.to_frame("body"), labels)
+        np.testing.assert_array_equal(again.predict_topk(TEXTS, 2)[0], expected)
+    pa = pytest.importorskip("pyarrow")
+    again = TextTagger(SMALL).fit(pa.array(TEXTS), pa.array(TAGS))
+    np.testing.assert_array_equal(again.predict_topk(pa.chunked_array([TEXTS]), 2)[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ({"a": "x", "b": "y"}, "texts must be a list of texts, in the order of rows, got dict"),
+        ({"red", "blue"}, "in the order of rows, got set"),
+        (b"red", "in the order of rows, got bytes"),
+        (
+            pd.DataFrame({"a": ["x"], "b": ["y"]}),
+            r"of a frame one column, got DataFrame .*\(1, 2\)",
+        ),
+    ],
+)
+def test_rows_without_an_order_or_of_several_columns(tagger, texts, said):
+    with pytest.raises(TypeError, match=said):
+        tagger.predict(texts)
+    with pytest.raises(TypeError, match=said):
+        tagger.fit(texts, ["a", "b"])
+    if not isinstance(texts, bytes):
+        with pytest.raises(TypeError, match=said.replace("texts", "labels").split(",")[-1]):
+            tagger.fit(["a", "b"], texts)
+
+
+def test_no_texts(tagger):
+    with pytest.raises(ValueError, match="texts must be at least one, got none"):
+        tagger.predict([])
+
+
+@pytest.mark.parametrize("ngram_range", [(2, 1), (1,), (0, 1), (1, "2"), (1, 2.0)])
+def test_words_in_a_row(ngram_range):
+    with pytest.raises((ValueError, TypeError), match="ngram_range"):
+        TextTagger(SMALL, ngram_range=ngram_range).fit(TEXTS, TAGS)
+
+
+def test_weights_of_labels_by_name():
+    names = sorted(WORDS)
+    by_name, by_column = (
+        SparseLSHMLPClassifier((16,), max_iter=2, random_state=0, class_weight={key: 9.0})
+        for key in (names[1], 1)
+    )
+    tagger = TextTagger(by_name).fit(TEXTS, TAGS)
+    expected = by_column.fit(tagger.transform(TEXTS), tagger.encode(TAGS))
+    np.testing.assert_array_equal(
+        tagger.predict_topk(TEXTS, 4)[1], expected.predict_topk(tagger.transform(TEXTS), 4)[1]
+    )
+    assert tagger.classifier.class_weight == {names[1]: 9.0}
+    with pytest.raises(ValueError, match="class_weight must name labels, got 'none'"):
+        TextTagger(by_name.set_params(class_weight={"none": 2})).fit(TEXTS, TAGS)
+
+
+def test_in_a_grid_search():
+    search = GridSearchCV(
+        TextTagger(SMALL), {"min_df": [1, 2]}, cv=3, scoring=precision_at_1_scorer
+    ).fit(TEXTS, TAGS)
+    half = TextTagger(SMALL).fit(TEXTS[40:], TAGS[40:])
+    ranked = half.predict_topk(TEXTS[:40], 1)[0]
+    expected = np.mean([row[0] in tags for row, tags in zip(ranked, TAGS[:40], strict=True)])
+    assert search.cv_results_["split0_test_score"][0] == pytest.approx(expected)
+
+
+def test_fields_that_are_lists():
+    fields = ["['a', 'b, c']", '["a", null]', [1.0, 2.5, True], [None, "x", float("nan")], "[1"]
+    assert split_labels(fields) == [
+        ["a", "b, c"], ["a"], ["1", "2.5", "True"], ["x"], ["[1"]
+    ]  # fmt: skip
+    for wrong in ([["a", ["b"]]], [[{"name": "a"}]], [{"name": "a"}]):
+        with pytest.raises(ValueError, match="row 1: labels must be text or numbers, got"):
+            split_labels(wrong)
+
+
+def test_one_column_is_read_once(tmp_path, run):
+    (tmp_path / "a.csv").write_text("body,tags\nx,y\nz,w\n")
+    assert read_columns(tmp_path / "a.csv", ["body", "body"]) == {"body": ["x", "z"]}
+    code, _, err = run("train", tmp_path / "a.csv", "--text", "body", "--labels", "body")
+    assert code == 1 and "must be two columns, got 'body' twice" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("a.v1.csv.gz", "a.v1.model"),
+        ("a.v2.JSONL", "a.v2.model"),
+        (".hidden.csv", ".hidden.model"),
+        ("a.tsv", "a.model"),
+    ],
+)
+def test_each_table_has_a_folder_of_its_own(name, folder):
+    assert default_folder(Path("data", name)) == Path("data", folder)
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.TSV.gz", "o.parquet"])
+def test_lines_are_no_table(name, tmp_path, run, tagger):
+    save_model(tagger, tmp_path / "m")
+    (tmp_path / "a.csv").write_text("text\nx\n")
+    code, _, err = run("predict", tmp_path / "m", tmp_path / "a.csv", "-o", tmp_path / name)
+    assert code == 1 and "what is written are JSON lines; end in .jsonl" in err
+    assert not (tmp_path / name).exists()

@@ -37,6 +37,8 @@ def plain(values, name: str):
         except ValueError:  # of something else than zeros
             pass
     array = np.asarray(values)
+    if array.dtype.kind == "T":
+        return np.array(array.tolist(), dtype=str)
     if array.dtype == np.float16:  # which scipy has no matrices of
         array = array.astype(np.float32)
     if array.dtype.kind in "fO" and hasattr(values, "isna") and np.any(np.asarray(values.isna())):
@@ -73,25 +75,57 @@ def label_lists(y) -> list | None:
     """
     if isinstance(y, str | bytes) or sp.issparse(y) or len(getattr(y, "shape", (0,))) != 1:
         return None
+    if "list" in str(getattr(y, "dtype", getattr(y, "type", ""))).lower():
+        y = as_list(y)  # of polars, pyarrow, or pandas with Arrow's types
     kind = getattr(getattr(y, "dtype", None), "kind", None)
     if not isinstance(y, list | tuple) and kind != "O":
         return None
-    rows = list(y)
+    rows = [row.tolist() if isinstance(row, np.ndarray) else row for row in y]
     if not rows or not all(isinstance(row, list | tuple | Set) for row in rows):
         return None
     names = [name for row in rows for name in row]
     if any(isinstance(row, Set) for row in rows):
         return rows
-    return rows if names and all(isinstance(name, str) for name in names) else None
+    return rows if all(isinstance(name, str) for name in names) else None
+
+
+def as_list(values) -> list:
+    """The elements of an iterable or a column, of Python's own types where its library has such."""
+    for name in ("to_pylist", "to_list", "tolist"):  # of pyarrow, polars and pandas, numpy
+        if hasattr(values, name):
+            return getattr(values, name)()
+    return list(values)
 
 
 def column_names(y) -> np.ndarray | None:
-    """Names of a frame's columns, if all are text."""
-    columns = getattr(y, "columns", None)
+    """Names of a frame's columns, if all are text.
+
+    Raises
+    ------
+    ValueError
+        Two of one name, or one that is empty text, with which answers are padded.
+    """
+    # A pyarrow table has its columns themselves under `columns`.
+    columns = getattr(y, "column_names", getattr(y, "columns", None))
     if columns is None or len(getattr(y, "shape", ())) != 2:
         return None
     names = list(columns)
-    return np.array(names) if names and all(isinstance(name, str) for name in names) else None
+    if not names or not all(isinstance(name, str) for name in names):
+        return None
+    check_names(names, "the columns of y")
+    return np.array(names)
+
+
+def check_names(names: list, owner: str) -> None:
+    """A ValueError where labels could not be told apart, or from the padding of answers."""
+    padding = [name for name in names if name == "" or (name == -1 and isinstance(name, Integral))]
+    if padding:
+        raise ValueError(
+            f"{owner} must not be called {padding[0]!r}, with which answers are padded"
+        )
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{owner} must have different names, got {twice!r} twice")
 
 
 def check_column_names(y, known: np.ndarray | None) -> None:
@@ -123,9 +157,9 @@ def plain_ids(ids, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        A missing value; unsigned integers that int64 does not hold.
+        A missing value; unsigned integers that int64 does not hold; lists of different lengths.
     TypeError
-        A set of what cannot be sorted.
+        A set of what cannot be sorted; a sparse matrix.
     """
     if isinstance(ids, Set):
         try:
@@ -134,11 +168,15 @@ def plain_ids(ids, name: str) -> np.ndarray:
             raise TypeError(f"{name} must be ids of one kind, got a set of several") from error
     elif isinstance(ids, Iterator) or type(ids).__name__ == "dict_values":
         ids = list(ids)
-    ids = np.asarray(plain(ids, name))
+    if sp.issparse(ids):
+        raise TypeError(f"{name} must be ids, got a sparse matrix")
+    ids = _array_of_one_kind(plain(ids, name), name)
     if ids.dtype.kind == "O":
         ids = _unboxed(ids, name)
+    if not ids.dtype.isnative:
+        ids = ids.astype(ids.dtype.newbyteorder("="))
     kind = ids.dtype.kind
-    if kind == "T" or (kind == "O" and all(isinstance(part, str) for part in ids.ravel())):
+    if kind == "O" and all(isinstance(part, str) for part in ids.ravel()):
         return ids.astype(str)
     if kind == "u":
         largest = np.iinfo(np.int64).max
@@ -148,6 +186,18 @@ def plain_ids(ids, name: str) -> np.ndarray:
     if kind == "f" and ids.size and (np.abs(ids) < 2.0**53).all() and (ids == np.rint(ids)).all():
         return ids.astype(np.int64)
     return ids
+
+
+def _array_of_one_kind(ids, name: str) -> np.ndarray:
+    """An array of a list or another container, in which numbers do not become text."""
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:
+        raise ValueError(f"{name} must be lists of one length, got others") from error
+    if array.dtype.kind == "U" and isinstance(ids, list | tuple):
+        boxed = np.array(ids, dtype=object)
+        return array if all(isinstance(part, str) for part in boxed.ravel()) else boxed
+    return array
 
 
 def one_row(row):

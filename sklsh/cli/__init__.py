@@ -22,5 +22,7 @@ def main() -> None:
 
     try:
         app()
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:  # values or types, of data or options
         sys.exit(f"sklsh: {error}")
+    except MemoryError as error:
+        sys.exit(f"sklsh: not enough memory. {error}")

@@ -14,7 +14,7 @@ import sklsh
 from sklsh._utils.files import check_output
 from sklsh._utils.validation import check_int
 from sklsh.cli.baselines import nearest_neighbor_topk, popular_topk
-from sklsh.cli.output import json_lines, write_lines, write_scores
+from sklsh.cli.output import check_kind, json_lines, write_lines, write_scores
 from sklsh.cli.screen import PLACES, at_places, console, table_of
 from sklsh.cli.text import (
     check_is_text,
@@ -176,9 +176,10 @@ def rank_data(model_dir: Path, model, X, k: int):
         )
     labels, scores = model.predict_topk(X, k=k)
     names = getattr(model, "label_names_", None)
-    if names is None and labels.dtype.kind not in "iu":
-        names = np.asarray(model.classes_)
-    if names is not None:  # files have numbers: the places of names
+    classes = np.asarray(model.classes_)
+    if names is None and not np.array_equal(classes, np.arange(classes.shape[0])):
+        names = classes
+    if names is not None:  # files have numbers below n_labels: the places of names
         labels = np.where(np.isneginf(scores), -1, places_of(names, labels))
     return labels, scores
 
@@ -229,7 +230,9 @@ def predict(
     if output is not None:
         check_output(output)
     model = load_classifier(model_dir)
-    if check_is_text(model_dir, model, text, data):
+    is_text = check_is_text(model_dir, model, text, data)
+    check_kind(output, json=is_text)
+    if is_text:
         labels, scores = model.predict_topk(read_texts(data, model, text), k=k)
         write_lines(output, json_lines(labels, scores), labels=labels, scores=scores)
         return
@@ -248,9 +251,10 @@ def compress(
         raise ValueError(
             f"{model_dir} must hold a SparseLSHMLPClassifier, got a {type(model).__name__}"
         )
-    before = read_metadata(model_dir)["model_bytes"]  # which the small one may replace
+    # The small one may replace it.
+    before, counts = read_metadata(model_dir)["model_bytes"], read_label_counts(model_dir)
     small = model.compress(bytes_per_label, body=body, neighbors=neighbors, linear=linear)
-    save_model(small, output)
+    save_model(small, output, label_counts=counts)
     after = read_metadata(output)["model_bytes"]
     console().print(
         f"{before / 1e6:.1f} MB to {after / 1e6:.1f} MB ({after / before:.1%}) in {output}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 
 import sklsh
 from sklsh._utils.files import check_output
+from sklsh._utils.numbers import check_number
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_depth
 from sklsh.cli.screen import table_of
@@ -85,6 +87,8 @@ def read_events(path: Path, columns: Columns, half_life: float | None):
         times = _times(path, columns.time, found[columns.time])
         found[columns.time] = times
         if half_life is not None and times.dtype.kind == "M":
+            most = datetime.timedelta.max.days
+            half_life = check_number(half_life, "--half-life", 0, most, "neither")
             age = datetime.timedelta(days=half_life)
     return found, age
 
@@ -102,7 +106,10 @@ def _times(path: Path, name: str, values: list) -> np.ndarray:
     except (TypeError, ValueError):
         pass  # no numbers
     try:
-        return np.array(values, dtype="datetime64[us]")
+        with warnings.catch_warnings():
+            # Of time zones, which numpy takes into account and warns of for having none itself.
+            warnings.simplefilter("ignore", UserWarning)
+            return np.array(values, dtype="datetime64[us]")
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"{path}: {name!r} must be numbers, or dates as 2026-01-31T12:00: {error}"

@@ -14,6 +14,23 @@ import typer
 
 from sklsh._utils.files import replacing
 
+OTHER_KINDS = (".csv", ".tsv", ".parquet")
+"""Names that promise a table, as which neither kind of lines can be read."""
+
+
+def check_kind(output: Path | None, *, json: bool = False) -> None:
+    """A ValueError where a file's name promises something else than the lines that are written."""
+    if output is None:
+        return
+    path = output.with_suffix("") if output.suffix.lower() == ".gz" else output
+    others = OTHER_KINDS if json else (*OTHER_KINDS, ".jsonl", ".ndjson")
+    if path.suffix.lower() in others:
+        lines, ending = ("JSON lines", ".jsonl") if json else ("lines of label:score", ".txt")
+        raise ValueError(
+            f"{output}: what is written are {lines}; end in {ending} (.gz behind, if it is to be "
+            "packed) or .npz"
+        )
+
 
 def write_scores(output: Path | None, labels: np.ndarray, scores: np.ndarray, n_labels: int):
     write_lines(output, score_lines(labels, scores, n_labels), labels=labels, scores=scores)
@@ -27,9 +44,9 @@ def write_lines(output: Path | None, lines: Iterable[str], **arrays: Any) -> Non
         return
     sys.stdout.flush()  # which `output` may lead to
     with replacing(output) as file:
-        if output.suffix == ".npz":
+        if output.suffix.lower() == ".npz":
             np.savez_compressed(file, **arrays)
-        elif output.suffix == ".gz":
+        elif output.suffix.lower() == ".gz":
             # By its own name: the temporary one would be what is unpacked.
             with gzip.GzipFile(output.stem, "wb", fileobj=file) as packed:
                 packed.writelines(f"{line}\n".encode() for line in lines)

@@ -13,7 +13,7 @@ from sklsh._utils.matrices import read_matrix
 from sklsh._utils.validation import check_depth, check_int, check_sparse
 from sklsh.cli import event_tables
 from sklsh.cli.event_tables import Columns
-from sklsh.cli.output import write_scores
+from sklsh.cli.output import check_kind, write_scores
 from sklsh.cli.screen import table_of
 from sklsh.datasets._tables import is_table
 from sklsh.metrics import ndcg_at_k, recall_at_k
@@ -51,6 +51,7 @@ def recommend(
         return
     if learn or half_life is not None or columns.time is not None or columns.weight is not None:
         raise ValueError(f"--time, --weight, --half-life and --learn are of tables, got {data}")
+    check_kind(output)
     user_items = load_user_items(data)
     # A wrong test file should not be found after the training.
     later = None if test is None else load_user_items(test)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 import sklsh
 from sklsh._utils.containers import is_missing
-from sklsh.datasets._tables import is_table, read_columns, split_labels
+from sklsh.datasets._tables import is_table, read_columns, split_labels, stem_of
 
 if TYPE_CHECKING:  # estimators are loaded when they are asked for: help needs none
     from sklsh import SparseLSHMLPClassifier, TextTagger
@@ -26,15 +26,17 @@ def check_is_text(model_dir: Path, model, text: str | None, data: Path) -> bool:
 
 def default_folder(data: Path) -> Path:
     """Where the model of a table goes if nothing is said: ``texts.csv.gz -> texts.model``."""
-    return data.with_name(data.name.split(".")[0] + ".model")
+    return data.with_name(stem_of(data) + ".model")
 
 
 def train_tagger(
     data: Path, text: str, labels: str, separator: str, classifier: SparseLSHMLPClassifier
 ) -> tuple[TextTagger, sp.csr_matrix]:
     """A tagger that remembers its columns, and its training labels as an indicator."""
+    if text == labels:
+        raise ValueError(f"--text and --labels must be two columns, got {text!r} twice")
     found = read_columns(data, [text, labels])
-    tags = split_labels(found[labels], separator)
+    tags = split_labels(found[labels], separator, f"{data}, row")
     tagger = sklsh.TextTagger(classifier).fit(_texts(data, text, found[text]), tags)
     tagger.columns_ = [text, labels, separator]
     return tagger, tagger.encode(tags)
@@ -51,7 +53,7 @@ def read_labelled(data: Path, tagger: TextTagger, text: str | None, labels: str 
     own_text, own_labels, separator = _columns(tagger)
     names = [text or own_text, labels or own_labels]
     found = read_columns(data, names)
-    Y = tagger.encode(split_labels(found[names[1]], separator))
+    Y = tagger.encode(split_labels(found[names[1]], separator, f"{data}, row"))
     return tagger.transform(_texts(data, names[0], found[names[0]])), Y
 
 

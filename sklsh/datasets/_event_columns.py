@@ -6,7 +6,11 @@ Python where the column's own library (pandas, polars, pyarrow) or numpy can.
 
 from __future__ import annotations
 
+import datetime
+import warnings
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,10 +51,10 @@ class Moments(NamedTuple):
         """
         values, first, last = self.values, self.values.min(), self.values.max()
         if self.unit is not None and now is not None:
-            try:
-                now = np.datetime64(now, self.unit).astype(np.int64)
-            except (TypeError, ValueError) as error:
-                raise TypeError(f"now must be a datetime, as times are, got {now!r}") from error
+            since = _moment(now) - np.datetime64(int(first), self.unit)  # in the finer unit
+            now = int(first) + float(since / np.timedelta64(1, self.unit))
+        elif isinstance(now, Integral):
+            now = int(now)  # of which a float would lose digits
         elif now is not None:
             now = check_number(now, "now", -np.inf, closed="neither")
         if values.dtype.kind == "f":
@@ -77,12 +81,39 @@ class Moments(NamedTuple):
                 half_life, np.timedelta64
             ):
                 raise TypeError
-            return float(np.timedelta64(half_life) / np.timedelta64(1, self.unit))
+            duration = np.timedelta64(half_life)
+            if np.datetime_data(duration.dtype)[0] == "generic" and not np.isnat(duration):
+                raise TypeError  # a number of nothing
+            return float(duration / np.timedelta64(1, self.unit))
         except (TypeError, ValueError) as error:
             raise TypeError(
                 "half_life must be a datetime.timedelta or numpy.timedelta64, as times are dates, "
                 f"got {half_life!r}"
             ) from error
+
+
+def _moment(now) -> np.datetime64:
+    """A datetime of any library, in UTC.
+
+    Raises
+    ------
+    TypeError
+        No datetime, or none that is there (NaT).
+    """
+    wrong = TypeError(f"now must be a datetime, as times are, got {now!r}")
+    if isinstance(now, int | float | np.number) and not isinstance(now, np.datetime64):
+        raise wrong
+    if getattr(now, "tzinfo", None) is not None and hasattr(now, "astimezone"):
+        now = now.astimezone(datetime.UTC).replace(tzinfo=None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of zones in text, which it heeds
+            found = np.datetime64(now)
+    except (TypeError, ValueError) as error:
+        raise wrong from error
+    if np.isnat(found):
+        raise wrong
+    return found
 
 
 def read_events(events, names: list[str]):
@@ -97,6 +128,8 @@ def read_events(events, names: list[str]):
     """
     if isinstance(events, str | PathLike):
         return _read_parquet(Path(events), names)
+    if hasattr(events, "collect"):
+        raise TypeError(f"events must be there: collect() the {type(events).__name__} first")
     if not isinstance(events, Mapping) and not hasattr(events, "columns"):
         raise TypeError(
             "events must be a frame, a mapping of columns, or the path of a parquet file, got "
@@ -142,6 +175,8 @@ def encode(column, name: str) -> Codes:
         names = column.unique().sort().to_numpy()
     else:
         ids = plain_ids(column, name)
+        if not ids.size:
+            raise ValueError("events must have at least one row, got none")
         if ids.ndim != 1:
             raise ValueError(f"{name} must be a column of ids, got shape {ids.shape}")
         if ids.dtype.kind == "O":
@@ -181,8 +216,10 @@ def moments(column, name: str) -> Moments:
         missing = np.count_nonzero(np.isnat(array))
         _check_no_nulls(int(missing), name)
         unit = np.datetime_data(array.dtype)[0]  # without a count of it, as in "M8[10us]"
+        if unit in ("Y", "M"):
+            unit = "D"  # years and months are of no length
         return Moments(array.astype(f"M8[{unit}]").astype(np.int64), unit)
-    array = np.asarray(plain(column, name))
+    array = _numbers(column, name)
     if array.dtype.kind not in "iuf":
         raise TypeError(
             f"{name} must be numbers or datetimes, got dtype {array.dtype}; pandas.to_datetime "
@@ -195,12 +232,32 @@ def moments(column, name: str) -> Moments:
 
 def _datetimes(column) -> np.ndarray:
     """datetime64 of whatever is a date, in UTC where it has a zone; else as numpy has it."""
-    if getattr(getattr(column, "dtype", None), "tz", None) is not None and hasattr(column, "dt"):
-        column = column.dt.tz_convert("UTC").dt.tz_localize(None)  # pandas
-    array = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+    if getattr(getattr(column, "dtype", None), "tz", None) is not None:  # pandas
+        zoned = getattr(column, "dt", column)
+        column = zoned.tz_convert("UTC")
+        column = getattr(column, "dt", column).tz_localize(None)
+    if hasattr(column, "to_numpy"):
+        # Arrow's arrays, but not its chunked ones, refuse to copy unless they are told to.
+        copies = {"zero_copy_only": False} if hasattr(column, "dictionary_encode") else {}
+        array = column.to_numpy(**copies)
+    else:
+        array = np.asarray(column)
     if array.dtype.kind == "O" and array.size and hasattr(array.flat[0], "year"):
-        return array.astype("datetime64[us]")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of zones, which are heeded
+            return array.astype("datetime64[us]")
     return array
+
+
+def _numbers(column, name: str) -> np.ndarray:
+    """An array of a column; objects that are all numbers, such as decimal ones, as floats."""
+    array = np.asarray(plain(column, name))
+    if array.dtype.kind != "O":
+        return array
+    if not all(isinstance(value, Real | Decimal) for value in array.flat):
+        _check_no_nulls(sum(map(is_missing, array.flat)), name)
+        return array
+    return array.astype(np.float64)
 
 
 def weights(column, name: str) -> np.ndarray:
@@ -213,7 +270,7 @@ def weights(column, name: str) -> np.ndarray:
     TypeError
         No numbers.
     """
-    array = np.asarray(plain(column, name))
+    array = _numbers(column, name)
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be numbers, got dtype {array.dtype}")
     array = array.astype(np.float64, copy=False)

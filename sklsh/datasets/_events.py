@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -191,7 +191,11 @@ class Interactions:
         ValueError, TypeError
             A user that is not there; ids of another kind.
         """
+        if isinstance(users, Set):
+            raise TypeError("users must be in the order of the rows, got a set")
         wanted = np.atleast_1d(plain_ids(users, "users"))
+        if wanted.ndim > 1:
+            raise ValueError(f"users must be a scalar or 1-d, got shape {wanted.shape}")
         _check_kind(self.user_ids, wanted, "users")
         at = np.minimum(np.searchsorted(self.user_ids, wanted), self.user_ids.shape[0] - 1)
         unknown = wanted[self.user_ids[at] != wanted]
@@ -219,6 +223,8 @@ class _Events:
             raise ValueError(f"time must name a column where there is {what}, got None")
         if now is not None and half_life is None:
             raise ValueError("half_life must be given where there is now, got None")
+        if user is None or item is None or user == item:
+            raise ValueError(f"user and item must name two columns, got {user!r} and {item!r}")
         names = [name for name in (user, item, time, weight) if name is not None]
         frame = read_events(events, names)
         users, items = encode(frame[user], user), encode(frame[item], item)
@@ -234,7 +240,7 @@ class _Events:
             length = times.length(half_life)
             if not length > 0:
                 raise ValueError(f"half_life must be above 0, got {half_life!r}")
-            halvings = np.minimum(times.age(now) / length, MOST_HALVINGS)
+            halvings = np.clip(times.age(now) / length, -MOST_HALVINGS, MOST_HALVINGS)
             values = values * np.exp2(-halvings)
         return cls(users, items, values, times, duplicates)
 
@@ -318,6 +324,8 @@ def _events_of_parts(part_of: np.ndarray, n_parts: int) -> Iterator[np.ndarray]:
 def _known(items) -> np.ndarray | None:
     if items is None:
         return None
+    if isinstance(items, Set):
+        raise TypeError("items must be in the order of the columns, got a set")
     known = plain_ids(items, "items")
     if known.ndim != 1 or known.dtype.kind not in "iuU":
         raise TypeError(

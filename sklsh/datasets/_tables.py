@@ -6,10 +6,14 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from ast import literal_eval
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from numbers import Real
 from pathlib import Path
 from typing import IO
+
+import numpy as np
 
 from sklsh._utils.containers import is_missing
 
@@ -18,6 +22,12 @@ ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 MAX_FIELD = 1 << 27
 """Characters of a field: csv's own limit, 131,072, is shorter than some texts."""
+
+
+def stem_of(path: Path) -> str:
+    """A table's name without what says that it is one: ``a.b.csv.gz -> a.b``."""
+    packed = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return (packed.with_suffix("") if packed.suffix.lower() in ENDINGS else packed).name
 
 
 def is_table(path) -> bool:
@@ -47,7 +57,7 @@ def read_columns(path, names: list[str]) -> dict[str, list]:
     OSError
         No such file, or a folder.
     """
-    path = Path(path)
+    path, names = Path(path), list(dict.fromkeys(names))
     ending = _ending(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; a table is one file ({', '.join(ENDINGS)})")
@@ -156,29 +166,61 @@ def check_columns(table: Path | str, names: list[str], found: list[str]) -> None
         if name not in found:
             near = get_close_matches(str(name), map(str, found), 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
-                f"{table} has no column {name!r}, but {', '.join(map(repr, found[:20]))}{hint}"
-            )
+            there = ", ".join(map(repr, found[:20])) or "none at all"
+            raise ValueError(f"{table} has no column {name!r}, but {there}{hint}")
 
 
-def split_labels(values: list, separator: str = ",") -> list[list[str]]:
-    """Names in each field: a list as it is, a JSON list, or text with separators.
+def split_labels(values: list, separator: str = ",", where: str = "row") -> list[list[str]]:
+    """Names in each field: a list as it is, a list in JSON or as Python writes it, or text with
+    separators.
 
-    Blanks around names, and empty names, are left out.
+    Blanks around names, empty names and missing ones are left out; whole numbers are named so.
+
+    Raises
+    ------
+    ValueError
+        A name that is no text and no number, with the number of its row behind `where`.
     """
-    return [_names_in(value, separator) for value in values]
+    found = []
+    for number, value in enumerate(values, 1):
+        try:
+            found.append(_names_in(value, separator))
+        except TypeError as error:
+            raise ValueError(f"{where} {number}: {error}") from error
+    return found
 
 
 def _names_in(value, separator: str) -> list[str]:
     if is_missing(value):
         return []
     if isinstance(value, str):
-        if value.lstrip().startswith("["):
-            try:
-                return _names_in(json.loads(value), separator)
-            except (ValueError, RecursionError):
-                pass  # a name may begin so
-        parts = value.split(separator) if separator else [value]
+        parts = _list_in(value)
+        if parts is None:
+            parts = value.split(separator) if separator else [value]
+    elif hasattr(value, "__iter__") and not isinstance(value, Mapping | bytes):
+        parts = list(value)
     else:
-        parts = list(value) if hasattr(value, "__iter__") else [value]
-    return [name for part in parts if (name := str(part).strip())]
+        parts = [value]
+    return [name for part in parts if not is_missing(part) and (name := _name(part))]
+
+
+def _list_in(text: str) -> list | None:
+    """The list that a text is, in JSON or as `str` writes lists; None: a name may begin so."""
+    if not text.lstrip().startswith("["):
+        return None
+    for read in (json.loads, literal_eval):
+        try:
+            found = read(text.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return None
+
+
+def _name(part) -> str:
+    if isinstance(part, str):
+        return part.strip()
+    if not isinstance(part, Real | bool | np.bool_):
+        raise TypeError(f"labels must be text or numbers, got {part!r}")
+    return str(int(part) if isinstance(part, float) and float(part).is_integer() else part)

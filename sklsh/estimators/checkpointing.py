@@ -11,8 +11,11 @@ import numpy as np
 from sklsh._utils.archive import fingerprint
 from sklsh.network.checkpoints import FitCheckpoint
 
-MAY_CHANGE = {"n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval", "item_weight"}
-"""Parameters that training does not hang on: another value may be given when it resumes."""
+MAY_CHANGE = {
+    "n_jobs", "verbose", "checkpoint_dir", "checkpoint_interval", "item_weight", "class_weight",
+}  # fmt: skip
+"""Parameters that training does not hang on: another value may be given when it resumes. Weights
+of classes are in those of rows, which are part of the data."""
 
 
 def checkpoint_of(estimator, arrays: Iterable[np.ndarray]) -> FitCheckpoint | None:

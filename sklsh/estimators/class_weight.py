@@ -35,7 +35,8 @@ def weighted_rows(
     Raises
     ------
     ValueError
-        Weights of what is no class; negative, infinite or NaN ones; "balanced" in a stream.
+        Weights of what is no class or label; negative, infinite or NaN ones; "balanced" in a
+        stream.
     """
     if class_weight is None:
         return sample_weight
@@ -62,8 +63,16 @@ def weighted_rows(
 
 
 def _given(class_weight: Mapping, targets: Targets, may_grow: bool) -> np.ndarray:
-    """A weight for each label, 1 where none is given."""
-    column_of = {name: column for column, name in enumerate(targets.classes.tolist())}
+    """A weight for each label, 1 where none is given.
+
+    By class; of a multilabel y by name where its labels have names, by column where these are no
+    integers.
+    """
+    columns = {name: column for column, name in enumerate(targets.classes.tolist())}
+    names = None if targets.label_names is None else targets.label_names.tolist()
+    column_of: dict = {} if names and not isinstance(names[0], str) else columns
+    if names:
+        column_of |= {name: column for column, name in enumerate(names)}
     out = np.ones(targets.classes.shape[0])
     for name, weight in class_weight.items():
         is_number = isinstance(weight, int | float | np.number) and not isinstance(weight, bool)
@@ -74,5 +83,8 @@ def _given(class_weight: Mapping, targets: Targets, may_grow: bool) -> np.ndarra
         if name in column_of:
             out[column_of[name]] = weight
         elif not may_grow:
-            raise ValueError(f"class_weight must name classes of y, got {name!r}")
+            known = list(column_of)[:10]
+            raise ValueError(
+                f"class_weight must name classes of y, got {name!r}; the first of them are {known}"
+            )
     return out

@@ -114,8 +114,9 @@ class SparseLSHMLPClassifier(
         O(n_labels * n_hidden) for a copy of the head.
     class_weight : dict, "balanced" or None, default=None
         What rows of each class weigh in training, beside `sample_weight`: by class (of a
-        multilabel y by column), 1 where none is given. "balanced": in inverse proportion to the
-        rows of the class, not in `partial_fit`. A row of several labels weighs their mean.
+        multilabel y by column, or by the label's name), 1 where none is given. "balanced": in
+        inverse proportion to the rows of the class, not in `partial_fit`. A row of several labels
+        weighs their mean.
     shuffle : bool or {"auto", "lsh"}, default="auto"
         Order of an epoch's rows. True: random. False: as they come. "lsh": random batches of
         rows whose hidden vectors lie on the same side of random hyperplanes in a sketch, so

@@ -262,7 +262,16 @@ class ClassifierPrediction:
         weights = None
         if sample_weight is not None:
             weights = row_weights(sample_weight, answer.shape[0])
+        if (lists is not None) != (self.targets_.container == "lists"):
+            raise ValueError(
+                f"y must be {'no ' if lists is not None else ''}lists of labels as at fit"
+            )
         if lists is not None:
+            if len(lists) != answer.shape[0]:
+                raise ValueError(
+                    f"y must have one entry for each of the {answer.shape[0]} rows of X, "
+                    f"got {len(lists)}"
+                )
             found = zip(lists, answer, strict=True)
             right = [set(true) == set(answered) for true, answered in found]
             return float(np.average(right, weights=weights))

@@ -73,6 +73,7 @@ class ClassifierTraining:
             to infinite or NaN weights; a checkpoint that is damaged or of another training.
         """
         check_hidden_layer_sizes(self.hidden_layer_sizes)
+        had_names = getattr(self, "feature_names_in_", None)
         X = check_float32(check_X(self, X, reset=True), resolved=True)
         targets, Y = Targets.learn(y)
         grown = warm_targets(self, y) if self.warm_start else None
@@ -81,7 +82,7 @@ class ClassifierTraining:
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
         weights = weighted_rows(self.class_weight, targets, Y, weights)
-        learner = warm_learner(self, X, targets)
+        learner = warm_learner(self, X, targets, had_names)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings = self._settings(rows.n_rows, targets, dense=rows.is_dense(X.shape[1]))
         warn_unused(self, unused_in_training(settings, targets.classes.shape[0], self.get_params()))
@@ -169,7 +170,7 @@ class ClassifierTraining:
             is_multilabel = label_lists(y) is not None or is_indicator(y)
             if classes is None and not is_multilabel and self.new_classes != "grow":
                 raise ValueError("classes must be passed on the first call to partial_fit.")
-            return Targets.learn(y, classes)
+            return Targets.learn(y, classes, may_grow=self.new_classes == "grow")
         targets = warm_targets(self, y, classes)
         if targets is None:
             targets = self.targets_

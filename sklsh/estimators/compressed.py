@@ -77,6 +77,16 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         """
         raise TypeError("a compressed model cannot be trained: fit the float model and compress it")
 
+    def compress(self, *args, **kwargs):
+        """Not to be called.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError("a compressed model cannot be compressed again: compress the float model")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -97,16 +97,22 @@ class TableWriter:
     """A line a row of a table, below a header: of recommendations one a user and item."""
 
     def __init__(self, file, ending: str = ".csv", columns: Sequence[str] = COLUMNS):
-        self._writer = csv.writer(
-            file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n"
-        )
-        self._writer.writerow(columns)
+        def writer(quoting):
+            delimiter = "\t" if ending == ".tsv" else ","
+            return csv.writer(file, delimiter=delimiter, lineterminator="\n", quoting=quoting)
+
+        # By itself csv leaves a carriage return unquoted, which readers take for the end of a row.
+        self._plain, self._quoted = writer(csv.QUOTE_MINIMAL), writer(csv.QUOTE_NONNUMERIC)
+        self._plain.writerow(columns)
 
     def write(self, users, items, scores) -> None:
         self.write_columns(_long(users, items, scores))
 
     def write_columns(self, columns: Sequence[np.ndarray]) -> None:
-        self._writer.writerows(zip(*map(_printed, columns), strict=True))
+        text = (names for names in columns if names.dtype.kind == "U")
+        broken = any("\r" in name for names in text for name in names.tolist())
+        writer = self._quoted if broken else self._plain
+        writer.writerows(zip(*map(_printed, columns), strict=True))
 
 
 class _Lines:
@@ -171,6 +177,29 @@ def _long(users, items, scores) -> list:
     return [users[row], items[row, place], place + 1, scores[row, place]]
 
 
+def _names_of_rows(user_ids, n_users: int) -> np.ndarray:
+    """What users are called: as given, or the row numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not one a row; a set, which has no order; neither integers nor text.
+    """
+    if user_ids is None:
+        return np.arange(n_users)
+    if isinstance(user_ids, Set):
+        raise TypeError("user_ids must be in the order of the rows, got a set")
+    users = plain_ids(user_ids, "user_ids")
+    if users.shape != (n_users,):
+        raise ValueError(
+            f"user_ids must be 1-d, one for each of the {n_users} rows of user_items, got "
+            f"shape {users.shape}"
+        )
+    if users.dtype.kind not in "iuU":
+        raise TypeError(f"user_ids must be integers or text, got dtype {users.dtype}")
+    return users
+
+
 class WritesRecommendations:
     """`recommend` for many users, into a file."""
 
@@ -210,7 +239,7 @@ class WritesRecommendations:
         ------
         ValueError, TypeError, OSError
             As `recommend`; another kind of file; a place that cannot be written; `user_ids` that
-            are not one a row.
+            are not one a row, a set, or neither integers nor text.
 
         Notes
         -----
@@ -218,20 +247,23 @@ class WritesRecommendations:
         """
         check_is_fitted(self)
         batch_size = check_int(batch_size, "batch_size", 1)
-        sparse = sp.issparse(user_items)
-        matrix: Any = user_items.tocsr() if sparse else np.asarray(user_items)
-        n_users = matrix.shape[0] if matrix.ndim == 2 else 0
-        users = np.arange(n_users) if user_ids is None else plain_ids(user_ids, "user_ids")
-        if users.shape != (n_users,):
-            raise ValueError(
-                f"user_ids must be 1-d, one for each of the {n_users} rows of user_items, got "
-                f"shape {users.shape}"
-            )
+        matrix: Any = user_items
+        if sp.issparse(matrix):
+            matrix = matrix.tocsr()
+        elif not hasattr(matrix, "columns") or hasattr(matrix, "column_names"):
+            matrix = np.asarray(matrix)  # other frames have names, which are to be compared
+        if len(matrix.shape) != 2:
+            raise ValueError(f"user_items must be 2-d, got shape {matrix.shape}")
+        part = matrix.iloc if hasattr(matrix, "iloc") else matrix
+        n_users = matrix.shape[0]
+        users = _names_of_rows(user_ids, n_users)
+        # Each batch asks anew.
+        how = {name: list(v) if isinstance(v, Iterator) else v for name, v in how.items()}
         n_named = 0
         with recommendations_file(path) as writer, RowProgress(verbose, n_users) as progress:
             for start, stop in blocks(n_users, batch_size) or [(0, 0)]:
                 rows = np.arange(start, stop)
-                ids, scores = self.recommend(rows, matrix[start:stop], N, **how)
+                ids, scores = self.recommend(rows, part[start:stop], N, **how)
                 writer.write(users[start:stop], ids, scores)
                 n_named += int(np.isfinite(scores).any(axis=1).sum())
                 progress(stop)

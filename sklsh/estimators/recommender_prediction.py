@@ -25,6 +25,9 @@ SCORE_DEPTH, SCORE_HIDDEN, SCORE_SEED = 10, 0.2, 0
 SCORED = 256
 """Chosen items scored at a time."""
 
+MAX_POPULARITY = 1e6
+"""Beyond, nothing would be left of the scores in float32."""
+
 MAX_EXPLAINED = 2_000
 """Items of a row that is explained: the cost grows with their square."""
 
@@ -104,7 +107,7 @@ class RecommenderPrediction(
         ------
         ValueError, TypeError
             `userid` of another length than `user_items`, or no integers; an id that is no
-            item's; both `filter_items` and `items`; `popularity` that is not finite; `diversity`
+            item's; both `filter_items` and `items`; `popularity` beyond a million; `diversity`
             outside [0, 1].
 
         Notes
@@ -126,7 +129,12 @@ class RecommenderPrediction(
         if filter_items is not None and items is not None:
             raise ValueError("only one of filter_items and items may be given, got both")
         N = check_depth(N, "N", self.n_features_in_)
-        popularity = check_number(popularity, "popularity", -np.inf, closed="neither")
+        popularity = check_number(popularity, "popularity", -MAX_POPULARITY, MAX_POPULARITY, "both")
+        if not isinstance(filter_already_liked_items, bool | np.bool_ | int):
+            raise TypeError(
+                "filter_already_liked_items must be True or False, "
+                f"got {filter_already_liked_items!r}"
+            )
         diversity = check_number(diversity, "diversity", 0, 1, closed="both")
         rows, _ = self._rows(user_items if users.ndim else one_row(user_items), reset=False)
         if rows.n_rows != users.size:

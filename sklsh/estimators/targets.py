@@ -8,11 +8,24 @@ from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
-from sklsh._utils.containers import check_column_names, column_names, label_lists, plain, plain_ids
+from sklsh._utils.containers import (
+    check_column_names,
+    check_names,
+    column_names,
+    label_lists,
+    plain,
+    plain_ids,
+)
 from sklsh._utils.validation import check_sparse
+from sklsh.estimators.class_values import (
+    as_number_of,
+    check_classes,
+    is_text,
+    union,
+    unique_classes,
+)
 from sklsh.metrics._hits import places_of
 from sklsh.network.rows import SparseRows
 
@@ -41,20 +54,32 @@ class Targets:
     label_names: np.ndarray | None = None
 
     @classmethod
-    def learn(cls, y, classes=None) -> tuple[Targets, SparseRows]:
+    def learn(cls, y, classes=None, *, may_grow=False) -> tuple[Targets, SparseRows]:
         """Targets and encoded rows of `y`; `classes` as in ``partial_fit``.
+
+        With `may_grow`, `classes` need not name all of them.
 
         Raises
         ------
         ValueError
             NaN, continuous or ragged y; an indicator with other values than 0 and 1 or
-            with fewer than two columns; no positive entry; fewer than two classes.
+            with fewer than two columns; no positive entry; fewer than two classes; columns of
+            one name, or of other names than `classes`.
         """
         lists, names = label_lists(y), column_names(y)
         if lists is not None:
             given = () if classes is None else list(classes)
             names = names_in([*lists, given])
             y = indicator_of(lists, names)
+            beside = set(names.tolist()) - set(given)
+            if classes is not None and beside and not may_grow:
+                raise ValueError(
+                    f"y has labels that are not in classes: {sorted(beside)[:10]}; all must be "
+                    'named in the first call of partial_fit, unless new_classes="grow"'
+                )
+            classes = None
+        elif names is not None:
+            _check_named(classes, names)
         y = plain(y, "y")
         if is_indicator(y):
             rows, n_labels, container, dtype = _encode_indicator(y)
@@ -73,9 +98,11 @@ class Targets:
             if lists is not None:
                 container = "lists"
             return cls(np.arange(n_labels), True, container, dtype.name, names), rows
-        y = _check_classes(y)
+        y = check_classes(y)
         seen = np.unique(y)
-        known = seen if classes is None else _unique_classes(classes)
+        known = seen if classes is None else unique_classes(classes)
+        if classes is not None and may_grow:
+            known = union(known, seen)
         if known.shape[0] < 2:
             raise ValueError(f"y must have at least 2 classes, got 1 class: {known.tolist()}")
         targets = cls(known, False)
@@ -92,8 +119,10 @@ class Targets:
         if self.container == "lists":
             return set(classes) == set(self._listed.tolist())
         if self.multilabel:
+            if self.label_names is not None:
+                _check_named(classes, self.label_names)
             return len(classes) == self.classes.shape[0]
-        return np.array_equal(_unique_classes(classes), self.classes)
+        return np.array_equal(unique_classes(classes), self.classes)
 
     def encode(self, y) -> SparseRows:
         """Rows of another y of the same kind; an indicator may be all 0 here.
@@ -125,7 +154,7 @@ class Targets:
                     f"y must have {self.classes.shape[0]} columns as before, got {n_labels}"
                 )
             return rows
-        y = _check_classes(y)
+        y = as_number_of(self.classes, check_classes(y))
         unknown = np.setdiff1d(y, self.classes)
         if unknown.size:
             raise ValueError(
@@ -157,8 +186,11 @@ class Targets:
             n_before = n_labels = self.classes.shape[0]
             if y is not None and label_lists(y) is None and is_indicator(y):
                 n_labels = y.shape[1] if hasattr(y, "shape") else np.shape(y)[1]
-            if classes is not None:
-                n_labels = max(n_labels, len(classes))
+            if classes is not None and len(classes) != n_labels:
+                raise ValueError(
+                    f"classes must name the {n_labels} columns of a multilabel y, "
+                    f"got {len(classes)} classes"
+                )
             n_labels = max(n_labels, n_before)
             if names is not None and names.shape[0] < n_labels:
                 raise ValueError(
@@ -166,9 +198,9 @@ class Targets:
                 )
             return replace(self, classes=np.arange(n_labels), label_names=names)
         known = self.classes
-        for more in (classes, y):
+        for name, more in (("classes", classes), ("y", y)):
             if more is not None and not is_indicator(more):
-                known = _union(known, _unique_classes(more))
+                known = union(known, unique_classes(more, name))
         return self if known.shape == self.classes.shape else replace(self, classes=known)
 
     def indicator(self, indptr, indices):
@@ -223,8 +255,11 @@ class Targets:
         known = self.names(np.arange(self.classes.shape[0]))
         labels = plain_ids(labels, "labels")
         if labels.dtype.kind == "b":
+            if self.multilabel or self.classes.dtype.kind != "b":
+                raise ValueError("labels must be those of y, got booleans: name those to score")
             labels = labels.astype(np.int64)
-        if (labels.dtype.kind == "U") != (known.dtype.kind == "U") and labels.size:
+        kind = labels.dtype.kind
+        if (kind == "O" or (kind == "U") != (known.dtype.kind == "U")) and labels.size:
             raise ValueError(
                 f"labels must be {'text' if known.dtype.kind == 'U' else 'numbers'} as those of y, "
                 f"got dtype {labels.dtype}"
@@ -250,6 +285,7 @@ def names_in(lists) -> np.ndarray:
     names = plain_ids({name for row in lists for name in row}, "labels in y")
     if names.dtype.kind not in "iuU" and names.size:
         raise TypeError(f"labels in y must be text or integers, got dtype {names.dtype}")
+    check_names(names.tolist(), "labels in y")
     return names
 
 
@@ -267,12 +303,6 @@ def indicator_of(lists, names: np.ndarray) -> sp.csr_array:
     indices = np.array([column for row in rows for column in row], dtype=np.int32)
     data = np.ones(indices.shape[0], dtype=np.int64)
     return sp.csr_array((data, indices, indptr), shape=(len(rows), names.shape[0]))
-
-
-def is_text(classes: np.ndarray) -> bool:
-    """Whether classes are text, in an array of text or of objects."""
-    kind = classes.dtype.kind
-    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in classes.flat))
 
 
 def is_indicator(y) -> bool:
@@ -298,38 +328,14 @@ def is_indicator(y) -> bool:
     return len(shape) == 2 and shape[1] > 1
 
 
-def _unique_classes(classes) -> np.ndarray:
-    if isinstance(classes, Set | range):
-        classes = list(classes)
-    return np.unique(_check_classes(plain(classes, "classes"), "classes"))
-
-
-def _union(known: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """Sorted classes of both; numbers stay the kind of number that the known ones are."""
-    kinds = [_kind(known), _kind(more)]
-    if more.size and kinds[0] != kinds[1]:
-        raise TypeError(f"new classes must be {kinds[0]} as those before, got {kinds[1]}")
-    if known.dtype.kind in "iu" and more.dtype.kind == "f":
-        more = more.astype(np.int64)  # whole numbers: other floats are no classes
-    return np.union1d(known, more)
-
-
-def _kind(classes: np.ndarray) -> str:
-    if is_text(classes):
-        return "text"
-    return {"b": "booleans", "O": "objects"}.get(classes.dtype.kind, "numbers")
-
-
-def _check_classes(y, name: str = "y") -> np.ndarray:
-    """1-d classes that can be sorted."""
-    y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
-    y = column_or_1d(y, warn=True)
-    try:
-        check_classification_targets(y)
-        np.unique(y)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"{name} must be classes: integers, booleans or text. {error}") from error
-    return y
+def _check_named(classes, names: np.ndarray) -> None:
+    """A ValueError where `classes` are names, and other ones than those of y's columns."""
+    given = [] if classes is None else list(classes)
+    if given and all(isinstance(name, str) for name in given) and given != names.tolist():
+        raise ValueError(
+            f"classes must be the names of y's columns in their order, {names.tolist()[:10]}, or "
+            f"their numbers, got {given[:10]}"
+        )
 
 
 def _encode_indicator(y):

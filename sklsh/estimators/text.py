@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -14,8 +14,9 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._utils.containers import is_missing
+from sklsh._utils.containers import as_list, is_missing
 from sklsh._utils.locks import answers, changes
+from sklsh._utils.validation import check_int
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 
 
@@ -25,7 +26,8 @@ class TextTagger(BaseEstimator):
     Parameters
     ----------
     classifier : SparseLSHMLPClassifier, default=None
-        What is trained on the vectors; None: one with its defaults.
+        What is trained on the vectors; None: one with its defaults. Its `class_weight` is by
+        name.
     ngram_range : (int, int), default=(1, 1)
         Words in a row that are a feature, as of `sklearn.feature_extraction.text.TfidfVectorizer`.
     min_df : int or float, default=1
@@ -94,7 +96,8 @@ class TextTagger(BaseEstimator):
         Parameters
         ----------
         texts : iterable of str (n_samples,)
-            Empty ones, and None, are texts without words.
+            Empty ones, and None, are texts without words. A list, array or column of any library,
+            or a frame of one column.
         labels : iterable (n_samples,) of str, or of iterables of str
             The tags of each text: a list, possibly empty, or the only one.
 
@@ -110,6 +113,7 @@ class TextTagger(BaseEstimator):
         TypeError
             Texts or labels that are no text.
         """
+        self._check_ngrams()
         texts, tags = checked_texts(texts), checked_labels(labels)
         if len(texts) != len(tags):
             raise ValueError(
@@ -127,12 +131,25 @@ class TextTagger(BaseEstimator):
         model = SparseLSHMLPClassifier() if self.classifier is None else clone(self.classifier)
         if getattr(model, "random_state", 0) is None:
             model.set_params(random_state=self.random_state)
+        if isinstance(getattr(model, "class_weight", None), Mapping):
+            model.set_params(class_weight=_by_column(model.class_weight, binarizer.classes_))
         self.__dict__.pop("columns_", None)  # of a table before, as the command line keeps it
         self.classifier_ = model.fit(X, Y)
         self.classes_ = np.array(binarizer.classes_, dtype=str)
         self.terms_ = vectorizer.get_feature_names_out().astype(str)
         self.idf_ = vectorizer.idf_
         return self
+
+    @property
+    def label_names_(self):
+        """The same as `classes_`, by the name under which scorers look for it."""
+        return self.classes_
+
+    def _check_ngrams(self) -> None:
+        found = tuple(self.ngram_range)
+        if len(found) != 2:
+            raise ValueError(f"ngram_range must be two numbers, got {self.ngram_range!r}")
+        check_int(found[1], "ngram_range[1]", check_int(found[0], "ngram_range[0]", 1))
 
     def _vectorizer(self, **learnt) -> TfidfVectorizer:
         limits = learnt or {"min_df": self.min_df, "max_features": self.max_features}
@@ -231,27 +248,53 @@ class TextTagger(BaseEstimator):
         return [part.tolist() for part in parts][: Y.shape[0]]
 
 
+def _by_column(class_weight: Mapping, names) -> dict:
+    """Weights of labels by name as weights of columns."""
+    column_of = {name: column for column, name in enumerate(names.tolist())}
+    unknown = [name for name in class_weight if name not in column_of]
+    if unknown:
+        raise ValueError(f"class_weight must name labels, got {unknown[0]!r}")
+    return {column_of[name]: weight for name, weight in class_weight.items()}
+
+
+def _rows(values, name: str, what: str) -> list:
+    """One element a row: of a list or column as they are, of a frame those of its only column."""
+    shape: tuple[int, ...] = getattr(values, "shape", ())
+    is_frame = hasattr(values, "columns") or (len(shape) > 1 and name == "texts")
+    if is_frame and len(shape) == 2 and shape[1] == 1:
+        values = np.asarray(values)[:, 0]
+    elif is_frame:
+        raise TypeError(
+            f"{name} must be {what}: of a frame one column, got "
+            f"{type(values).__name__} of shape {shape}"
+        )
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} must be {what}, in the order of rows, got {type(values).__name__}")
+    return as_list(values)
+
+
 def checked_texts(texts) -> list[str]:
     """A list of str, "" for what is missing."""
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
-        raise TypeError(f"texts must be a list of texts, got {type(texts).__name__}")
-    found = ["" if is_missing(text) else text for text in texts]
+    rows = _rows(texts, "texts", "a list of texts")
+    found = ["" if is_missing(text) else text for text in rows]
     for number, text in enumerate(found):
         if not isinstance(text, str):
             raise TypeError(f"texts must be of str, got {type(text).__name__} at {number}")
+    if not found:
+        raise ValueError("texts must be at least one, got none")
     return found
 
 
 def checked_labels(labels) -> list[list[str]]:
     """A list of names of each row."""
-    if isinstance(labels, str) or not isinstance(labels, Iterable):
-        raise TypeError(f"labels must be a list of lists of names, got {type(labels).__name__}")
     found = []
-    for number, tags in enumerate(labels):
+    for number, tags in enumerate(_rows(labels, "labels", "a list of lists of names")):
         if isinstance(tags, str):
             tags = [tags]
         elif is_missing(tags):
             tags = []
+        if isinstance(tags, Mapping):
+            raise TypeError(f"labels must be lists of names, got a {type(tags).__name__}")
         tags = list(tags) if isinstance(tags, Iterable) else [tags]
         wrong = [tag for tag in tags if not isinstance(tag, str)]
         if wrong:

@@ -28,13 +28,15 @@ def widened(learner: Learner, before: Targets, targets: Targets) -> Learner:
     n_labels = targets.classes.shape[0]
     if n_labels == before.classes.shape[0]:
         return learner
-    return with_labels(learner, n_labels, np.searchsorted(targets.classes, before.classes))
+    had = before.classes.astype(targets.classes.dtype)
+    return with_labels(learner, n_labels, np.searchsorted(targets.classes, had))
 
 
-def warm_learner(estimator, X, targets) -> Learner | None:
+def warm_learner(estimator, X, targets, had_names) -> Learner | None:
     """A copy of the learner of the fit before, if `estimator` is to go on with it.
 
-    With ``new_classes="grow"``, `targets` have those of before and maybe others.
+    With ``new_classes="grow"``, `targets` have those of before and maybe others. `had_names` are
+    the names of the features of the fit before, or None.
 
     Raises
     ------
@@ -43,6 +45,12 @@ def warm_learner(estimator, X, targets) -> Learner | None:
     """
     if not (estimator.warm_start and hasattr(estimator, "learner_")):
         return None
+    has_names = getattr(estimator, "feature_names_in_", None)
+    if had_names is not None and has_names is not None and list(had_names) != list(has_names):
+        raise ValueError(
+            "warm_start needs the features of the fit before, in their order: "
+            f"{list(map(str, had_names[:5]))}, got {list(map(str, has_names[:5]))}"
+        )
     network, before = estimator.learner_.network, estimator.targets_
     sizes = tuple(weights.shape[1] for weights in network.body_weights)
     # Members stand side by side, see `sklsh.network.members`.

@@ -23,12 +23,13 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import label_lists, plain
 from sklsh._utils.numbers import check_number
 from sklsh._utils.validation import check_int
 from sklsh.metrics._calibration import expected_calibration_error
 from sklsh.metrics._comparison import compare_at_k
 from sklsh.metrics._hits import mean_of_rows, ranked_hits, relevant_labels, row_weights
+from sklsh.metrics._names import in_one_order, indicator_by_name, names_of
 from sklsh.metrics._recommendation import coverage_at_k, hit_rate_at_k, mrr_at_k, novelty_at_k
 from sklsh.metrics._rows import ndcg_of_rows, precision_of_rows, recall_of_rows
 from sklsh.metrics._scorers import make_topk_scorer, named_scorer
@@ -144,7 +145,7 @@ def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
     Parameters
     ----------
     y_train : indicator (n_samples, n_labels), dense or sparse, or integers (n_samples,)
-        Labels of the *training* rows.
+        Labels of the *training* rows; or lists of names, or classes that are text.
     A, B : float, default=0.55, 1.5
         Shape of the model. The repository uses (0.5, 0.4) for Wikipedia-LSHTC, (0.6, 2.6)
         for Amazon data and the defaults elsewhere.
@@ -154,7 +155,8 @@ def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
     Returns
     -------
     ndarray (n_labels,) of float64
-        At least 1; a label without rows has the largest.
+        At least 1; a label without rows has the largest. By column; of names in lists, and of
+        text, in ascending order.
 
     Raises
     ------
@@ -167,7 +169,12 @@ def inverse_propensity(y_train, A=0.55, B=1.5, *, n_labels=None) -> np.ndarray:
     """
     if n_labels is not None:
         n_labels = check_int(n_labels, "n_labels", 1)
-    Y = relevant_labels(y_train, "y_train", n_labels)
+    names = names_of(y_train, "y_train")
+    Y = (
+        relevant_labels(y_train, "y_train", n_labels)
+        if names is None
+        else indicator_by_name(y_train, names, "y_train")
+    )
     if n_labels not in (None, Y.shape[1]):
         raise ValueError(f"n_labels must be y_train's {Y.shape[1]} columns, got {n_labels}")
     return jain_weights(np.bincount(Y.indices, minlength=Y.shape[1]), Y.shape[0], A, B)
@@ -205,8 +212,9 @@ def psp_at_k(
         As of `precision_at_k`.
     inverse_propensities : array-like (n_labels,), default=None
         ``1 / p_j``, as of `inverse_propensity`.
-    y_train : indicator or integers, default=None
-        In their stead: labels of the training rows. One of the two must be given.
+    y_train : indicator, lists of names or classes, default=None
+        In their stead: labels of the training rows, held against `y_true` by name where both
+        have names. One of the two must be given.
     A, B : float, default=0.55, 1.5
         Of `inverse_propensity`, which `y_train` is given to.
     sample_weight
@@ -235,6 +243,12 @@ def psp_at_k(
             + ("none" if y_train is None else "both")
         )
     one_d = False
+    if y_train is not None:
+        y_train, y_true, y_score = in_one_order(y_train, y_true, y_score)
+    elif label_lists(y_true) is not None:
+        raise ValueError(
+            "inverse_propensities are by column, which lists of labels have none of: give y_train"
+        )
     if y_train is not None:
         y_train = plain(y_train, "y_train")
         y_train = y_train if sp.issparse(y_train) else np.asarray(y_train)

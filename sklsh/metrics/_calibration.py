@@ -7,13 +7,16 @@ import numpy as np
 from sklsh._utils.validation import check_int
 from sklsh.metrics._hits import ranked_hits
 
+MAX_BINS = 1_000_000
+"""Beyond what float32 tells apart, and memory bears."""
+
 
 def reliability(y_true, labels, probabilities, n_bins: int):
     """Mean probability, share that came true and number of the labels in each bin that has any.
 
     Bins are as wide; arguments as of `expected_calibration_error`.
     """
-    n_bins = check_int(n_bins, "n_bins", 1)
+    n_bins = check_int(n_bins, "n_bins", 1, MAX_BINS)
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.shape != np.shape(labels) or probabilities.ndim != 2:
         raise ValueError(

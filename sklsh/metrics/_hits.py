@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.containers import column_names, label_lists, plain
+from sklsh._utils.containers import check_names, column_names, label_lists, plain
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_sparse
 
@@ -248,7 +248,7 @@ def _without_column(y_true, y_score):
         several = np.shape(y_score)[1] > 1
     else:
         ranked = np.asarray(y_score)
-        several = _is_text(ranked) or ranked.max(initial=-1) > 0
+        several = is_text(ranked) or ranked.max(initial=-1) > 0
     return array.ravel() if several else y_true
 
 
@@ -259,11 +259,12 @@ def _columns_numbered(y_true, y_score):
         return y_true, y_score
     ranked = np.asarray(y_score)
     if lists is not None:
-        nobody = "" if _is_text(ranked) else -1
+        nobody = "" if is_text(ranked) else -1
         found = {name for row in lists for name in row} | set(ranked.ravel().tolist()) - {nobody}
+        check_names(sorted(found), "labels in y_true")
         names = np.array(sorted(found))
         return named_indicator(lists, names), places_of(names, ranked)
-    if names is None or not _is_text(ranked):
+    if names is None or not is_text(ranked):
         return y_true, y_score
     Y = relevant_labels(y_true)
     extra = np.setdiff1d(ranked[ranked != ""].astype(str), names)
@@ -297,15 +298,17 @@ def _numbered(y_true, y_score):
     if sp.issparse(y_true) or sp.issparse(y_score) or np.ndim(y_true) != 1:
         return y_true, y_score
     true, ranked = np.asarray(y_true), np.asarray(y_score)
-    if not (_is_text(true) and _is_text(ranked) and ranked.ndim == 2):
+    if not (is_text(true) and is_text(ranked) and ranked.ndim == 2):
         return y_true, y_score
+    check_names(np.unique(true.astype(str)).tolist(), "classes in y_true")
     names = np.unique(np.concatenate([true, ranked.ravel()]).astype(str))
     names = names[names != ""]
     columns = np.searchsorted(names, ranked.astype(str))
     return np.searchsorted(names, true.astype(str)), np.where(ranked != "", columns, -1)
 
 
-def _is_text(array: np.ndarray) -> bool:
+def is_text(array: np.ndarray) -> bool:
+    """Whether an array is of text, or of objects that are."""
     kind = array.dtype.kind
     return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in array.flat))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sklsh._utils.containers import plain
 from sklsh._utils.validation import check_int
-from sklsh.metrics._hits import mean_of_rows, rank_labels, ranked_hits, relevant_labels
+from sklsh.metrics._hits import mean_of_rows, places_of, rank_labels, ranked_hits, relevant_labels
+from sklsh.metrics._names import in_one_order, ranked_names
 from sklsh.metrics._rows import hit_rate_of_rows, mrr_of_rows
 
 
@@ -74,6 +76,9 @@ def coverage_at_k(y_score, n_labels: int, k=10) -> float:
     0.5
     """
     n_labels = check_int(n_labels, "n_labels", 1)
+    names = ranked_names(y_score)
+    if names is not None:
+        y_score = places_of(names, np.asarray(plain(y_score, "y_score")))
     ranked = _ranked_labels(y_score, n_labels, check_int(k, "k", 1))
     return np.unique(ranked).shape[0] / n_labels
 
@@ -104,6 +109,7 @@ def novelty_at_k(y_train, y_score, k=10) -> float:
     >>> novelty_at_k(y_train, np.array([[0, 1]]), k=2)
     1.0
     """
+    y_train, _, y_score = in_one_order(y_train, y_train, y_score)
     Y = relevant_labels(y_train, "y_train")
     ranked = _ranked_labels(y_score, Y.shape[1], check_int(k, "k", 1))
     counts = np.maximum(np.bincount(Y.indices, minlength=Y.shape[1]), 1)

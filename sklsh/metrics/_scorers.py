@@ -33,6 +33,8 @@ class TopKScorer:
         check_column_names(y, names)
         if lists is not None and names is not None:
             y = named_indicator(lists, names)
+            if not np.any(y.indices == len(names)):
+                y = y[:, : len(names)]  # nothing beside them, so that weights by label fit
         y = plain(y, "y")
         multilabel = sp.issparse(y) or np.ndim(y) == 2
         ranking = ranked_or_scored(estimator, X, self.k, multilabel)

@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from sklsh._utils.locks import lock_of
-from sklsh.metrics._hits import relevant_labels
+from sklsh.persistence._label_counts import count_labels
 from sklsh.persistence._places import (
     ARRAYS,
     ARRAYS_NAME,
@@ -54,7 +54,7 @@ ALIGNMENT = 64
 """Each array begins at a multiple of this: kernels and BLAS read whole cache lines."""
 
 
-def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
+def save_model(model, folder, *, y_train=None, label_counts=None, federation_state=False) -> None:
     """Write a fitted estimator to a folder.
 
     The folder appears whole or not at all: it is written beside its place and then put there,
@@ -69,9 +69,12 @@ def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
         One of this package's.
     folder : str or path-like
         Need not exist; its parent must.
-    y_train : indicator (n_samples, n_labels) or label columns (n_samples,), default=None
+    y_train : indicator (n_samples, n_labels), lists of labels or labels (n_samples,), default=None
         Labels of the training rows. Their counts are kept, so that propensity-scored
         precision can be computed later without the training data.
+    label_counts : (ndarray (n_labels,) of int, int), default=None
+        In its stead: the counts themselves and the number of rows, as `read_label_counts` has
+        them of another folder.
     federation_state : bool, default=False
         Of a `FederatedLSHClassifier`, keep what further rounds need too: the server with its
         accumulators, what each device holds in its cache (bodies that never left it among
@@ -86,6 +89,8 @@ def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
         joblib or skops for pipelines.
     sklearn.exceptions.NotFittedError
         It is not fitted.
+    ValueError
+        Labels in `y_train` that the model has not; both `y_train` and `label_counts`.
     FileExistsError
         `folder` is a file, or a folder with other things than a model in it.
     FileNotFoundError
@@ -111,13 +116,17 @@ def save_model(model, folder, *, y_train=None, federation_state=False) -> None:
     from sklsh.estimators.federated import FederatedLSHClassifier  # not to read metadata
 
     check_is_fitted(model)
+    if y_train is not None:
+        if label_counts is not None:
+            raise ValueError("only one of y_train and label_counts may be given, got both")
+        label_counts = count_labels(model, y_train)
     with lock_of(model).read():  # another thread may be training it
         if isinstance(model, FederatedLSHClassifier) and not federation_state:
             model = model._published()
-        _save_model(model, Path(folder), y_train)
+        _save_model(model, Path(folder), label_counts)
 
 
-def _save_model(model, folder: Path, y_train) -> None:
+def _save_model(model, folder: Path, label_counts) -> None:
     folder = check_place(folder)
     metadata = {
         "format": FORMAT,
@@ -129,10 +138,8 @@ def _save_model(model, folder: Path, y_train) -> None:
         "table_stats": _table_stats(model),
     }
     counts = None
-    if y_train is not None:
-        Y = relevant_labels(y_train, "y_train")
-        counts = np.bincount(Y.indices, minlength=Y.shape[1]).astype(np.int64)
-        metadata["n_train_samples"] = Y.shape[0]
+    if label_counts is not None:
+        counts, metadata["n_train_samples"] = label_counts
     # The counts come first, to be found without the rest.
     trees, arrays = flatten(counts, model)
     metadata["memory"] = _memory(trees[1]["state"], arrays)
