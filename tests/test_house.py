@@ -1,6 +1,7 @@
 """Rules of the house that a reader of the source relies on."""
 
 import ast
+import importlib
 import re
 import runpy
 from pathlib import Path
@@ -52,6 +53,31 @@ def test_a_room_says_what_is_in_it(room):
     named = set(re.findall(r"`(\w+)`", text))
     here = {path.stem for path in (ROOT / room).iterdir() if path.suffix in (".py", "")}
     assert named - {"sklsh"} == {name for name in here if not name.startswith("_")}
+
+
+def leads_somewhere(name):
+    """Whether ``sklsh.a.b`` is a module, or what is in one."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:end]))
+        except ModuleNotFoundError as error:
+            if not str(error.name).startswith("sklsh"):
+                return True  # an extra that is not installed
+            continue
+        return all((found := getattr(found, part, None)) is not None for part in parts[end:])
+    return False
+
+
+def test_names_in_docstrings_and_guides_lead_somewhere():
+    texts = [*FILES, *(ROOT.parent / "doc").glob("*.md"), *ROOT.parent.glob("*.md")]
+    names = {
+        (name, path.name)
+        for path in texts
+        for name in re.findall(r"`~?(sklsh(?:\.\w+)+)`", path.read_text())
+    }
+    assert len(names) > 100
+    assert sorted(found for found in names if not leads_somewhere(found[0])) == []
 
 
 def test_no_underscore_files_at_the_top():
