@@ -50,9 +50,9 @@ class Variants:
         source.add(own, weight, *rows_and_out)
 
 
-def sources(engine: Autoencoder, R: SparseRows, n_items: int):
+def sources(autoencoder: Autoencoder, R: SparseRows, n_items: int):
     """Variants by source, and what they are called."""
-    n_neighbors, votes, names = engine.memory.ids.shape[1], [], []
+    n_neighbors, votes, names = autoencoder.memory.ids.shape[1], [], []
     for share in VOTE_SHARES:
         cooccurrence.SHARE_POWER = share
         memory = ItemMemory.empty(n_items, n_neighbors)
@@ -63,7 +63,7 @@ def sources(engine: Autoencoder, R: SparseRows, n_items: int):
     of_penalties = DENSE_CHOICES if n_items <= MAX_DENSE else CHOICES
     penalties = list(dict.fromkeys(penalty for penalty, _ in of_penalties))
     choices = tuple((penalty, share) for share in REGRESSION_SHARES for penalty in penalties)
-    regressed = ItemRegression.fit(R, engine.memory.ids, choices, THREADS)
+    regressed = ItemRegression.fit(R, autoencoder.memory.ids, choices, THREADS)
     filters = tuple((N_FACTORS // n, flat, exponent) for n, flat, exponent in LOW_PASSES)
     passed = LowPass.fit(R, n_items, N_FACTORS, 0, THREADS, filters)
     called = {
@@ -78,10 +78,10 @@ def network_of(seen: SparseRows, n_items: int, seed: int) -> Autoencoder:
     """The network of the defaults, trained on these rows alone, and its memory."""
     model = LSHRecommender(random_state=seed, n_jobs=THREADS, n_factors=0)
     settings = replace(model._settings(seen.n_rows, n_items), n_validation=0)
-    engine = model._start(n_items, settings)
-    engine._fit_sources = lambda *_: None
-    engine.fit(seen, settings, model.input_dropout, n_threads=THREADS)
-    return engine
+    autoencoder = model._start(n_items, settings)
+    autoencoder._fit_sources = lambda *_: None
+    autoencoder.fit(seen, settings, model.input_dropout, n_threads=THREADS)
+    return autoencoder
 
 
 def cached(path: Path, train, test, seed: int) -> dict[str, Any]:
@@ -101,16 +101,16 @@ def computed(train, test, seed: int) -> dict[str, Any]:
     asked = order[judges.shape[0] :]
     asked = asked[T.counts()[asked] > 0][:USERS]
     seen, visible, hidden = hide_entries(R, judges, HIDDEN_SHARE, seed)
-    engine = network_of(seen, n_items, seed)
-    parts, called = sources(engine, seen, n_items)
+    autoencoder = network_of(seen, n_items, seed)
+    parts, called = sources(autoencoder, seen, n_items)
     blending.NAMED = NAMED
     out: dict[str, Any] = {f"names {name}": np.array(of) for name, of in called.items()}
     for part, given, wanted in (
         ("validation", visible, hidden), ("test", seen.take(asked), T.take(asked)),
     ):  # fmt: skip
         found = find_candidates(
-            engine.learner.network, engine.inputs(given), parts, given, wanted,
-            engine.known_items(), engine.learner.network.head_bias, THREADS,
+            autoencoder.learner.network, autoencoder.inputs(given), parts, given, wanted,
+            autoencoder.known_items(), autoencoder.learner.network.head_bias, THREADS,
         )  # fmt: skip
         counts = wanted.counts()
         out |= {

@@ -76,7 +76,7 @@ def test_weights_and_ages_are_those_of_the_events(run, log, tmp_path):  # noqa: 
     )  # fmt: skip
     model = load_model(model_dir)
     want = LSHRecommender(random_state=0).fit(seen.matrix, item_ids=seen.item_ids)
-    np.testing.assert_array_equal(model.engine_.memory.values, want.engine_.memory.values)
+    np.testing.assert_array_equal(model.autoencoder_.memory.values, want.autoencoder_.memory.values)
     ids, _ = want.recommend(np.arange(60), seen.matrix, N=1)
     assert [row["item"] for row in csv.DictReader(out.splitlines())] == ids[:, 0].tolist()
 

@@ -160,7 +160,9 @@ def test_new_devices_bring_new_items(tastes):
     expected = (early[first] > 0).sum(axis=0) + (train[then] > 0).sum(axis=0)
     np.testing.assert_array_equal(model.estimator_.item_counts_, expected)
     np.testing.assert_array_equal(before, (early[first] > 0).sum(axis=0))
-    assert model.server_.n_counted == model.estimator_.engine_.n_users == first.sum() + then.sum()
+    assert (
+        model.server_.n_counted == model.estimator_.autoencoder_.n_users == first.sum() + then.sum()
+    )
     assert set(range(100)) <= set(model.predict_topk(train, k=100)[0].ravel())
     # What the estimator counts by itself is its own business.
     model.estimator_.partial_fit(train)

@@ -99,7 +99,7 @@ class TestRightAnswer:
         np.testing.assert_allclose(many_scores[0], scores, rtol=1e-5)
 
     def test_order_and_scores_are_those_of_the_sum(self, board, fitted):
-        network, memory = fitted.network_, fitted.engine_.memory
+        network, memory = fitted.network_, fitted.autoencoder_.memory
         logits = fitted.transform(board[0]) @ network.head_weights.T + network.head_bias
         source, target = memory.scales()
         walk = np.zeros((N_ITEMS, N_ITEMS))
@@ -108,13 +108,15 @@ class TestRightAnswer:
             walk[item, memory.ids[item, known]] = memory.values[item, known]
         votes = (board[0] * source) @ walk * target
         votes /= votes.max(axis=1, keepdims=True)
-        regression = fitted.engine_.regression
+        regression = fitted.autoencoder_.regression
         linear = reference.neighbor_regression(board[0], None, *regression.choices[0])
-        (_, *kind), *others = fitted.engine_.low_pass.filters
+        (_, *kind), *others = fitted.autoencoder_.low_pass.filters
         assert not others and kind[0] > 0  # items are few: a soft one
         low_pass = np.array([reference.low_pass(board[0], row, N_ITEMS, *kind) for row in board[0]])
         want = logits + memory.weight * np.log1p(100 * votes)
-        want += regression.weight * (board[0] @ linear) + fitted.engine_.low_pass.weight * low_pass
+        want += (
+            regression.weight * (board[0] @ linear) + fitted.autoencoder_.low_pass.weight * low_pass
+        )
         want[board[0] > 0] = -np.inf
         ids, scores = fitted.recommend(np.arange(60), board[0], N=6)
         order = np.argsort(-want, axis=1)[:, :6]
@@ -282,7 +284,7 @@ class TestStream:
 
     def test_narrow_start_does_not_keep_items_from_neighbours(self, board):
         stream = LSHRecommender(**SMALL).partial_fit(board[0][:, :2]).partial_fit(board[0])
-        late = stream.engine_.memory.ids[[7, 9]]
+        late = stream.autoencoder_.memory.ids[[7, 9]]
         assert ((late >= 0).sum(axis=1) == 4).all()
 
     def test_streams_learn_how_much_to_discount_popularity(self, monkeypatch):
@@ -306,10 +308,10 @@ class TestStream:
         for popular in (True, False):
             model = LSHRecommender(**SMALL)
             model.partial_fit(part(popular))
-            assert not model.engine_.blend.sums, "nothing is known before the first part"
+            assert not model.autoencoder_.blend.sums, "nothing is known before the first part"
             for _ in range(6):
                 model.partial_fit(part(popular))
-            discounts.append(sum(model.engine_.memory.powers))
+            discounts.append(sum(model.autoencoder_.memory.powers))
         assert discounts[0] < discounts[1]
 
     def test_few_users_are_fitted_anew_when_half_as_many_came(self, board):
@@ -373,11 +375,11 @@ class TestStream:
         np.testing.assert_array_equal(model.network_.head_weights, head)
 
     def test_neighbours_of_a_stream_are_those_of_all_rows(self, board):
-        whole = LSHRecommender(**SMALL).fit(board[0]).engine_.memory
+        whole = LSHRecommender(**SMALL).fit(board[0]).autoencoder_.memory
         stream = LSHRecommender(**SMALL)
         for part in np.array_split(np.arange(60), 7):
             stream.partial_fit(board[0][part])
-        streamed = stream.engine_.memory
+        streamed = stream.autoencoder_.memory
         for one, other in zip(_dense(whole), _dense(streamed), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5)
         np.testing.assert_array_equal(whole.counts, streamed.counts)

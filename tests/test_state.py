@@ -99,7 +99,7 @@ class TestStreams:
 
     def test_fitted_weights_stay_where_no_user_says_otherwise(self):
         model = recommender(max_iter=1).fit(USERS)
-        model.engine_.memory.weight = 0.0
+        model.autoencoder_.memory.weight = 0.0
         one_item = np.eye(USERS.shape[1])[:1]  # nothing of it is hidden, or all
         assert model.partial_fit(one_item).neighbor_weight_ == 0.0
 
@@ -189,12 +189,12 @@ def test_rounds_that_fail_leave_what_devices_keep(kept):
 
 def arrays_of(model):
     """Everything of a model that counts, as bytes: pickles, less the sampler and views."""
-    engine = getattr(model, "engine_", None)
-    learner = engine.learner if engine else model.learner_
+    autoencoder = getattr(model, "autoencoder_", None)
+    learner = autoencoder.learner if autoencoder else model.learner_
     parts = [learner.network, learner.optimizer, learner.history]
     numbers = [learner.n_steps, learner.row_scales, learner.weight_sum, learner.n_weighted]
-    if engine:
-        parts += [engine.memory, engine.counts, engine.n_users, engine.blend]
+    if autoencoder:
+        parts += [autoencoder.memory, autoencoder.counts, autoencoder.n_users, autoencoder.blend]
     return [pickle.dumps(part) for part in (*parts, *numbers)]
 
 

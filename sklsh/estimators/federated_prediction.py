@@ -13,6 +13,7 @@ from sklsh._utils.locks import answers
 from sklsh.estimators.classifier import SparseLSHMLPClassifier
 from sklsh.estimators.recommender import LSHRecommender
 from sklsh.federated.device_state import DeviceStateStore
+from sklsh.network.autoencoder import Autoencoder
 
 OF_THE_FEDERATION = ("server_", "caches_", "ledger_", "device_ids_")
 """Attributes that further rounds need, and who is given the model does not."""
@@ -26,6 +27,11 @@ def _has(name):
         return True
 
     return available_if(check)
+
+
+def _model_name(estimator) -> str:
+    """The attribute that holds what a fitted estimator has learnt."""
+    return "autoencoder_" if isinstance(estimator, LSHRecommender) else "learner_"
 
 
 class FederatedPrediction(ClassifierMixin):
@@ -257,10 +263,10 @@ class FederatedPrediction(ClassifierMixin):
         own.body_weights = [first, *map(np.array, body.deep_weights)]
         own.body_biases = [*map(np.array, body.biases)]
         estimator = copy(self.estimator_)
-        engine = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
+        name = _model_name(estimator)
         # A copy of all but the network, whose head is the server's own.
         memo = {id(estimator.network_): own}
-        setattr(estimator, engine, deepcopy(getattr(estimator, engine), memo))
+        setattr(estimator, name, deepcopy(getattr(estimator, name), memo))
         return estimator
 
     def _check_state(self) -> None:
@@ -287,11 +293,10 @@ class FederatedPrediction(ClassifierMixin):
         if self.noise_multiplier > 0:
             out.set_params(random_state=None)  # who knows the seed knows the noise
         estimator = out.estimator_ = copy(self.estimator_)
-        name = "engine_" if isinstance(estimator, LSHRecommender) else "learner_"
-        engine = copy(getattr(estimator, name))
-        setattr(estimator, name, engine)
-        if name == "engine_":
-            engine.learner = copy(engine.learner)
-        learner = engine.learner if name == "engine_" else engine
+        name = _model_name(estimator)
+        model = learner = copy(getattr(estimator, name))
+        setattr(estimator, name, model)
+        if isinstance(model, Autoencoder):
+            learner = model.learner = copy(model.learner)
         learner.optimizer = learner.optimizer.averaged()
         return out

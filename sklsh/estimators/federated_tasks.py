@@ -133,8 +133,8 @@ class RecommenderTask:
         counts = server.label_counts
         assert counts is not None, "devices count their items before the first round"
         server.network.see(np.flatnonzero(counts), only=True)
-        engine = Autoencoder(_learner(server, history), counts, n_users=server.n_counted)
-        self.estimator._keep(engine, names)
+        autoencoder = Autoencoder(_learner(server, history), counts, n_users=server.n_counted)
+        self.estimator._keep(autoencoder, names)
 
 
 def _learner(server: Server, history: list[dict]) -> Learner:

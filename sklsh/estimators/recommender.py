@@ -253,15 +253,15 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         names = ItemIds.learn(item_ids, n_items)
         settings = self._settings(rows.n_rows, n_items)
         warn_unused(self, unused_in_training(settings, n_items, self.get_params()))
-        engine = self._start(n_items, settings)
+        autoencoder = self._start(n_items, settings)
         checkpoint = checkpoint_of(self, rows)
         with EpochProgress(self.verbose, settings.max_iter, score="nDCG@20") as progress:
-            engine.fit(
+            autoencoder.fit(
                 rows, settings, float(self.input_dropout),
                 n_threads=effective_n_threads(self.n_jobs), on_epoch=progress,
                 checkpoint=checkpoint,
             )  # fmt: skip
-        return self._keep(engine, names)
+        return self._keep(autoencoder, names)
 
     @_fit_context(prefer_skip_nested_validation=True)
     @changes(in_place=True)
@@ -299,7 +299,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         a `fit` before it, of 500 to 16,384 users by then, everything is fitted anew on all that
         came, as `fit` would.
         """
-        first = not hasattr(self, "engine_")
+        first = not hasattr(self, "autoencoder_")
         grows = (
             not first
             and np.ndim(user_items) == 2
@@ -309,16 +309,19 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         settings = self._settings(STREAM_ROWS, n_items)
         if first:
             check_some_interaction(rows)
-            names, engine = ItemIds.learn(item_ids, n_items), self._start(n_items, settings)
+            names, autoencoder = ItemIds.learn(item_ids, n_items), self._start(n_items, settings)
         else:
             names = self.ids_.extend(item_ids, n_items)
             # If it fails, the one at hand still fits its names and counts.
-            engine = self.engine_.grown(n_items, settings) if grows else replace(self.engine_)
-        engine.partial_fit(
+            autoencoder = (
+                self.autoencoder_.grown(n_items, settings) if grows else replace(self.autoencoder_)
+            )
+        autoencoder.partial_fit(
             rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs),
-            anew=self._whole(engine.n_users + rows.n_rows, n_items), n_factors=self._n_factors(),
+            anew=self._whole(autoencoder.n_users + rows.n_rows, n_items),
+            n_factors=self._n_factors(),
         )  # fmt: skip
-        return self._keep(engine, names)
+        return self._keep(autoencoder, names)
 
     def _settings(self, n_users: int, n_items: int) -> Settings:
         check_hidden_layer_sizes(self.hidden_layer_sizes)
@@ -350,12 +353,12 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         settings = self._settings(n_users, n_items)
         return settings if settings.n_validation else None
 
-    def _keep(self, engine: Autoencoder, names: ItemIds):
-        history = engine.learner.history
-        self.item_weight_ = item_weights(self.item_weight, engine.counts, engine.n_users)
-        engine.set_item_weights(self.item_weight_)
-        self.engine_, self.ids_, self.item_ids_ = engine, names, names.names
-        self.item_counts_ = engine.counts
+    def _keep(self, autoencoder: Autoencoder, names: ItemIds):
+        history = autoencoder.learner.history
+        self.item_weight_ = item_weights(self.item_weight, autoencoder.counts, autoencoder.n_users)
+        autoencoder.set_item_weights(self.item_weight_)
+        self.autoencoder_, self.ids_, self.item_ids_ = autoencoder, names, names.names
+        self.item_counts_ = autoencoder.counts
         self.loss_curve_, self.n_iter_ = history.losses, history.n_epochs
         self.validation_scores_ = history.validation_scores or None
         return self
@@ -365,12 +368,12 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     @property
     def network_(self):
         """The trained `WideNetwork`; row of the head = item."""
-        return self.engine_.learner.network
+        return self.autoencoder_.learner.network
 
     @property
     def neighbor_weight_(self):
         """Weight of the item-item scores, 0 if there are none."""
-        return self.engine_.memory.weight if self.engine_.memory else 0.0
+        return self.autoencoder_.memory.weight if self.autoencoder_.memory else 0.0
 
     @property
     def _n_features_out(self):

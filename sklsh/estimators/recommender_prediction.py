@@ -43,7 +43,7 @@ def _relative_entries(X: sp.csr_array) -> sp.csr_array:
 class RecommenderPrediction(
     WritesRecommendations, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 ):
-    """Answers from the parts that fitting leaves: `engine_` and the items' names, `ids_`."""
+    """Answers from the parts that fitting leaves: `autoencoder_` and the items' names, `ids_`."""
 
     def _rows(self, user_items, *, reset: bool) -> tuple[SparseRows, int]:
         """Checked rows of positive entries, and the number of items."""
@@ -179,18 +179,18 @@ class RecommenderPrediction(
         return self._topk(rows, k, None, exclude=True)
 
     def _topk(self, rows, k, allowed, *, exclude, popularity=0.0, diversity=0.0):
-        n_threads, engine = effective_n_threads(self.n_jobs), self.engine_
+        n_threads, autoencoder = effective_n_threads(self.n_jobs), self.autoencoder_
         bonus = None
         if popularity:
-            bonus = (popularity * np.log(np.maximum(engine.counts, 1))).astype(np.float32)
+            bonus = (popularity * np.log(np.maximum(autoencoder.counts, 1))).astype(np.float32)
         depth = max(k, min(CANDIDATES * k, self.n_features_in_)) if diversity else k
-        found = engine.topk(
+        found = autoencoder.topk(
             rows, depth, allowed, exclude=exclude, n_threads=n_threads, bonus=bonus,
             exact=self.prediction == "exact",
         )  # fmt: skip
         if not diversity:
             return found
-        head, norms = self.network_.head_weights, engine.serving().head_norms
+        head, norms = self.network_.head_weights, autoencoder.serving().head_norms
         ids, scores = found
         return diversified(ids, scores, k, diversity, head, norms, n_threads)
 
@@ -242,7 +242,7 @@ class RecommenderPrediction(
         for start, stop in blocks(columns.shape[0], SCORED):
             allowed = np.zeros(self.n_features_in_, dtype=bool)
             allowed[columns[start:stop]] = True
-            found, scores = self.engine_.topk(
+            found, scores = self.autoencoder_.topk(
                 rows, stop - start, allowed, exclude=False, exact=True,
                 n_threads=effective_n_threads(self.n_jobs),
             )  # fmt: skip
@@ -272,7 +272,7 @@ class RecommenderPrediction(
         check_is_fitted(self)
         columns = self.ids_.columns(itemid, "itemid")
         N = check_depth(N, "N", self.n_features_in_)
-        serving = self.engine_.serving()
+        serving = self.autoencoder_.serving()
         found, scores = similar_rows(
             self.network_, np.atleast_1d(columns), N, serving.known, serving.head_norms
         )
@@ -325,7 +325,7 @@ class RecommenderPrediction(
         N = check_depth(N, "N", self.n_features_in_)
         asked = self._columns_once(itemid, "itemid")
         columns = np.atleast_1d(asked)
-        is_known = self.engine_.serving().is_known[columns]
+        is_known = self.autoencoder_.serving().is_known[columns]
         if not is_known.all():
             first = self.ids_.names_of(columns[~is_known])[0]
             raise ValueError(
@@ -359,9 +359,9 @@ class RecommenderPrediction(
         """
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
-        engine = self.engine_
+        autoencoder = self.autoencoder_
         n_threads = effective_n_threads(self.n_jobs)
-        return engine.learner.network.hidden(engine.inputs(rows), None, n_threads)
+        return autoencoder.learner.network.hidden(autoencoder.inputs(rows), None, n_threads)
 
     @answers
     def score(self, user_items, y=None):
@@ -385,6 +385,6 @@ class RecommenderPrediction(
         check_is_fitted(self)
         rows, _ = self._rows(user_items, reset=False)
         visible, hidden = leave_some_out(rows, SCORE_HIDDEN, SCORE_SEED)
-        return self.engine_.ndcg(
+        return self.autoencoder_.ndcg(
             visible, hidden, n_threads=effective_n_threads(self.n_jobs), depth=SCORE_DEPTH
         )

@@ -72,8 +72,8 @@ def n_samples_of(local_steps: int | float, n_rows: int, batch_size: int) -> int:
 class Device:
     """A device: rows that never leave it, settings that never leave it, and a cache.
 
-    Every answer is a function of these fields and of the messages it is given, so that an
-    engine may start a new process for each message. With `body_exchange` "full" or
+    Every answer is a function of these fields and of the messages it is given, so that a
+    transport may start a new process for each message. With `body_exchange` "full" or
     "touched", `local_optimizer` "sent" or "fresh" and a new fold each round the cache is
     not used.
 

@@ -125,7 +125,7 @@ class ItemScorer:
         if not alone:
             how |= {
                 "regression": self.regression, "low_pass": self.low_pass,
-                "scales": serving.vote_scales,
+                "scales": serving.item_scales,
             }  # fmt: skip
         index = self.index
         if index is not None and pool.shape[0] > MANY * index.n_candidates:

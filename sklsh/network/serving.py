@@ -66,7 +66,7 @@ class Serving:
         return item_weights(self.counts, self.n_users)
 
     @cached_property
-    def vote_scales(self) -> tuple[np.ndarray, np.ndarray] | None:
+    def item_scales(self) -> tuple[np.ndarray, np.ndarray] | None:
         """`ItemMemory.scales`."""
         return None if self.memory is None else self.memory.scales()
 

@@ -376,7 +376,7 @@ def _shapes(model) -> dict[str, list]:
 def _table_stats(model) -> dict:
     """Of the hash tables that a model answers with, if it does."""
     stats = getattr(model, "table_stats_", {})
-    index = getattr(getattr(model, "engine_", None), "index", None)
+    index = getattr(getattr(model, "autoencoder_", None), "index", None)
     tables = getattr(model, "tables_", None) if index is None else index.tables
     if tables is not None:
         stats = {**stats, **tables.stats()}

@@ -45,6 +45,7 @@ RENAMED_PARTS = {
     f"{PACKAGE}.federated.server:Server": {
         "mover": "server_optimizer", "publisher": "sketch_broadcast",
     },
+    f"{PACKAGE}.estimators.recommender:LSHRecommender": {"engine_": "autoencoder_"},
     f"{PACKAGE}.network.model:WideNetwork": {"seen_ids": "observed_ids"},
     f"{PACKAGE}.network.compressed:CompressedNetwork": {"seen_ids": "observed_ids"},
 }  # fmt: skip

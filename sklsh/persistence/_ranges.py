@@ -228,20 +228,20 @@ def _check_candidates(candidates, network: WideNetwork) -> None:
 
 
 @check_ranges.register
-def _(engine: Autoencoder) -> None:
-    network, n_items = engine.learner.network, engine.n_items
-    shaped(engine.counts, (network.n_labels,), "counts of users")
+def _(autoencoder: Autoencoder) -> None:
+    network, n_items = autoencoder.learner.network, autoencoder.n_items
+    shaped(autoencoder.counts, (network.n_labels,), "counts of users")
     require(network.n_features == n_items, f"features of items must be {n_items}")
-    if engine.memory is not None:
-        shaped(engine.memory.ids, (n_items, None), "neighbours of items")
-    if engine.regression is not None:
-        shaped(engine.regression.indptr, (n_items + 1,), "regression.indptr")
-    if engine.low_pass is not None:
-        shaped(engine.low_pass.scales, (None, n_items), "scales of items")
-    within(engine.window.indices, 0, n_items, "latest rows")
-    if engine.item_bonus is not None:
-        shaped(engine.item_bonus, (n_items,), "bonus of items")
-    _check_candidates(engine.index, network)
+    if autoencoder.memory is not None:
+        shaped(autoencoder.memory.ids, (n_items, None), "neighbours of items")
+    if autoencoder.regression is not None:
+        shaped(autoencoder.regression.indptr, (n_items + 1,), "regression.indptr")
+    if autoencoder.low_pass is not None:
+        shaped(autoencoder.low_pass.scales, (None, n_items), "scales of items")
+    within(autoencoder.window.indices, 0, n_items, "latest rows")
+    if autoencoder.item_bonus is not None:
+        shaped(autoencoder.item_bonus, (n_items,), "bonus of items")
+    _check_candidates(autoencoder.index, network)
 
 
 # Estimators -------------------------------------------------------------------------------
@@ -258,10 +258,10 @@ def _(model: SparseLSHMLPClassifier) -> None:
 
 @check_ranges.register
 def _(model: LSHRecommender) -> None:
-    if "engine_" not in vars(model):
+    if "autoencoder_" not in vars(model):
         return
-    shaped(model.ids_.names, (model.engine_.n_items,), "names of items")
-    require(model.n_features_in_ == model.engine_.n_items, "n_features_in_ must be the items")
+    shaped(model.ids_.names, (model.autoencoder_.n_items,), "names of items")
+    require(model.n_features_in_ == model.autoencoder_.n_items, "n_features_in_ must be the items")
 
 
 @check_ranges.register

@@ -44,18 +44,18 @@ def test_filters_leave_the_others_in_their_order(model):
 def test_streams_and_growth_are_seen(model):
     model = pickle.loads(pickle.dumps(model))
     for n_items in (60, 60, 90):
-        before = model.engine_.serving()
-        assert before.known.size and before.vote_scales and before.head_norms.size
+        before = model.autoencoder_.serving()
+        assert before.known.size and before.item_scales and before.head_norms.size
         new = [f"n{i}" for i in range(n_items - len(model.item_ids_))]
         names = np.concatenate([model.item_ids_, np.array(new, dtype="U4")])
         model.partial_fit(users(n_items, n_items), item_ids=names)
-        engine = model.engine_
-        kept = engine.serving()
-        assert kept is not before and kept is engine.serving()
+        autoencoder = model.autoencoder_
+        kept = autoencoder.serving()
+        assert kept is not before and kept is autoencoder.serving()
         np.testing.assert_array_equal(kept.known, np.flatnonzero(model.item_counts_))
-        weights = item_weights(model.item_counts_, engine.n_users)
+        weights = item_weights(model.item_counts_, autoencoder.n_users)
         np.testing.assert_array_equal(kept.input_weights, weights)
-        np.testing.assert_array_equal(kept.vote_scales, engine.memory.scales())
+        np.testing.assert_array_equal(kept.item_scales, autoencoder.memory.scales())
         norms = np.linalg.norm(model.network_.head_weights, axis=1)
         np.testing.assert_allclose(kept.head_norms, norms, rtol=1e-6)
         assert model.similar_items(names[0], N=1)[0][0] == names[0]
@@ -64,9 +64,9 @@ def test_streams_and_growth_are_seen(model):
 def test_what_is_kept_is_not_written(model):
     model.recommend(0, users(1)[[0]], items=model.item_ids_[:3])
     state = pickle.dumps(model)
-    assert "_serving" in vars(model.engine_) and "_column_of" in vars(model.ids_)
+    assert "_serving" in vars(model.autoencoder_) and "_column_of" in vars(model.ids_)
     copy = pickle.loads(state)
-    assert "_serving" not in vars(copy.engine_) and "_column_of" not in vars(copy.ids_)
+    assert "_serving" not in vars(copy.autoencoder_) and "_column_of" not in vars(copy.ids_)
 
 
 def test_threads_that_ask_first_at_once(model):
