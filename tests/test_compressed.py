@@ -21,19 +21,16 @@ def words():
 
 @pytest.mark.parametrize("body", ["codes", "int8", "float16"])
 @pytest.mark.parametrize("neighbors", [True, False])
-def test_answers_are_nearly_the_float_models(words, body, neighbors):
+def test_answers_are_nearly_the_float_models(words, body, neighbors, monkeypatch):
     model, X, Y = words
     # 36 bytes for rows of 64: as fine as 132 for rows of 256.
-    small = model.compress(36, body=body, neighbors=neighbors, linear=True)
+    small = model.compress(36, body=body, neighbors=neighbors)
+    monkeypatch.setattr(model.learner_, "linear", model.linear_.pruned())
     if not neighbors:
-        votes, model.learner_.memory = model.learner_.memory, None
-    try:
-        expected = [precision_at_k(Y, model.predict_topk(X, 5)[0], k) for k in (1, 5)]
-    finally:
-        if not neighbors:
-            model.learner_.memory = votes
+        monkeypatch.setattr(model.learner_, "memory", None)
+    expected = [precision_at_k(Y, model.predict_topk(X, 5)[0], k) for k in (1, 5)]
     found = [precision_at_k(Y, small.predict_topk(X, 5)[0], k) for k in (1, 5)]
-    # Nobody's votes make good what two bits a number lose of the body.
+    # No k-NN scores make good what two bits a number lose of the body.
     atol = 0.07 if (body, neighbors) == ("codes", False) else 0.03
     np.testing.assert_allclose(found, expected, atol=atol)
     assert (small.memory_ is not None) == neighbors
@@ -77,9 +74,20 @@ def X_rows(X):
     return SparseRows.from_matrix(sp.csr_array(X, dtype=np.float32))
 
 
+def test_what_is_carried_of_the_linear_view_is_worth_its_bytes(words):
+    """A tenth of the whole, and as good on rows to which the view matters."""
+    model, X, Y = words
+    without, small = model.compress(36, linear=False), model.compress(36)
+    assert without.linear_ is None and without.linear_weight_ == 0
+    assert small.linear_.nbytes < 0.1 * model.linear_.nbytes
+    assert small.linear_weight_ == model.linear_weight_ > 0
+    of_small, of_without = (precision_at_k(Y, m.predict_topk(X, 1)[0], 1) for m in (small, without))
+    assert of_small > of_without + 0.005
+
+
 def test_no_float_head_and_an_eighth_of_the_size(words, tmp_path):
     model, X, _ = words
-    small = model.compress(12)
+    small = model.compress(12, linear=False)
     save_model(small, tmp_path / "small")
     save_model(model, tmp_path / "whole")
     again = load_model(tmp_path / "small")

@@ -283,9 +283,7 @@ def compress(
     bytes_per_label: Annotated[int, typer.Option(help="Of a neuron's code")] = 128,
     body: Annotated[str, typer.Option(help="First layer: codes, int8 or float16")] = "codes",
     neighbors: Annotated[bool, typer.Option(help="Keep the training rows for k-NN scores")] = True,
-    linear: Annotated[
-        bool, typer.Option(help="Keep the linear view, larger than the rest")
-    ] = False,
+    linear: Annotated[bool, typer.Option(help="Keep the large weights of the linear view")] = True,
 ) -> None:
     """Write a model a tenth of the size that predicts nearly the same as MODEL_DIR."""
     from sklsh.cli import classifiers

@@ -28,7 +28,7 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
     classes_, threshold_, n_features_in_, feature_names_in_, memory_, neighbor_weight_
         As of the float model.
     linear_, linear_weight_
-        The linear view, if it was asked for.
+        What is kept of the linear view.
     network_ : sklsh.network.compressed.CompressedNetwork
     """
 
@@ -37,7 +37,7 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
 
     @classmethod
     def of(
-        cls, model, bytes_per_label=128, body="codes", neighbors=True, linear=False
+        cls, model, bytes_per_label=128, body="codes", neighbors=True, linear=True
     ) -> CompressedClassifier:
         """See `SparseLSHMLPClassifier.compress`."""
         check_is_fitted(model)
@@ -51,7 +51,7 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         wide = model.learner_.ranking_network()
         network = CompressedNetwork.of(wide, bytes_per_label, body, mean, n_threads)
         memory = model.memory_ if neighbors else None
-        view = model.linear_ if linear else None
+        view = model.linear_.pruned() if linear and model.linear_ else None
         float_learner = model.learner_
         learner = CompressedLearner(
             network, memory, view, float_learner.temperature, float_learner.chances

@@ -73,6 +73,27 @@ class TreeLevel(NamedTuple):
     intercepts: np.ndarray
 
 
+def pruned_level(level: TreeLevel, threshold: float) -> TreeLevel:
+    """Without the weights that are nearer to 0, and the features that have no others."""
+    n_features, n_nodes = level.features.shape[0], level.feature_indptr.shape[0] - 1
+    kept = np.abs(level.values) >= threshold
+    owners = np.repeat(np.arange(n_features), np.diff(level.entry_indptr))
+    counts = np.bincount(owners[kept], minlength=n_features)
+    left = counts > 0
+    nodes = np.repeat(np.arange(n_nodes), np.diff(level.feature_indptr))[left]
+    return level._replace(
+        feature_indptr=_indptr(np.bincount(nodes, minlength=n_nodes)),
+        features=level.features[left],
+        entry_indptr=_indptr(counts[left]),
+        children=level.children[kept],
+        values=level.values[kept],
+    )
+
+
+def _indptr(counts) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
 def tree_depths(n_labels: int) -> list[int]:
     """Hash bits from the root to each level of nodes: 0 first, the leaves' last."""
     depth = max(0, int(np.ceil(np.log2(max(1, n_labels) / LEAF))))
@@ -98,6 +119,10 @@ class LabelTree:
     @property
     def nbytes(self) -> int:
         return self.order.nbytes + sum(a.nbytes for level in self.levels for a in level)
+
+    def pruned(self, threshold: float) -> LabelTree:
+        """Without weights that are nearer to 0: a copy."""
+        return LabelTree(self.order, [pruned_level(level, threshold) for level in self.levels])
 
     @classmethod
     def train(
@@ -193,12 +218,11 @@ def _train_level(X, Y, n_features, bounds, child_bounds, row_weights, seed, n_th
     features, counts, children, values, intercepts = (
         np.concatenate(parts.pop(0)) for _ in range(5)
     )
-    entry_indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     return TreeLevel(
         first_child,
-        np.concatenate([[0], np.cumsum(n_features_of)]).astype(np.int64),
+        _indptr(n_features_of),
         features,
-        entry_indptr,
+        _indptr(counts),
         children,
         values,
         intercepts,

@@ -9,7 +9,7 @@ share by .1 to .4 points of P@1 on four sets, and as good as its logarithm with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,10 @@ N_TREES = 3
 
 MANY_LABELS = 100_000
 """From so many labels on there is one tree: three would be most of a fit's time and memory."""
+
+CARRIED = 0.5
+"""Of one tree, weights of this size say nearly what all trees do: a twelfth of the bytes, for less
+than .3 points of P@1 where there are k-NN scores beside (`benchmarks/bench_compress.py`)."""
 
 DEPTH = 50
 """Labels of a row that the view scores."""
@@ -77,6 +81,10 @@ class LinearView:
     @property
     def nbytes(self) -> int:
         return sum(tree.nbytes for tree in self.trees)
+
+    def pruned(self) -> LinearView:
+        """To carry: the first tree alone, with its large weights; see `CARRIED`."""
+        return replace(self, trees=[self.trees[0].pruned(CARRIED)])
 
     def shares(self, X: SparseRows, rows, n_threads: int = 1):
         """Labels (n, depth) int32, padded with -1, and their mean shares, best first."""

@@ -258,6 +258,19 @@ def test_a_node_keeps_its_largest_weights(monkeypatch):
             assert not kept or np.abs(W[V == 0]).max(initial=0) <= np.abs(V[V != 0]).min()
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 9.0])
+def test_a_tree_to_carry_has_the_weights_from_a_threshold(monkeypatch, threshold):
+    _, _, whole = small_tree(3, 30, monkeypatch)
+    pruned = whole.pruned(threshold)
+    for before, after in zip(whole.levels, pruned.levels, strict=True):
+        assert [a.dtype for a in after] == [a.dtype for a in before]
+        assert (np.diff(after.entry_indptr) > 0).all()
+        for (W, intercepts), (V, others) in zip(nodes_of(before), nodes_of(after), strict=True):
+            np.testing.assert_array_equal(V, np.where(np.abs(W) >= np.float32(threshold), W, 0))
+            np.testing.assert_array_equal(others, intercepts)
+    assert (pruned.nbytes < whole.nbytes) == (threshold > 0)
+
+
 def test_threads_do_not_matter(monkeypatch):
     monkeypatch.setattr(label_tree, "TASK_STEPS", 20)
     X, _, one = small_tree(5, 30, monkeypatch, n_rows=200)
