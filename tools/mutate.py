@@ -54,6 +54,11 @@ TARGETS = {
             "tests/federated/test_memory.py", "tests/federated/test_public_rows.py",
             "tests/test_federated_personal.py",
         ],
+        "sklsh/federated/submodels.py": [
+            "tests/federated/test_device.py", "tests/federated/test_optimizers.py",
+            "tests/federated/test_cache.py", "tests/federated/test_public_rows.py",
+            "tests/federated/test_policy.py", "tests/test_federated_personal.py",
+        ],
         "sklsh/federated/selection.py": [
             "tests/federated/test_device_hashing.py", "tests/federated/test_device.py",
             "tests/federated/test_selection.py",

@@ -27,32 +27,25 @@ from sklsh.federated.messages import (
     SubModel,
     Update,
 )
-from sklsh.federated.parts import BodyPart
+from sklsh.federated.parts import BodyPart, HeadPart
 from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
 from sklsh.federated.secure import device_side
 from sklsh.federated.selection import best_by_collisions, in_buckets
 from sklsh.federated.settings import DeviceSettings
 from sklsh.federated.submodels import (
-    body_changes,
+    BATCH_ACTIVE,
+    LocalModel,
     build,
-    head_changes,
     of_features,
-    optimizer_of,
     renumber,
-    trained_body,
     without_state,
 )
 from sklsh.hashing import make_family
 from sklsh.kernels.prototypes import scatter_rows
-from sklsh.network.batching import similar_order
 from sklsh.network.interactions import drawn_entries, keep_entries, network_rows
 from sklsh.network.rows import SparseRows
-from sklsh.network.sampling import N_CANDIDATES, SCORING_ROWS, make_sampler
-from sklsh.network.trainer import Trainer
-
-BATCH_ACTIVE = 256
-"""Neurons of the sub-model that a batch computes beside its labels."""
+from sklsh.network.sampling import N_CANDIDATES, SCORING_ROWS
 
 HIDDEN_ROWS = 64
 """Rows whose hidden vectors are computed at a time."""
@@ -225,47 +218,24 @@ class Device:
         self.settings.policy.check_bytes(model, body)
         order, state_store = self.order(invite), self._state_store(invite)
         rows, positions = np.unique(order, return_inverse=True)
-        local, whole = self.body_exchange == "local", self._own_body(state_store, body)
-        public = bool(self.settings.public_rows)  # which rows have changed would name them
-        head, body = model.head, whole
-        if local:
-            body = of_features(whole, np.unique(self.X.take(rows).indices))
-        if self.local_optimizer != "sent":
-            if local and self.local_optimizer == "fresh":
-                body = without_state(body)
-            head, body = state_store.with_states(head, body, fresh=self.local_optimizer == "fresh")
-        X = self._inputs(rows, body, self.settings.input_dropout, invite.round)
-        Y = renumber(self.Y, rows, head.ids)
-        network, optimizer = build(head, body, self.activation), optimizer_of(head, body)
-        # Of a recommender all items are ranked, none is named.
-        threshold = (
-            naming_threshold(network, X, self.Y.counts()[rows]) if body.weights is None else None
-        )
-        settings, n_ids = self.settings.training, network.n_labels
+        whole = self._own_body(state_store, body)
+        local = self._local_model(state_store, rows, model.head, whole)
+        X = self._inputs(rows, local.body, self.settings.input_dropout, invite.round)
+        Y = renumber(self.Y, rows, local.head.ids)
+        threshold = None
+        if local.body.weights is None:  # of a recommender all items are ranked, none is named
+            threshold = naming_threshold(local.network, X, self.Y.counts()[rows])
         seed = int(self._rng(TRAINING, invite.round).integers(2**31))
-        sampler = make_sampler(self.settings.local_sampler, min(BATCH_ACTIVE, n_ids), n_ids, seed)
-        positions, batch_size = positions.astype(np.int32), self._batch_size()
-        if settings.shuffle == "lsh":
-            rng = np.random.default_rng(seed)
-            positions = similar_order(network, X, positions, batch_size, settings, rng)
-        loss = Trainer(
-            network, sampler, optimizer, dropout=settings.dropout, alpha=settings.alpha, seed=seed
-        ).epoch(X, Y, positions, batch_size, invite.learning_rate)
-        if self.local_optimizer == "kept":
-            state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
-            trained = trained_body(body, network, optimizer)
-            state_store.keep_states(replace(head, state=state), None if local else trained)
+        loss = local.train(
+            X, Y, positions.astype(np.int32), self.settings, self._batch_size(),
+            invite.learning_rate, seed,
+        )  # fmt: skip
+        self._keep(state_store, local, whole)
+        every = bool(self.settings.public_rows)  # which rows have changed would name them
         sent_body = None
-        if local:
-            trained = trained_body(body, network, optimizer)
-            places = np.searchsorted(whole.features, body.features)
-            whole.rows[places], whole.state[places] = trained.rows, trained.state
-            state_store.keep_body(
-                replace(whole, dense=trained.dense, dense_state=trained.dense_state)
-            )
-        else:
-            sent_body = body_changes(body, network, optimizer, self.payload, every=public)
-        sent = head_changes(head, network, optimizer, self.payload, every=public)
+        if self.body_exchange != "local":
+            sent_body = local.body_changes(self.payload, every=every)
+        sent = local.head_changes(self.payload, every=every)
         if self.local_optimizer != "sent":
             sent = without_state(sent)
             sent_body = None if sent_body is None else without_state(sent_body)
@@ -340,6 +310,34 @@ class Device:
             return body
         _, body = state_store.with_states(None, without_state(body), fresh=True)
         return replace(body, rows=np.array(body.rows, dtype=np.float32))
+
+    def _local_model(
+        self, state_store: DeviceStateStore, rows: np.ndarray, head: HeadPart, whole: BodyPart
+    ) -> LocalModel:
+        """What is trained in a round: neurons as sent, and the body, or what rows need of a whole
+        one; with accumulators from where they are."""
+        body, fresh = whole, self.local_optimizer == "fresh"
+        if self.body_exchange == "local":
+            body = of_features(whole, np.unique(self.X.take(rows).indices))
+            if fresh:
+                body = without_state(body)
+        if self.local_optimizer != "sent":
+            head, body = state_store.with_states(head, body, fresh=fresh)
+        return LocalModel.of(head, body, self.activation)
+
+    def _keep(self, state_store: DeviceStateStore, local: LocalModel, whole: BodyPart) -> None:
+        """What stays here of a round: accumulators, and a body of one's own."""
+        own_body = self.body_exchange == "local"
+        if self.local_optimizer == "kept":
+            head = replace(local.head, state=local.head_state())
+            state_store.keep_states(head, None if own_body else local.trained_body())
+        if own_body:
+            trained = local.trained_body()
+            places = np.searchsorted(whole.features, trained.features)
+            whole.rows[places], whole.state[places] = trained.rows, trained.state
+            state_store.keep_body(
+                replace(whole, dense=trained.dense, dense_state=trained.dense_state)
+            )
 
     def _rng(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, number + 1])

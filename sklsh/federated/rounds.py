@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from sklsh.federated.checkpoint import Progress
-from sklsh.federated.device import BATCH_ACTIVE
 from sklsh.federated.exchange import START, Exchange, ModelExchange
 from sklsh.federated.ledger import Ledger
 from sklsh.federated.memory import (
@@ -37,6 +36,7 @@ from sklsh.federated.privacy import epsilon_spent, private_generator
 from sklsh.federated.secure.server_side import masked_mean
 from sklsh.federated.server import Server
 from sklsh.federated.start import common_centre, levelled, summed_prototypes
+from sklsh.federated.submodels import BATCH_ACTIVE
 from sklsh.federated.transports.base import Transport
 from sklsh.hashing.codes.search import QUERIES
 from sklsh.network.sampling import SCORING_ROWS

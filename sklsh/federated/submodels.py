@@ -1,15 +1,22 @@
-"""A device's part of the model: built from messages, and what training has changed of it."""
+"""`LocalModel`: a device's part of the model, from messages to what training has changed of it."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sklsh.federated.parts import BodyPart, HeadPart
+from sklsh.federated.settings import DeviceSettings
+from sklsh.network.batching import similar_order
 from sklsh.network.model import WideNetwork
 from sklsh.network.optimizers import RowwiseAdagrad
 from sklsh.network.rows import SparseRows
+from sklsh.network.sampling import make_sampler
+from sklsh.network.trainer import Trainer
+
+BATCH_ACTIVE = 256
+"""Neurons of the sub-model that a batch computes beside its labels."""
 
 BLOCK = 1024
 """Rows whose change is computed at a time."""
@@ -52,48 +59,94 @@ def build(head: HeadPart | None, body: BodyPart, activation: str) -> WideNetwork
     )  # fmt: skip
 
 
-def optimizer_of(head: HeadPart, body: BodyPart) -> RowwiseAdagrad:
-    """The accumulators that came with the rows, copied."""
-    n_deep, dense = len(body.deep_weights), [_own(array) for array in body.dense_state]
-    return RowwiseAdagrad(
-        [_own(body.state), *dense[:n_deep]], dense[n_deep:],
-        _own(head.state[:, 0]), _own(head.state[:, 1]),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class LocalModel:
+    """A sub-model as a device has it: the parts before training, and a network of copies of them.
 
-
-def head_changes(
-    had: HeadPart, network, optimizer, payload: str, *, every: bool = False
-) -> HeadPart:
-    """Differences of the neurons that a step has touched, or of all.
-
-    The network's head is used up.
+    Attributes
+    ----------
+    head : HeadPart
+    body : BodyPart
+        Both with accumulators.
+    network : WideNetwork
+    optimizer : RowwiseAdagrad
     """
-    state = np.stack([optimizer.head_weights, optimizer.head_bias], axis=1)
-    changed = np.flatnonzero((state != had.state).any(axis=1) | every)
-    return HeadPart(
-        had.ids[changed],
-        packed_change(network.head_weights, had.weights, changed, payload),
-        (network.head_bias[changed] - had.bias[changed]).astype(payload),
-        coarse(state[changed] - had.state[changed]),
-    )
 
+    head: HeadPart
+    body: BodyPart
+    network: WideNetwork
+    optimizer: RowwiseAdagrad
 
-def body_changes(
-    had: BodyPart, network, optimizer, payload: str, *, every: bool = False
-) -> BodyPart:
-    """Differences of the rows that a step has touched, or of all.
+    @classmethod
+    def of(cls, head: HeadPart, body: BodyPart, activation: str) -> LocalModel:
+        """Of parts as sent, or kept."""
+        n_deep, dense = len(body.deep_weights), [_own(array) for array in body.dense_state]
+        optimizer = RowwiseAdagrad(
+            [_own(body.state), *dense[:n_deep]], dense[n_deep:],
+            _own(head.state[:, 0]), _own(head.state[:, 1]),
+        )  # fmt: skip
+        return cls(head, body, build(head, body, activation), optimizer)
 
-    The network's first layer is used up.
-    """
-    changed = np.flatnonzero((optimizer.body_weights[0] != had.state) | every)
-    now = trained_body(had, network, optimizer)
-    return BodyPart(
-        had.features[changed],
-        packed_change(network.body_weights[0], had.rows, changed, payload),
-        coarse(now.state[changed] - had.state[changed]),
-        tuple(a - b for a, b in zip(now.dense, had.dense, strict=True)),
-        tuple(coarse(a - b) for a, b in zip(now.dense_state, had.dense_state, strict=True)),
-    )
+    def train(
+        self, X: SparseRows, Y: SparseRows, positions: np.ndarray, settings: DeviceSettings,
+        batch_size: int, rate: float, seed: int,
+    ) -> float:  # fmt: skip
+        """Steps over rows of X and Y in the order of `positions` (int32); their mean loss."""
+        network, training = self.network, settings.training
+        n_ids = network.n_labels
+        sampler = make_sampler(settings.local_sampler, min(BATCH_ACTIVE, n_ids), n_ids, seed)
+        if training.shuffle == "lsh":
+            rng = np.random.default_rng(seed)
+            positions = similar_order(network, X, positions, batch_size, training, rng)
+        return Trainer(
+            network, sampler, self.optimizer, dropout=training.dropout, alpha=training.alpha,
+            seed=seed,
+        ).epoch(X, Y, positions, batch_size, rate)  # fmt: skip
+
+    def head_state(self) -> np.ndarray:
+        """Accumulators of the neurons now, (n, 2)."""
+        return np.stack([self.optimizer.head_weights, self.optimizer.head_bias], axis=1)
+
+    def trained_body(self) -> BodyPart:
+        """The body itself after training, float32."""
+        network, optimizer = self.network, self.optimizer
+        return BodyPart(
+            self.body.features,
+            network.body_weights[0],
+            optimizer.body_weights[0],
+            (*network.body_weights[1:], *network.body_biases),
+            (*optimizer.body_weights[1:], *optimizer.body_biases),
+            self.body.input_scale,
+        )
+
+    def head_changes(self, payload: str, *, every: bool = False) -> HeadPart:
+        """Differences of the neurons that a step has touched, or of all.
+
+        The network's head is used up.
+        """
+        had, network, state = self.head, self.network, self.head_state()
+        changed = np.flatnonzero((state != had.state).any(axis=1) | every)
+        return HeadPart(
+            had.ids[changed],
+            packed_change(network.head_weights, had.weights, changed, payload),
+            (network.head_bias[changed] - had.bias[changed]).astype(payload),
+            coarse(state[changed] - had.state[changed]),
+        )
+
+    def body_changes(self, payload: str, *, every: bool = False) -> BodyPart:
+        """Differences of the rows that a step has touched, or of all.
+
+        The network's first layer is used up.
+        """
+        had, now = self.body, self.trained_body()
+        changed = np.flatnonzero((now.state != had.state) | every)
+        return BodyPart(
+            had.features[changed],
+            packed_change(now.rows, had.rows, changed, payload),
+            coarse(now.state[changed] - had.state[changed]),
+            tuple(a - b for a, b in zip(now.dense, had.dense, strict=True)),
+            tuple(coarse(a - b) for a, b in zip(now.dense_state, had.dense_state, strict=True)),
+        )
 
 
 def coarse(growth: np.ndarray) -> np.ndarray:
@@ -103,18 +156,6 @@ def coarse(growth: np.ndarray) -> np.ndarray:
     """
     with np.errstate(divide="ignore"):
         return np.where(growth > 0, np.exp2(np.rint(np.log2(growth))), 0).astype(np.float32)
-
-
-def trained_body(had: BodyPart, network, optimizer) -> BodyPart:
-    """The body itself after training, float32."""
-    return BodyPart(
-        had.features,
-        network.body_weights[0],
-        optimizer.body_weights[0],
-        (*network.body_weights[1:], *network.body_biases),
-        (*optimizer.body_weights[1:], *optimizer.body_biases),
-        had.input_scale,
-    )
 
 
 def packed_change(now: np.ndarray, had: np.ndarray, changed: np.ndarray, payload) -> np.ndarray:
