@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
+from numbers import Integral
 
 import scipy.sparse as sp
 from sklearn import model_selection as sklearn_selection
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import check_scoring
+from sklearn.model_selection import KFold
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import label_lists, plain
 from sklsh.estimators.thresholds import tune_thresholds
 
 __all__ = [
@@ -35,6 +38,8 @@ def _takes_sparse_y(function: Callable) -> Callable:
 
     @wraps(function)
     def call(estimator, X, y=None, **params):
+        if label_lists(y) is not None:
+            params = _splits_of_lists(params)
         y = plain(y, "y")
         if not sp.issparse(y):
             return function(estimator, X, y, **params)
@@ -51,6 +56,29 @@ def _takes_sparse_y(function: Callable) -> Callable:
     return call
 
 
+def _splits_of_lists(params: dict) -> dict:
+    """With `KFold` where a number of splits is given: scikit-learn refuses to look at lists."""
+    cv = params.get("cv")
+    if cv is None or isinstance(cv, Integral):
+        return params | {"cv": KFold(5 if cv is None else cv)}
+    return params
+
+
+class _Answering(BaseEstimator):
+    """An estimator whose `predict` is another method of it."""
+
+    def __init__(self, estimator, method):
+        self.estimator = estimator
+        self.method = method
+
+    def fit(self, X, y, **params):
+        self.estimator_ = clone(self.estimator).fit(X, y, **params)
+        return self
+
+    def predict(self, X):
+        return getattr(self.estimator_, self.method)(X)
+
+
 def _check_all_but_y(function, estimator, X, params) -> None:
     given = signature(function).bind(estimator, X, None, **params).arguments
     # Attached by the decorator that `__wrapped__` leaves out.
@@ -62,7 +90,26 @@ def _check_all_but_y(function, estimator, X, params) -> None:
 cross_validate = _takes_sparse_y(sklearn_selection.cross_validate)
 learning_curve = _takes_sparse_y(sklearn_selection.learning_curve)
 validation_curve = _takes_sparse_y(sklearn_selection.validation_curve)
-cross_val_predict = _takes_sparse_y(sklearn_selection.cross_val_predict)
+_cross_val_predict = _takes_sparse_y(sklearn_selection.cross_val_predict)
+
+
+@wraps(_cross_val_predict)
+def cross_val_predict(estimator, X, y=None, *, method="predict", **params):
+    if method != "predict" and label_lists(y) is not None:
+        raise ValueError(
+            f"y must be an indicator for method={method!r}, got lists of labels: splits of them "
+            "need not have the same ones"
+        )
+    if method == "predict" or not sp.issparse(plain(y, "y")):
+        return _cross_val_predict(estimator, X, y, method=method, **params)
+    # scikit-learn, which makes each column dense otherwise, stacks what is called predictions.
+    _check_all_but_y(sklearn_selection.cross_val_predict, estimator, X, {"method": method})
+    return _cross_val_predict(_Answering(estimator, method), X, y, **params)
+
+
+cross_val_predict.__signature__ = signature(  # type: ignore[attr-defined]
+    sklearn_selection.cross_val_predict
+)
 
 
 def cross_val_score(estimator, X, y=None, *, scoring=None, **params):
@@ -93,6 +140,8 @@ def cross_val_score(estimator, X, y=None, *, scoring=None, **params):
     >>> cross_val_score(model, X, Y, cv=3, scoring=precision_at_1_scorer).shape
     (3,)
     """
+    if label_lists(y) is not None:
+        params = _splits_of_lists(params)
     y = plain(y, "y")
     if not sp.issparse(y):
         return sklearn_selection.cross_val_score(estimator, X, y, scoring=scoring, **params)

@@ -6,6 +6,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklsh import SparseLSHMLPClassifier
 from sklsh.metrics import expected_calibration_error
@@ -150,4 +152,23 @@ def test_reliability_display(fitted):
     other = ReliabilityDisplay.from_estimator(fitted, X, Y, name="b", ax=display.ax_)
     texts = [text.get_text() for text in other.ax_.get_legend().get_texts()]
     assert texts == ["calibrated", "SparseLSHMLPClassifier", "b"]
+    matplotlib.pyplot.close("all")
+
+
+def test_reliability_display_of_pipelines_and_classes():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from sklsh.plotting import ReliabilityDisplay
+
+    which = np.random.default_rng(0).integers(0, 3, 200)
+    X = np.eye(3)[which] + 0.5
+    model = SparseLSHMLPClassifier((8,), max_iter=1, random_state=0)
+    expected = reliability(which, *model.fit(X, which).predict_topk_proba(X, 3), 15)
+    for classes in (np.array([-1, 0, 1]), np.array([10, 20, 30]), np.array(["a", "b", "c"])):
+        for estimator in (model, make_pipeline(FunctionTransformer(), model)):
+            fitted = estimator.fit(X, classes[which])
+            display = ReliabilityDisplay.from_estimator(fitted, X, classes[which], k=3)
+            np.testing.assert_array_equal(display.shares, expected[1])
+    with pytest.raises(TypeError, match="must have predict_topk_proba, got FunctionTransformer"):
+        ReliabilityDisplay.from_estimator(make_pipeline(FunctionTransformer()), X, which)
     matplotlib.pyplot.close("all")

@@ -134,6 +134,9 @@ def test_devices_may_differ(wide):
     [
         ({"activation": "tanh"}, "same on all devices"),
         ({"tables": 3}, "unknown setting 'tables'"),
+        ({"n_estimators": 3}, "must not set 'n_estimators': devices do not read it"),
+        ([{}, {}, {"early_stopping": True}, {}], "'early_stopping': devices do not read it"),
+        ({"verbose": True}, "'verbose': devices do not read it"),
         ([{}], "one dict for each of 4 devices, got 1"),
         ({9: {}}, "not in groups"),
         ({"local_sampler": "lsh"}, "local_sampler must be one of"),
@@ -285,3 +288,20 @@ def test_the_former_name_of_contributor_power(digits):
     other = FederatedLSHClassifier(n_rounds=2, random_state=0).fit(X, y, groups=groups)
     assert np.array_equal(old.network_.head_weights, new.network_.head_weights)
     assert not np.array_equal(old.network_.head_weights, other.network_.head_weights)
+
+
+def test_a_run_of_which_no_update_was_used_says_so(digits):
+    X, y, *_ = digits
+    model = FederatedLSHClassifier(n_rounds=2, device_params={"most_bytes": 1}, random_state=0)
+    with pytest.warns(UserWarning, match="no device's update was of use in any round"):
+        model.fit(X, y, groups=np.arange(1200) % 4)
+    assert [entry["n_used"] for entry in model.history_] == [0, 0]
+
+
+def test_device_ids_of_one_kind(digits):
+    """A 1 and a "1" are not one device."""
+    X, y, *_ = digits
+    with pytest.raises(TypeError, match="groups must be values that can be sorted"):
+        FederatedLSHClassifier().fit(X[:4], y[:4], groups=[1, "1", 2, "2"])
+    with pytest.raises(ValueError, match="groups must be lists of one length"):
+        FederatedLSHClassifier().fit(X[:2], y[:2], groups=[[1], [1, 2]])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn import model_selection as theirs
+from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB
 from sklearn.pipeline import make_pipeline
@@ -110,3 +111,28 @@ def test_searches_take_it_as_they_are(data, search):
         how |= {"n_iter": 2, "random_state": 0}
     sparse, plain = (search(MODEL, {"alpha": [0, 0.1]}, **how).fit(X, y) for y in (Y, dense))
     same(sparse.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+
+
+@pytest.mark.parametrize("method", ["predict_proba", "decision_function"])
+@pytest.mark.parametrize("convert", [sp.csr_array, sp.coo_matrix])
+def test_probabilities_are_those_of_the_dense_y(data, method, convert):
+    X, Y, dense = data
+    expected = np.empty(dense.shape, dtype=np.float32)
+    for train, test in theirs.KFold(3).split(X):
+        expected[test] = getattr(clone(MODEL).fit(X[train], Y[train]), method)(X[test])
+    found = ours.cross_val_predict(MODEL, X, convert(Y), cv=3, method=method)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_lists_of_labels_are_split_by_rows(data):
+    X, _, dense = data
+    lists = [[f"label {j:02d}" for j in np.flatnonzero(row)] for row in dense]
+    how = {"scoring": precision_at_1_scorer}
+    expected = ours.cross_val_score(MODEL, X, lists, cv=theirs.KFold(3), **how)
+    np.testing.assert_array_equal(ours.cross_val_score(MODEL, X, lists, cv=3, **how), expected)
+    found = ours.cross_validate(MODEL, X, lists, cv=3, **how)["test_score"]
+    np.testing.assert_array_equal(found, expected)
+    answers = ours.cross_val_predict(MODEL, X, lists, cv=3)
+    assert all(isinstance(answer, list) for answer in answers)
+    with pytest.raises(ValueError, match="y must be an indicator for method='predict_proba'"):
+        ours.cross_val_predict(MODEL, X, lists, cv=3, method="predict_proba")

@@ -170,7 +170,7 @@ def plain_ids(ids, name: str) -> np.ndarray:
         ids = list(ids)
     if sp.issparse(ids):
         raise TypeError(f"{name} must be ids, got a sparse matrix")
-    ids = _array_of_one_kind(plain(ids, name), name)
+    ids = array_of_one_kind(plain(ids, name), name)
     if ids.dtype.kind == "O":
         ids = _unboxed(ids, name)
     if not ids.dtype.isnative:
@@ -188,7 +188,7 @@ def plain_ids(ids, name: str) -> np.ndarray:
     return ids
 
 
-def _array_of_one_kind(ids, name: str) -> np.ndarray:
+def array_of_one_kind(ids, name: str) -> np.ndarray:
     """An array of a list or another container, in which numbers do not become text."""
     try:
         array = np.asarray(ids)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.utils._param_validation import validate_parameter_constraints
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import array_of_one_kind, plain
 from sklsh._utils.random import child_seed
 from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
@@ -93,7 +93,7 @@ def check_groups(groups, n_samples):
     """Sorted device ids, and the position of each row's."""
     if groups is None:
         return np.zeros(1, dtype=np.int64), np.zeros(n_samples, dtype=np.int64)
-    groups = np.asarray(plain(groups, "groups"))
+    groups = array_of_one_kind(plain(groups, "groups"), "groups")
     if groups.shape != (n_samples,):
         raise ValueError(
             f"groups must have one device id for each of the {n_samples} rows, got shape "
@@ -184,6 +184,18 @@ def check_secure(federation) -> None:
             "are the same on all devices"
         )
     require()
+
+
+def check_secure_rounds(n_devices: int, fraction: float) -> None:
+    """A ValueError where rounds have so few devices that their sum would tell whose it is."""
+    from sklsh.federated.secure.device_side import FEWEST
+
+    invited = max(1, round(fraction * n_devices))
+    if invited < FEWEST:
+        raise ValueError(
+            f"secure_aggregation needs {FEWEST} devices in a round, got {invited} of {n_devices} "
+            f"with fraction={fraction!r}"
+        )
 
 
 def setting_names(device_params) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -20,6 +21,7 @@ from sklsh.estimators.device_params import (
     check_privacy,
     check_public_statistics,
     check_secure,
+    check_secure_rounds,
     device_settings,
     make_caches,
     make_devices,
@@ -259,12 +261,21 @@ class FederatedRun:
             progress, transport, fraction=float(federation.fraction),
             delta=float(federation.delta), random_state=federation.random_state,
         )  # fmt: skip
+        used = 0
         for entry in rounds:
+            used += entry["n_used"]
             self._save(progress)
             if federation.callback is not None:
                 federation.callback(progress.server.network, entry)
             if federation.verbose:
                 print(summary(entry), flush=True)
+        if not used and self.saved is None:
+            warnings.warn(
+                "no device's update was of use in any round, so that the model is as it began: "
+                "history_ says what devices answered",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _save(self, progress: Progress) -> None:
         if self.checkpoint is not None:
@@ -280,6 +291,8 @@ class FederatedRun:
             client_statistics, faults = take_client_statistics(transport, ledger)
         if not client_statistics:
             raise ValueError("transport must reach at least one device, got no usable answer")
+        if self.federation.secure_aggregation:
+            check_secure_rounds(len(client_statistics), self.federation.fraction)
         return client_statistics, faults
 
     def _plan(self, settings: Settings, client_statistics: dict) -> Plan:

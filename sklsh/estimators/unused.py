@@ -10,6 +10,7 @@ import numpy as np
 
 from sklsh._utils.validation import is_auto
 from sklsh.estimators.device_params import setting_names
+from sklsh.federated.settings import NOT_READ
 from sklsh.hashing import find_family
 from sklsh.network.head_index import WIDE_HEAD
 from sklsh.network.item_scorer import MANY
@@ -120,13 +121,7 @@ def unused_in_federation(federation) -> dict[str, str]:
 def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, str]:
     """Of the estimator that a federation trains."""
     alone = "fit without a federation"
-    unused = dict.fromkeys(
-        ("max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
-         "n_neighbors", "n_factors", "linear", "n_estimators", "prediction", "warm_start",
-         "new_classes", "class_weight", "effort", "rehash_interval", "checkpoint_dir",
-         "checkpoint_interval"),
-        alone,
-    )  # fmt: skip
+    unused = dict.fromkeys(NOT_READ, alone)
     own = federation.device_params
     # Devices may each have their own, for which the estimator's are only defaults.
     if own and set(setting_names(own)) & {"sampler", "selection", "shuffle", "family"}:

@@ -25,6 +25,17 @@ SHARED = (
 )  # fmt: skip
 """Estimator parameters that the server decides: a device may not have its own."""
 
+NOT_READ = (
+    "max_iter", "tol", "n_iter_no_change", "early_stopping", "validation_fraction",
+    "n_neighbors", "n_factors", "linear", "n_estimators", "prediction", "warm_start",
+    "new_classes", "class_weight", "effort", "rehash_interval", "checkpoint_dir",
+    "checkpoint_interval",
+)  # fmt: skip
+"""Estimator parameters that a federation does not read."""
+
+ELSEWHERE = ("verbose", "item_weight")
+"""Those that the server reads, and no device."""
+
 POLICY = ("least_rows", "most_steps", "most_rounds", "most_bytes")
 """What a device refuses: see `sklsh.federated.policy.Policy`."""
 
@@ -122,17 +133,20 @@ def resolve_device(
     Raises
     ------
     ValueError
-        A setting that only the server may decide, or that nobody knows; an option beside the
+        A setting that only the server may decide, that no device reads, or that nobody knows; an
+        option beside the
         estimator's parameters that makes no sense. These parameters are the estimator's to
         check.
     """
     for name in own:
         if name in SHARED:
             raise ValueError(f"device_params must not set {name!r}: it is the same on all devices")
-        if name not in params and name not in DEVICE_OPTIONS:
+        allowed = {*params, *DEVICE_OPTIONS} - {*SHARED, *NOT_READ, *ELSEWHERE}
+        if name in params and name not in allowed:
+            raise ValueError(f"device_params must not set {name!r}: devices do not read it")
+        if name not in allowed:
             raise ValueError(
-                f"device_params has an unknown setting {name!r}; allowed are "
-                f"{sorted({*params, *DEVICE_OPTIONS} - set(SHARED))}"
+                f"device_params has an unknown setting {name!r}; allowed are {sorted(allowed)}"
             )
     merged = {**params, **{k: v for k, v in own.items() if k in params}}
     options = {**defaults, **{k: v for k, v in own.items() if k in DEVICE_OPTIONS}}

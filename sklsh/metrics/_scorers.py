@@ -125,13 +125,7 @@ def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
         names = getattr(estimator, "label_names_", None)
         if multilabel:
             return labels if names is None else places_of(names, labels)
-        if labels.dtype.kind in "iu" and estimator.classes_.dtype.kind not in "iuf":
-            return labels
-        # Integer classes and text come as themselves: back to their columns. Places of the padding
-        # are at the end, beyond the last class.
-        columns, _ = class_columns(estimator.classes_, labels)
-        columns[:, len(estimator.classes_) :] = -1
-        return columns
+        return ranked_classes(estimator.classes_, labels)
     for method in ("decision_function", "predict_proba"):
         if hasattr(estimator, method):
             scores = getattr(estimator, method)(X)
@@ -147,6 +141,17 @@ def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
         )
     scores = scores if sp.issparse(scores) else np.asarray(scores, dtype=np.float64)
     return np.column_stack([-scores, scores]) if scores.ndim == 1 else scores
+
+
+def ranked_classes(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Columns of classes as `predict_topk` ranks them, -1 where padded."""
+    if labels.dtype.kind in "iu" and classes.dtype.kind not in "iuf":
+        return labels
+    # Integer classes and text come as themselves: back to their columns. Places of the padding
+    # are at the end, beyond the last class.
+    columns, _ = class_columns(classes, labels)
+    columns[:, len(classes) :] = -1
+    return columns
 
 
 def chance_of_1(chances: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklsh._utils.containers import label_lists, plain
 from sklsh.metrics._calibration import reliability
+from sklsh.metrics._scorers import class_columns, ranked_classes
 from sklsh.plotting._base import Display, take_panels
 
 
@@ -53,7 +57,7 @@ class ReliabilityDisplay(Display):
         Parameters
         ----------
         estimator : SparseLSHMLPClassifier
-            Or any other with `predict_topk_proba`.
+            Or any other with `predict_topk_proba`, or a pipeline that ends in one.
         X : array-like or sparse matrix (n_samples, n_features)
         y : labels (n_samples,), lists of labels, or indicator matrix (n_samples, n_labels)
             What was true of rows that the estimator has not been trained on.
@@ -72,14 +76,19 @@ class ReliabilityDisplay(Display):
         ValueError
             As of `sklsh.metrics.expected_calibration_error`.
         """
-        if not hasattr(estimator, "predict_topk_proba"):
-            raise TypeError(
-                f"estimator must have predict_topk_proba, got {type(estimator).__name__}"
-            )
-        check_is_fitted(estimator)
-        labels, probabilities = estimator.predict_topk_proba(X, k)
+        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        if not hasattr(last, "predict_topk_proba"):
+            raise TypeError(f"estimator must have predict_topk_proba, got {type(last).__name__}")
+        check_is_fitted(last)
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+            X = estimator[:-1].transform(X)
+        labels, probabilities = last.predict_topk_proba(X, k)
+        true = plain(y, "y")
+        if label_lists(y) is None and not sp.issparse(true) and np.ndim(true) == 1:
+            labels = ranked_classes(last.classes_, labels)
+            y, _ = class_columns(last.classes_, true)
         found = reliability(y, labels, probabilities, n_bins)
-        return cls(*found, name=type(estimator).__name__ if name is None else name).plot(ax)
+        return cls(*found, name=type(last).__name__ if name is None else name).plot(ax)
 
     def plot(self, ax=None):
         """Draw on `ax`, or on a new figure; returns self."""

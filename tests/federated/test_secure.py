@@ -365,3 +365,10 @@ def test_a_federation_is_the_same_again_though_keys_are_not():
     for ours, theirs in zip(models[0].estimator_.coefs_, models[1].estimator_.coefs_, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert models[0].ledger_.by("kind")["maskedupdate"] > 0
+
+
+@pytest.mark.parametrize(("n_devices", "fraction"), [(1, 1.0), (2, 1.0), (6, 0.3)])
+def test_a_sum_of_two_is_no_secret(n_devices, fraction):
+    model = FederatedLSHClassifier(public_rows=0.5, secure_aggregation=True, fraction=fraction)
+    with pytest.raises(ValueError, match=r"needs 3 devices in a round, got [12] of"):
+        model.fit(np.eye(12), np.arange(12) % 3, groups=np.arange(12) % n_devices)
