@@ -24,7 +24,7 @@ ALIKE = 0.5
 
 
 def common_direction(updates: Sequence[Update]) -> np.ndarray | None:
-    """The direction of a typical hidden vector: neurons that are pushed down go the other way.
+    """The direction of the mean hidden vector: neurons that are pushed down go the other way.
 
     The median over devices; None where they have none in common. (n_hidden,), length 1.
     """
