@@ -353,7 +353,7 @@ class Update(Reply):
         return out
 
     def moved(self) -> Update:
-        """Without rows that training has not touched: who sends all ids contributes to none by that."""
+        """Without rows that training has not touched: to send all ids contributes nothing."""
         head, body = self.head.moved(), None if self.body is None else self.body.moved()
         if head is self.head and body is self.body:
             return self
