@@ -210,7 +210,7 @@ class FederatedRun:
         """
         progress = self.saved
         if progress is None:
-            progress = self._begin(transport) if self.first else self._go_on(transport)
+            progress = self._begin(transport) if self.first else self._continue(transport)
             self._save(progress)
         self._rounds(progress, transport)
         statistics, history = progress.client_statistics, progress.history
@@ -236,7 +236,7 @@ class FederatedRun:
         rng = np.random.default_rng([self.seed, 0])
         return Progress(server, client_statistics, ledger, [], rng)
 
-    def _go_on(self, transport: Transport) -> Progress:
+    def _continue(self, transport: Transport) -> Progress:
         """From a copy of the trained federation, with the parameters and devices of now."""
         federation, task = self.federation, self.task
         ledger, history = deepcopy(federation.ledger_), list(federation.history_)

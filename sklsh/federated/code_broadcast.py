@@ -8,7 +8,7 @@ import numpy as np
 
 from sklsh._utils.random import REDRAW, nth_seed
 from sklsh.federated.messages import CodedHead
-from sklsh.federated.round_broadcast import RoundBroadcast, goes_on
+from sklsh.federated.round_broadcast import RoundBroadcast, continues
 from sklsh.hashing.codes import CodeFamily, Coder, Codes, ProductCodes, SignCodes, SVDSketch
 from sklsh.network.model import WideNetwork
 
@@ -136,7 +136,7 @@ class CodeBroadcast:
         codes = out.codes
         whole = CodedHead(
             number, self.family, self.n_bytes, out.seed, codes.packed, codes.scale, codes.bias,
-            out.means, out.learnt, keep=goes_on(number, self.n_rounds),
+            out.means, out.learnt, keep=continues(number, self.n_rounds),
         )  # fmt: skip
 
         def rows(ids):

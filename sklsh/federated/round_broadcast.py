@@ -13,7 +13,7 @@ from sklsh.federated.messages import CodedHead, Sketch
 Message = TypeVar("Message", Sketch, CodedHead)
 
 
-def goes_on(number: int, n_rounds: int) -> bool:
+def continues(number: int, n_rounds: int) -> bool:
     """Whether the round after this one adds to what is out, rather than begin anew."""
     return (number + 1) // n_rounds == number // n_rounds
 

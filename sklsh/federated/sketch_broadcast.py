@@ -8,7 +8,7 @@ import numpy as np
 
 from sklsh._utils.random import REDRAW, nth_seed
 from sklsh.federated.messages import Sketch
-from sklsh.federated.round_broadcast import RoundBroadcast, goes_on
+from sklsh.federated.round_broadcast import RoundBroadcast, continues
 from sklsh.hashing import make_projection
 from sklsh.network.model import WideNetwork
 
@@ -98,7 +98,7 @@ class SketchBroadcast:
         whole = Sketch(
             number, self.fold, seed, projection.sketch_dim, values, bias,
             (total / network.n_labels).astype(np.float32),
-            keep=goes_on(number, self.n_rounds), hidden_centre=hidden_centre,
+            keep=continues(number, self.n_rounds), hidden_centre=hidden_centre,
         )  # fmt: skip
         return RoundBroadcast(
             whole, lambda ids: {"values": values[ids], "bias": bias[ids]}, published, period,
