@@ -78,6 +78,9 @@ class _Answering(BaseEstimator):
     def predict(self, X):
         return getattr(self.estimator_, self.method)(X)
 
+    def get_metadata_routing(self):
+        return self.estimator.get_metadata_routing()  # weights go where they were to go
+
 
 def _check_all_but_y(function, estimator, X, params) -> None:
     given = signature(function).bind(estimator, X, None, **params).arguments

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn import model_selection as theirs
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
@@ -122,6 +123,19 @@ def test_probabilities_are_those_of_the_dense_y(data, method, convert):
         expected[test] = getattr(clone(MODEL).fit(X[train], Y[train]), method)(X[test])
     found = ours.cross_val_predict(MODEL, X, convert(Y), cv=3, method=method)
     np.testing.assert_array_equal(found, expected)
+
+
+def test_weights_are_sent_to_whom_they_are_for(data):
+    X, Y, _ = data
+    weights = np.linspace(0, 1, 150)
+    how = {"cv": 3, "method": "predict_proba", "params": {"sample_weight": weights}}
+    found = ours.cross_val_predict(MODEL, X, Y, **how)
+    with config_context(enable_metadata_routing=True):
+        asking = clone(MODEL).set_fit_request(sample_weight=True)
+        np.testing.assert_array_equal(ours.cross_val_predict(asking, X, Y, **how), found)
+    assert not np.array_equal(
+        found, ours.cross_val_predict(MODEL, X, Y, cv=3, method="predict_proba")
+    )
 
 
 def test_lists_of_labels_are_split_by_rows(data):
