@@ -113,3 +113,18 @@ def test_by_name():
     # Numbers that are names are no columns.
     with pytest.raises(ValueError, match="must name classes of y, got 1;"):
         small(class_weight={1: 5.0}).fit(X, numbers)
+
+
+def test_rows_of_weight_0_are_not_counted(rare):
+    X, y, X_test, _ = rare
+    there = np.arange(800) % 4 > 0
+    mixed = np.where(there, y, "often")  # what is left out may be anything
+    model = small(class_weight="balanced").fit(X, mixed, sample_weight=there.astype(float))
+    expected = small(class_weight="balanced").fit(X[there], y[there])
+    np.testing.assert_array_equal(*(m.predict_topk(X_test)[1] for m in (model, expected)))
+
+
+def test_classes_to_come_in_a_warm_start(rare):
+    X, y, *_ = rare
+    growing = small(class_weight={"new": 2.0}, new_classes="grow", warm_start=True).fit(X, y)
+    assert "new" in growing.fit(X, np.where(y == "rare", "new", y)).classes_

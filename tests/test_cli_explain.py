@@ -1,6 +1,7 @@
 """``sklsh explain``: which of a user's items speak for what they are recommended."""
 
 import csv
+import io
 import json
 import sys
 
@@ -127,3 +128,26 @@ def test_refusals(run, log, folder, tmp_path):
         code, out, err = run(*arguments)
         assert not out and message in str(code) + err, arguments
     assert not (tmp_path / "why.npz").exists()
+
+
+def test_more_reasons_than_there_can_be_are_found_before_the_first_line(run, log, folder):
+    code, out, _ = run(log, *NAMED, "--model", folder, "--reasons", 1_001)
+    assert "--reasons must be at most 1000" in code and out == ""
+
+
+def test_a_parquet_file_without_rows_can_be_read(run, folder, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    one = write(tmp_path / "one.csv", [["ann", "item 1", "2026-02-01", 1]])
+    assert run(one, *NAMED, "--model", folder, "-o", tmp_path / "o.parquet")[0] == 0
+    table = parquet.read_table(tmp_path / "o.parquet")
+    assert table.num_rows == 0 and table.column_names == HEADER
+
+
+def test_names_that_standard_output_does_not_take(log, folder, monkeypatch, tmp_path):
+    text = log.read_text().replace("user 1,", "üser 1,")
+    (tmp_path / "log.csv").write_text(text, encoding="utf-8")
+    arguments = ["explain", tmp_path / "log.csv", *NAMED, "--model", folder]
+    monkeypatch.setattr(sys, "argv", ["sklsh", *map(str, arguments)])
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), "ascii"))
+    with pytest.raises(SystemExit, match=r"cannot be in ascii .* set PYTHONIOENCODING=utf-8, or"):
+        cli.main()

@@ -22,6 +22,11 @@ def main() -> None:
 
     try:
         app()
+    except UnicodeEncodeError as error:
+        sys.exit(
+            f"sklsh: what is written cannot be in {error.encoding} ({error}): set "
+            "PYTHONIOENCODING=utf-8, or name a file with --output"
+        )
     except (ValueError, TypeError, OSError) as error:  # values or types, of data or options
         sys.exit(f"sklsh: {error}")
     except MemoryError as error:

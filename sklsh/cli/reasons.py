@@ -45,6 +45,7 @@ def explain(
         )
     matrix, names = _users(data, model, columns, half_life)
     check_depth(k, "k", model.n_features_in_)
+    check_depth(n, "--reasons", model.n_features_in_)
     chosen = np.arange(len(names))
     if users:
         place_of = {str(name): place for place, name in enumerate(names.tolist())}
@@ -87,6 +88,9 @@ def _users(data: Path, model, columns: Columns, half_life: float | None):
 def _write(writer: BatchWriter, model, matrix, names, chosen, k: int, n: int) -> int:
     """A row for each user, item and reason; how many users' items are too few or too many."""
     n_silent = 0
+    none, nothing = model.item_ids_[:0], np.empty(0, dtype=np.float32)
+    # A parquet file of no rows has columns, too.
+    writer.write_columns([names[:0], none, np.empty(0, np.int64), nothing, none, nothing])
     for place in chosen:
         row = matrix[[place]]
         if not 2 <= row.count_nonzero() <= MAX_EXPLAINED:

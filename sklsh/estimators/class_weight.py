@@ -41,6 +41,8 @@ def weighted_rows(
     if class_weight is None:
         return sample_weight
     n_labels = targets.classes.shape[0]
+    counts = Y.counts()
+    owners = np.repeat(np.arange(counts.shape[0]), counts)
     if isinstance(class_weight, Mapping):
         of_label = _given(class_weight, targets, may_grow)
     elif stream:
@@ -49,10 +51,11 @@ def weighted_rows(
             "sklearn.utils.class_weight.compute_class_weight makes of earlier rows"
         )
     else:
-        counts = np.bincount(Y.indices, minlength=n_labels)
-        of_label = Y.indices.shape[0] / (max(1, np.count_nonzero(counts)) * np.maximum(counts, 1))
-    counts = Y.counts()
-    owners = np.repeat(np.arange(counts.shape[0]), counts)
+        # Rows of weight 0 are as if they were not there.
+        found = Y.indices if sample_weight is None else Y.indices[sample_weight[owners] > 0]
+        frequencies = np.bincount(found, minlength=n_labels)
+        n_occurring = max(1, np.count_nonzero(frequencies))
+        of_label = found.shape[0] / (n_occurring * np.maximum(frequencies, 1))
     sums = np.bincount(owners, weights=of_label[Y.indices], minlength=counts.shape[0])
     weights = np.where(counts > 0, sums / np.maximum(counts, 1), 1.0)
     if sample_weight is not None:

@@ -81,7 +81,8 @@ class ClassifierTraining:
             targets, Y = grown, grown.encode(y)
         check_same_length(X, Y)
         weights = check_weights(sample_weight, X)
-        weights = weighted_rows(self.class_weight, targets, Y, weights)
+        may_grow = self.new_classes == "grow"
+        weights = weighted_rows(self.class_weight, targets, Y, weights, may_grow=may_grow)
         learner = warm_learner(self, X, targets, had_names)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
         settings = self._settings(rows.n_rows, targets, dense=rows.is_dense(X.shape[1]))
