@@ -5,6 +5,7 @@ import gzip
 import json
 import random
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklsh import SparseLSHMLPClassifier, TextTagger
 from sklsh.cli.text import default_folder
 from sklsh.datasets._tables import read_columns, split_labels
-from sklsh.metrics import precision_at_1_scorer
+from sklsh.metrics import ndcg_at_k, precision_at_1_scorer, precision_at_k, psp_at_k
 from sklsh.persistence import load_model, save_model
 
 RNG = np.random.default_rng(0)
@@ -325,3 +326,21 @@ def test_lines_are_no_table(name, tmp_path, run, tagger):
     code, _, err = run("predict", tmp_path / "m", tmp_path / "a.csv", "-o", tmp_path / name)
     assert code == 1 and "what is written are JSON lines; end in .jsonl" in err
     assert not (tmp_path / name).exists()
+
+
+def test_labels_that_training_has_not_seen_are_missed(tmp_path, run):
+    tagger = TextTagger(SMALL).fit(TEXTS, TAGS)
+    save_model(tagger, tmp_path / "m", y_train=TAGS)
+    tags = [[*row, "new", "newer"] if i % 2 else row for i, row in enumerate(TAGS)]
+    lines = [json.dumps({"text": t, "labels": row}) for t, row in zip(TEXTS, tags, strict=True)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    code, out, err = run("evaluate", tmp_path / "m", tmp_path / "a.jsonl")
+    assert code == 0, err
+    rows = {line.split("  ")[0].strip(): line.split()[-3:] for line in out.splitlines() if line}
+    ranked = tagger.predict_topk(TEXTS, 5)[0]
+    for name, metric in (
+        ("precision", precision_at_k),
+        ("nDCG", ndcg_at_k),
+        ("propensity-scored precision", partial(psp_at_k, y_train=TAGS)),
+    ):
+        assert rows[name] == [f"{metric(tags, ranked, k=k):.4f}" for k in (1, 3, 5)]

@@ -281,3 +281,11 @@ def test_small_entries_beside_others_are_not(train):
     mixed.data[::9] *= 1e-60
     mixed.data[: mixed.indptr[PART]] = 0
     assert precision(train(mixed * 1e-37), 1e-37) > 0.3
+
+
+def test_weights_are_numbers():
+    X, y = np.eye(6), np.arange(6) % 3
+    with pytest.raises(TypeError, match="sample_weight must be numbers, got text"):
+        SparseLSHMLPClassifier((4,)).fit(X, y, sample_weight=["1"] * 6)
+    with pytest.raises(TypeError, match="sample_weight must be numbers, got text"):
+        precision_at_k(y, y[:, None], k=1, sample_weight=["1"] * 6)

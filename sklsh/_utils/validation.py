@@ -242,6 +242,8 @@ def check_weights(sample_weight, X) -> np.ndarray | None:
         return None
     if not np.isscalar(sample_weight):  # a number is every row's
         sample_weight = plain(sample_weight, "sample_weight")
+    if np.asarray(sample_weight).dtype.kind in "US":
+        raise TypeError("sample_weight must be numbers, got text")
     if not np.any(np.asarray(sample_weight)):
         raise ValueError("sample_weight must have a positive entry, got zeros only")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)

@@ -195,7 +195,8 @@ def evaluate(
 ) -> None:
     """`sklsh evaluate`."""
     model = load_classifier(model_dir)
-    if check_is_text(model_dir, model, text, data):
+    is_text = check_is_text(model_dir, model, text, data)
+    if is_text:
         (X, Y), model = read_labelled(data, model, text, labels), model.classifier_
     else:
         X, Y = load_xc(data, subset)
@@ -203,7 +204,7 @@ def evaluate(
     ranked, _ = rank_data(model_dir, model, X, max(PLACES))
     seconds = perf_counter() - start
     n_labels = len(model.classes_)
-    if Y.shape[1] != n_labels:
+    if Y.shape[1] != n_labels and not is_text:
         raise ValueError(f"the model in {model_dir} has {n_labels} labels, the data {Y.shape[1]}")
     rows = [
         ["precision", *at_places(precision_at_k, Y, ranked)],
@@ -211,7 +212,11 @@ def evaluate(
     ]
     counted = read_label_counts(model_dir)
     if counted is not None:
-        worth = jain_weights(*counted, A=a, B=b)
+        counts, n_samples = counted
+        # Labels that training rows had not, of texts.
+        n_others = max(0, Y.shape[1] - counts.shape[0])
+        counts = np.concatenate([counts, np.zeros(n_others, dtype=np.int64)])
+        worth = jain_weights(counts, n_samples, A=a, B=b)
 
         def psp(y_true, y_score, k):
             return psp_at_k(y_true, y_score, k, inverse_propensities=worth)

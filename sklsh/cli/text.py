@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import scipy.sparse as sp
 
 import sklsh
 from sklsh._utils.containers import is_missing
 from sklsh.datasets._tables import is_table, read_columns, split_labels, stem_of
+from sklsh.metrics._names import indicator_by_name
 
 if TYPE_CHECKING:  # estimators are loaded when they are asked for: help needs none
     from sklsh import SparseLSHMLPClassifier, TextTagger
@@ -49,11 +51,15 @@ def read_texts(data: Path, tagger: TextTagger, text: str | None) -> list[str]:
 
 
 def read_labelled(data: Path, tagger: TextTagger, text: str | None, labels: str | None):
-    """Vectors of a table's texts, and their labels as an indicator."""
+    """Vectors of a table's texts, and their labels as an indicator: those that the model knows,
+    and behind them the others, which it misses."""
     own_text, own_labels, separator = _columns(tagger)
     names = [text or own_text, labels or own_labels]
     found = read_columns(data, names)
-    Y = tagger.encode(split_labels(found[names[1]], separator, f"{data}, row"))
+    tags = split_labels(found[names[1]], separator, f"{data}, row")
+    others = sorted({name for row in tags for name in row} - set(tagger.classes_.tolist()))
+    columns = np.concatenate([tagger.classes_, np.array(others, dtype=str)])
+    Y = indicator_by_name(tags, columns)
     return tagger.transform(_texts(data, names[0], found[names[0]])), Y
 
 

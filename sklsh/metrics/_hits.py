@@ -319,7 +319,10 @@ def row_weights(sample_weight, n_samples: int) -> np.ndarray:
         raise ValueError("y_true must have at least one row, got none")
     if sample_weight is None:
         return np.ones(n_samples)
-    weights = np.asarray(plain(sample_weight, "sample_weight"), dtype=np.float64)
+    weights = np.asarray(plain(sample_weight, "sample_weight"))
+    if weights.dtype.kind in "US":
+        raise TypeError("sample_weight must be numbers, got text")
+    weights = weights.astype(np.float64)
     if weights.shape != (n_samples,):
         raise ValueError(f"sample_weight must be of shape ({n_samples},), got {weights.shape}")
     if not ((weights >= 0) & (weights < np.inf)).all() or not weights.any():
