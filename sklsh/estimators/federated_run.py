@@ -261,9 +261,10 @@ class FederatedRun:
             progress, transport, fraction=float(federation.fraction),
             delta=float(federation.delta), random_state=federation.random_state,
         )  # fmt: skip
-        used = 0
+        used = False
         for entry in rounds:
-            used += entry["n_used"]
+            # None of a private round, which says nothing of its devices, and noise moves the model.
+            used = used or entry["n_used"] != 0
             self._save(progress)
             if federation.callback is not None:
                 federation.callback(progress.server.network, entry)
