@@ -77,7 +77,9 @@ class TestEarlyStopping:
 
 class TestStreams:
     @pytest.mark.parametrize(("model", "part"), [
-        (classifier(), (X[:1], Y[:1])), (recommender(n_neighbors=0, n_factors=0), (USERS[:1],)),
+        (classifier(), (X[:1], Y[:1])),
+        # Enough users that its window of latest rows is full by then.
+        (recommender(n_neighbors=0, n_factors=0), (np.tile(USERS[:1], (20, 1)),)),
     ])  # fmt: skip
     def test_a_model_does_not_grow_with_its_parts(self, model, part):
         for _ in range(STREAM_HISTORY + 1):
