@@ -249,3 +249,36 @@ def test_classes_that_are_text_of_numpys_own_type():
     np.testing.assert_array_equal(model.predict_topk(X, 3)[0], expected.predict_topk(X, 3)[0])
     assert model.score(X, y) == expected.score(X, text)
     np.testing.assert_array_equal(*(m.score_labels(X, y[:2]) for m in (model, expected)))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", None] * 40,
+        ["a", float("nan")] * 40,  # which numpy would call "nan"
+        np.array(["a", np.nan] * 40, dtype=object),
+    ],
+)
+def test_missing_classes_are_named(y):
+    with pytest.raises(ValueError, match="y must have no missing values, got None or NaN"):
+        small().fit(X, y)
+    stream = small().partial_fit(X, ["a", "b"] * 40, classes=["a", "b"])
+    with pytest.raises(ValueError, match="y must have no missing values, got None or NaN"):
+        stream.partial_fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [({0: 1.0}, "got dict"), ({1.0, 2.0}, "got set"), (np.array(["1"] * 8), "got text")],
+)
+def test_weights_of_items_have_an_order(weight, said):
+    model = LSHRecommender((4,), item_weight=weight, **SMALL)
+    with pytest.raises((TypeError, ValueError), match=f"item_weight .*{said}|'item_weight'"):
+        model.fit(Y)
+
+
+def test_classes_of_several_kinds_are_refused():
+    """A 1 in a list beside text is no "1"."""
+    for y in ([1, "a"] * 40, np.array([1, "a"] * 40, dtype=object)):
+        with pytest.raises((TypeError, ValueError), match="y must be classes: integers, booleans"):
+            small().fit(X, y)

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sklsh._utils.containers import plain
+from sklsh._utils.containers import array_of_one_kind, is_missing, plain
 
 
 def is_text(classes: np.ndarray) -> bool:
@@ -62,6 +62,9 @@ def _kind(classes: np.ndarray) -> str:
 
 def check_classes(y, name: str = "y") -> np.ndarray:
     """1-d classes that can be sorted."""
+    y = array_of_one_kind(y, name)
+    if y.ndim and y.dtype.kind == "O" and any(map(is_missing, y.flat)):
+        raise ValueError(f"{name} must have no missing values, got None or NaN")
     y = check_array(y, ensure_2d=False, dtype=None, input_name=name, ensure_min_samples=0)
     y = column_or_1d(y, warn=True)
     try:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+
 import numpy as np
 
+from sklsh._utils.containers import plain
 from sklsh.metrics import jain_weights
 
 MIN_USERS = 3
@@ -40,7 +43,13 @@ def check_item_weight(item_weight, n_items: int):
     """`item_weight`, an array of it being one positive number an item."""
     if item_weight is None or isinstance(item_weight, str):
         return item_weight
-    weights = np.asarray(item_weight, dtype=np.float64)
+    weights = np.asarray(plain(item_weight, "item_weight"))
+    if weights.dtype.kind in "US" or isinstance(item_weight, Set | Mapping):
+        raise TypeError(
+            f"item_weight must be numbers in the order of the items, got "
+            f"{'text' if weights.dtype.kind in 'US' else type(item_weight).__name__}"
+        )
+    weights = weights.astype(np.float64)
     if weights.shape != (n_items,):
         raise ValueError(
             f"item_weight must be one for each of the {n_items} items, got shape {weights.shape}"
