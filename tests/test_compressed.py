@@ -75,11 +75,11 @@ def X_rows(X):
 
 
 def test_what_is_carried_of_the_linear_view_is_worth_its_bytes(words):
-    """A tenth of the whole, and as good on rows to which the view matters."""
+    """A quarter of the whole, and as good on rows to which the view matters."""
     model, X, Y = words
     without, small = model.compress(36, linear=False), model.compress(36)
     assert without.linear_ is None and without.linear_weight_ == 0
-    assert small.linear_.nbytes < 0.1 * model.linear_.nbytes
+    assert small.linear_.nbytes < 0.3 * model.linear_.nbytes
     assert small.linear_weight_ == model.linear_weight_ > 0
     of_small, of_without = (precision_at_k(Y, m.predict_topk(X, 1)[0], 1) for m in (small, without))
     assert of_small > of_without + 0.005

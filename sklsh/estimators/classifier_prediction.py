@@ -294,8 +294,8 @@ class ClassifierPrediction:
         neighbors : bool, default=True
             Keep the training rows for k-NN scores, if there are any.
         linear : bool, default=True
-            Keep of the linear view, if there is one, the large weights of one tree: some percent
-            of its bytes, that are worth nearly all of its points of P@1.
+            Keep of the linear view, if there is one, the large weights: of more than
+            a megabyte a quarter, which is worth nearly all of its points of P@1.
 
         Returns
         -------

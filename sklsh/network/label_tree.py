@@ -90,6 +90,17 @@ def pruned_level(level: TreeLevel, threshold: float) -> TreeLevel:
     )
 
 
+def smallest_kept(values: np.ndarray, share: float) -> np.float32:
+    """The size from which values are kept if those below have at most `share` of all squares."""
+    sizes = np.sort(np.abs(values))
+    squares = np.cumsum(np.square(sizes, dtype=np.float64))
+    if not sizes.size:
+        return np.float32(0)
+    return sizes[
+        np.searchsorted(squares, share * squares[-1], side="right").clip(max=sizes.size - 1)
+    ]
+
+
 def _indptr(counts) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
@@ -120,9 +131,10 @@ class LabelTree:
     def nbytes(self) -> int:
         return self.order.nbytes + sum(a.nbytes for level in self.levels for a in level)
 
-    def pruned(self, threshold: float) -> LabelTree:
-        """Without weights that are nearer to 0: a copy."""
-        return LabelTree(self.order, [pruned_level(level, threshold) for level in self.levels])
+    def pruned(self, share: float) -> LabelTree:
+        """Without each level's smallest weights, which have `share` of its squared ones: a copy."""
+        levels = [pruned_level(level, smallest_kept(level.values, share)) for level in self.levels]
+        return LabelTree(self.order, levels)
 
     @classmethod
     def train(

@@ -27,9 +27,14 @@ N_TREES = 3
 MANY_LABELS = 100_000
 """From so many labels on there is one tree: three would be most of a fit's time and memory."""
 
-CARRIED = 0.5
-"""Of one tree, weights of this size say nearly what all trees do: a twelfth of the bytes, for less
-than .3 points of P@1 where there are k-NN scores beside (`benchmarks/bench_compress.py`)."""
+DROPPED = 0.4
+"""Share of a level's squared weights that a view to carry does without: three quarters of the
+bytes, for less than half a point of P@1 (`benchmarks/bench_compress.py`). A share, as rows of many
+features have smaller weights. The first tree alone was as good on one set and .4 points worse on
+another."""
+
+SMALL = 1 << 20
+"""Bytes of a view that is carried as it is: chances were fitted to what it says."""
 
 DEPTH = 50
 """Labels of a row that the view scores."""
@@ -83,8 +88,10 @@ class LinearView:
         return sum(tree.nbytes for tree in self.trees)
 
     def pruned(self) -> LinearView:
-        """To carry: the first tree alone, with its large weights; see `CARRIED`."""
-        return replace(self, trees=[self.trees[0].pruned(CARRIED)])
+        """To carry: with the large weights alone; see `DROPPED` and `SMALL`."""
+        if self.nbytes < SMALL:
+            return self
+        return replace(self, trees=[tree.pruned(DROPPED) for tree in self.trees])
 
     def shares(self, X: SparseRows, rows, n_threads: int = 1):
         """Labels (n, depth) int32, padded with -1, and their mean shares, best first."""

@@ -258,17 +258,23 @@ def test_a_node_keeps_its_largest_weights(monkeypatch):
             assert not kept or np.abs(W[V == 0]).max(initial=0) <= np.abs(V[V != 0]).min()
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.3, 9.0])
-def test_a_tree_to_carry_has_the_weights_from_a_threshold(monkeypatch, threshold):
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_a_tree_to_carry_has_the_large_weights(monkeypatch, share):
     _, _, whole = small_tree(3, 30, monkeypatch)
-    pruned = whole.pruned(threshold)
+    pruned = whole.pruned(share)
     for before, after in zip(whole.levels, pruned.levels, strict=True):
         assert [a.dtype for a in after] == [a.dtype for a in before]
         assert (np.diff(after.entry_indptr) > 0).all()
+        least = np.abs(after.values).min(initial=np.inf)
         for (W, intercepts), (V, others) in zip(nodes_of(before), nodes_of(after), strict=True):
-            np.testing.assert_array_equal(V, np.where(np.abs(W) >= np.float32(threshold), W, 0))
+            np.testing.assert_array_equal(V, np.where(np.abs(W) >= least, W, 0))
             np.testing.assert_array_equal(others, intercepts)
-    assert (pruned.nbytes < whole.nbytes) == (threshold > 0)
+        # As many as may go: the next one's square would be more than the share.
+        of_all, kept = (np.sum(np.square(a.values, dtype=float)) for a in (before, after))
+        assert of_all - kept <= share * of_all + 1e-9
+        if share < 1:
+            of_least = (np.abs(after.values) == least).sum() * least.astype(float) ** 2
+            assert of_all - kept + of_least > share * of_all
 
 
 def test_threads_do_not_matter(monkeypatch):
