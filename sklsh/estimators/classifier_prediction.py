@@ -282,7 +282,7 @@ class ClassifierPrediction:
 
     @answers
     def compress(self, bytes_per_label=128, *, body="codes", neighbors=True, linear=True):
-        """A model of a tenth of the size that predicts nearly the same; this one stays.
+        """A model of a sixth of the size that predicts nearly the same; this one stays.
 
         Parameters
         ----------
