@@ -73,7 +73,7 @@ class TreeLevel(NamedTuple):
     intercepts: np.ndarray
 
 
-def pruned_level(level: TreeLevel, threshold: float) -> TreeLevel:
+def pruned_level(level: TreeLevel, threshold: np.float32) -> TreeLevel:
     """Without the weights that are nearer to 0, and the features that have no others."""
     n_features, n_nodes = level.features.shape[0], level.feature_indptr.shape[0] - 1
     kept = np.abs(level.values) >= threshold
