@@ -142,6 +142,12 @@ def check_column_names(y, known: np.ndarray | None) -> None:
         )
 
 
+def is_text(array: np.ndarray) -> bool:
+    """Whether an array is of text, or of objects that are."""
+    kind = array.dtype.kind
+    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in array.flat))
+
+
 def is_missing(value) -> bool:
     """Whether a field of a table is None, NaN or pandas' NA."""
     missing = value is None or type(value).__name__ == "NAType"
@@ -198,6 +204,31 @@ def array_of_one_kind(ids, name: str) -> np.ndarray:
         boxed = np.array(ids, dtype=object)
         return array if all(isinstance(part, str) for part in boxed.ravel()) else boxed
     return array
+
+
+def ids_in_order(ids, name: str, n: int, *, order: str, of: str) -> np.ndarray:
+    """Ids of rows or columns, one for each, as `plain_ids` has them.
+
+    Parameters
+    ----------
+    order, of : str
+        For messages: what they are in the order of, and what there are `n` of.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Not one for each; a set, which has no order; neither integers nor text.
+    """
+    if isinstance(ids, Set):
+        raise TypeError(f"{name} must be in the order of the {order}, got a set")
+    found = plain_ids(ids, name)
+    if found.shape != (n,):
+        raise ValueError(
+            f"{name} must be 1-d, one for each of the {n} {of}, got shape {found.shape}"
+        )
+    if found.dtype.kind not in "iuU":
+        raise TypeError(f"{name} must be integers or text, got dtype {found.dtype}")
+    return found
 
 
 def one_row(row):

@@ -8,13 +8,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, column_or_1d
 
-from sklsh._utils.containers import array_of_one_kind, is_missing, plain
-
-
-def is_text(classes: np.ndarray) -> bool:
-    """Whether classes are text, in an array of text or of objects."""
-    kind = classes.dtype.kind
-    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in classes.flat))
+from sklsh._utils.containers import array_of_one_kind, is_missing, is_text, plain
 
 
 def unique_classes(classes, name: str = "classes") -> np.ndarray:

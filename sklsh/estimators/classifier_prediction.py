@@ -82,11 +82,15 @@ class ClassifierPrediction:
         """
         check_is_fitted(self)
         k = check_depth(k, "k", self.classes_.shape[0])
-        labels, scores = self._topk(X, max(k, min(N_RIVALS, self.classes_.shape[0])))
+        labels, probabilities = self._topk_proba(X, max(k, min(N_RIVALS, self.classes_.shape[0])))
+        return self.targets_.names(labels[:, :k]), probabilities[:, :k]
+
+    def _topk_proba(self, X, k):
+        """Columns of the best labels, padded with -1, and probabilities; k as of `_topk`."""
+        labels, scores = self._topk(X, k)
         scores /= self._temperature
         shares = scores - _log_total(scores[:, :N_RIVALS])
-        probabilities = np.where(labels >= 0, self._probabilities(shares), 0).astype(np.float32)
-        return self.targets_.names(labels[:, :k]), probabilities[:, :k]
+        return labels, np.where(labels >= 0, self._probabilities(shares), 0).astype(np.float32)
 
     def _topk(self, X, k):
         check_is_fitted(self)
@@ -122,14 +126,15 @@ class ClassifierPrediction:
                 raise ValueError("thresholds must be None for classes, of which the best is named")
             labels, _ = self._topk(X, 1)
             return self.classes_[labels[:, 0]]
-        if thresholds is not None:
-            thresholds = check_thresholds(thresholds, self.classes_.shape[0])
-        labels, scores = self._topk(X, min(N_RIVALS, self.classes_.shape[0]))
-        shares = log_shares(scores / self._temperature)
+        n_labels = self.classes_.shape[0]
+        n_best = min(N_RIVALS, n_labels)
         if thresholds is None:
-            chosen = shares > np.log(self.threshold_)
+            labels, scores = self._topk(X, n_best)
+            chosen = log_shares(scores / self._temperature) > np.log(self.threshold_)
         else:
-            chosen = (labels >= 0) & (self._probabilities(shares) >= thresholds[labels])
+            thresholds = check_thresholds(thresholds, n_labels)
+            labels, probabilities = self._topk_proba(X, n_best)
+            chosen = (labels >= 0) & (probabilities >= thresholds[labels])
         indptr = np.concatenate([[0], np.cumsum(chosen.sum(axis=1))])
         answer = self.targets_.indicator(indptr, labels[chosen])
         if sp.issparse(answer):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sklsh._utils.containers import plain_ids
+from sklsh._utils.containers import ids_in_order, plain_ids
 
 
 @dataclass(frozen=True)
@@ -52,16 +51,7 @@ class ItemIds:
         """
         if item_ids is None:
             return cls(np.arange(n_items), False)
-        if isinstance(item_ids, Set):
-            raise TypeError("item_ids must be in the order of the columns, got a set")
-        names = plain_ids(item_ids, "item_ids")
-        if names.shape != (n_items,):
-            raise ValueError(
-                f"item_ids must be 1-d, one for each of the {n_items} items, "
-                f"got shape {names.shape}"
-            )
-        if names.dtype.kind not in "iuU":
-            raise TypeError(f"item_ids must be integers or text, got dtype {names.dtype}")
+        names = ids_in_order(item_ids, "item_ids", n_items, order="columns", of="items")
         if names.dtype.kind == "U" or names.dtype.kind == "i":
             padding: Any = "" if names.dtype.kind == "U" else -1
             if (names == padding).any():

@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from sklsh._utils.containers import plain_ids
+from sklsh._utils.containers import ids_in_order
 from sklsh._utils.files import replacing
 from sklsh._utils.progress import RowProgress
 from sklsh._utils.threads import blocks
@@ -187,17 +187,7 @@ def _names_of_rows(user_ids, n_users: int) -> np.ndarray:
     """
     if user_ids is None:
         return np.arange(n_users)
-    if isinstance(user_ids, Set):
-        raise TypeError("user_ids must be in the order of the rows, got a set")
-    users = plain_ids(user_ids, "user_ids")
-    if users.shape != (n_users,):
-        raise ValueError(
-            f"user_ids must be 1-d, one for each of the {n_users} rows of user_items, got "
-            f"shape {users.shape}"
-        )
-    if users.dtype.kind not in "iuU":
-        raise TypeError(f"user_ids must be integers or text, got dtype {users.dtype}")
-    return users
+    return ids_in_order(user_ids, "user_ids", n_users, order="rows", of="rows of user_items")
 
 
 class WritesRecommendations:

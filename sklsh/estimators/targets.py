@@ -14,6 +14,7 @@ from sklsh._utils.containers import (
     check_column_names,
     check_names,
     column_names,
+    is_text,
     label_lists,
     plain,
     plain_ids,
@@ -22,7 +23,6 @@ from sklsh._utils.validation import check_sparse
 from sklsh.estimators.class_values import (
     as_number_of,
     check_classes,
-    is_text,
     union,
     unique_classes,
 )

@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklsh._utils.containers import check_column_names, label_lists, plain
 from sklsh._utils.validation import check_int
-from sklsh.metrics._hits import named_indicator, relevant_labels
+from sklsh.metrics._hits import named_indicator, ranked_hits, relevant_labels
 from sklsh.network.calibration import N_RIVALS
 
 
@@ -83,10 +83,9 @@ def tune_thresholds(estimator, X, y, *, frequencies=None, n_groups=4) -> np.ndar
     else:
         groups = _groups(_check_frequencies(frequencies, n_labels), n_groups)
     n_true = np.bincount(groups, np.bincount(Y.indices, minlength=n_labels), n_groups)
+    _, _, right = ranked_hits(Y, columns, columns.shape[1])
     known = columns >= 0
-    rows = np.broadcast_to(np.arange(columns.shape[0])[:, None], columns.shape)[known]
-    columns, probabilities = columns[known], probabilities[known]
-    right = np.asarray(Y[rows, columns]).ravel() > 0
+    columns, probabilities, right = columns[known], probabilities[known], right[known]
     best = np.ones(n_groups, dtype=np.float32)
     for group in range(n_groups):
         of = groups[columns] == group

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.containers import check_names, column_names, label_lists, plain
+from sklsh._utils.containers import check_names, column_names, is_text, label_lists, plain
 from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_sparse
 
@@ -305,12 +305,6 @@ def _numbered(y_true, y_score):
     names = names[names != ""]
     columns = np.searchsorted(names, ranked.astype(str))
     return np.searchsorted(names, true.astype(str)), np.where(ranked != "", columns, -1)
-
-
-def is_text(array: np.ndarray) -> bool:
-    """Whether an array is of text, or of objects that are."""
-    kind = array.dtype.kind
-    return kind == "U" or (kind == "O" and all(isinstance(name, str) for name in array.flat))
 
 
 def row_weights(sample_weight, n_samples: int) -> np.ndarray:

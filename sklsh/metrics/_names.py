@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.containers import column_names, label_lists, plain
-from sklsh.metrics._hits import is_text, named_indicator, places_of, relevant_labels
+from sklsh._utils.containers import column_names, is_text, label_lists, plain
+from sklsh.metrics._hits import named_indicator, places_of, relevant_labels
 
 
 def names_of(y, name: str = "y_true") -> np.ndarray | None:
