@@ -66,7 +66,8 @@ test-all: $(VENV)/.with-test-all
 KERNEL_TESTS = $(shell grep -l "from sklsh.kernels" -r tests --include="test_*.py") \
 	tests/network/test_prototypes.py tests/test_validation_x.py
 # The oldest libraries that pyproject.toml allows, and another Python, in environments of their own.
-FLOORS := numpy==1.26.* scipy==1.13.* scikit-learn==1.7.* numba==0.61.* joblib==1.4.* threadpoolctl==3.1.*
+FLOORS := numpy==1.26.* scipy==1.15.* scikit-learn==1.7.* numba==0.61.* joblib==1.4.* threadpoolctl==3.1.* \
+	pandas==2.2.*
 test-floors: $(VENV)/.made
 	$(BIN)/python -m venv .venv-floors
 	.venv-floors/bin/python -m pip install --quiet --editable ".[test]" $(FLOORS:%="%")

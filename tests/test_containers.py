@@ -242,6 +242,7 @@ def test_users_in_any_container():
         RECOMMENDER.recommend([0], ONE)
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="of numpy 2")
 def test_classes_that_are_text_of_numpys_own_type():
     text = np.array([f"c{code}" for code in CODES])
     y = text.astype(np.dtypes.StringDType())

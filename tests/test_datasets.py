@@ -550,7 +550,7 @@ def test_multilabel_rows_go_by_their_most_frequent_label():
         ((np.ones((2, 2, 2)), 2), ValueError, r"y must be 1-d or 2-d, got shape \(2, 2, 2\)"),
         *(
             ((np.array(y, dtype=object), 2, "dirichlet"), TypeError, "y must be values that can be")
-            for y in ([1, "a"], [np.True_, 2**70])
+            for y in ([1, "a"], *([[np.True_, 2**70]] if np.__version__ >= "2" else []))
         ),
     ],
 )

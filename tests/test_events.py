@@ -216,7 +216,7 @@ def test_ages_in_any_type_of_times(times, half_life):
     )
     if times.dtype.kind == "M":
         step = np.timedelta64(*np.datetime_data(times.dtype)[::-1])
-        ages = [float(i * step / half_life) for i in (2, 1, 0)]
+        ages = [float(i * step / np.timedelta64(half_life)) for i in (2, 1, 0)]
     else:
         ages = [(max(times.tolist()) - time) / half_life for time in times.tolist()]
     np.testing.assert_allclose(found.matrix.toarray()[:, 0], np.exp2(-np.array(ages)), rtol=1e-6)

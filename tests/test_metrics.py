@@ -547,7 +547,7 @@ def test_scorers_are_sent_weights_by_metadata_routing():
         search.fit(X, y, sample_weight=weights)
         assert search.best_score_ == pytest.approx(found["test_ours"].mean())
         unset = make_topk_scorer(precision_at_k, k=1)
-        with pytest.raises(UnsetMetadataPassedError, match="TopKScorer"):
+        with pytest.raises(UnsetMetadataPassedError, match=r"[Tt]op_?[Kk]_?[Ss]corer"):
             cross_validate(model, X, y, scoring=unset, params={"sample_weight": weights}, cv=3)
         plain = cross_validate(model, X, y, scoring=unset, cv=3)["test_score"]
         assert not np.allclose(plain, found["test_ours"])
@@ -588,6 +588,7 @@ def test_names_of_training_labels_are_held_against_those_of_test_rows():
     assert scorer(model, None, lists(true)) == pytest.approx(expected)
 
 
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="of numpy 2")
 def test_text_of_numpys_own_type():
     ranked = np.array([["a", "c"], ["b", "a"]])
     for y_true in (["a", "c"], [["a"], ["c"]]):

@@ -34,7 +34,7 @@ def pack(file: IO[bytes], content: dict, arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items()
     ]
     text = np.frombuffer(json.dumps({**content, "members": members}).encode(), dtype=np.uint8)
-    np.savez(file, allow_pickle=False, **{TEXT: text}, **arrays)
+    np.savez(file, **{TEXT: text}, **arrays)
 
 
 def unpack(path: Path, check: Callable[[dict], None]) -> tuple[dict, dict[str, np.ndarray]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import sys
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from sklsh._utils.threads import blocks
 from sklsh._utils.validation import check_depth
 from sklsh.cli.screen import table_of
 from sklsh.datasets import Interactions
+from sklsh.datasets._event_columns import zones_are_heeded
 from sklsh.datasets._tables import read_columns
 from sklsh.estimators.recommendation_files import TableWriter, check_ending
 from sklsh.metrics import ndcg_at_k, recall_at_k
@@ -106,9 +106,7 @@ def _times(path: Path, name: str, values: list) -> np.ndarray:
     except (TypeError, ValueError):
         pass  # no numbers
     try:
-        with warnings.catch_warnings():
-            # Of time zones, which numpy takes into account and warns of for having none itself.
-            warnings.simplefilter("ignore", UserWarning)
+        with zones_are_heeded():
             return np.array(values, dtype="datetime64[us]")
     except (TypeError, ValueError) as error:
         raise ValueError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import warnings
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from numbers import Integral, Real
 from os import PathLike
@@ -106,8 +107,7 @@ def _moment(now) -> np.datetime64:
     if getattr(now, "tzinfo", None) is not None and hasattr(now, "astimezone"):
         now = now.astimezone(datetime.UTC).replace(tzinfo=None)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of zones in text, which it heeds
+        with zones_are_heeded():
             found = np.datetime64(now)
     except (TypeError, ValueError) as error:
         raise wrong from error
@@ -230,6 +230,14 @@ def moments(column, name: str) -> Moments:
     return Moments(array, None)
 
 
+def zones_are_heeded() -> AbstractContextManager:
+    """Silences numpy's warning of dates with a zone: it computes their UTC, and says it has none.
+
+    A DeprecationWarning until numpy 2.0, a UserWarning since.
+    """
+    return warnings.catch_warnings(action="ignore")
+
+
 def _datetimes(column) -> np.ndarray:
     """datetime64 of whatever is a date, in UTC where it has a zone; else as numpy has it."""
     if getattr(getattr(column, "dtype", None), "tz", None) is not None:  # pandas
@@ -243,8 +251,7 @@ def _datetimes(column) -> np.ndarray:
     else:
         array = np.asarray(column)
     if array.dtype.kind == "O" and array.size and hasattr(array.flat[0], "year"):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of zones, which are heeded
+        with zones_are_heeded():
             return array.astype("datetime64[us]")
     return array
 
