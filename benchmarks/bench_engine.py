@@ -163,12 +163,12 @@ def model(_folder) -> dict:
     X, Y = synthetic(WIDE, 101_000)
     test, X, Y = X[100_000:], X[:100_000], Y[:100_000]
     found = {}
-    for name, n_neighbors in (("with the rows that vote", "auto"), ("network alone", 0)):
+    for name, n_neighbors in (("with neighbours", "auto"), ("network alone", 0)):
         fitted = SparseLSHMLPClassifier(
             hidden_layer_sizes=(HIDDEN,), max_iter=1, n_neighbors=n_neighbors, shuffle=True,
             random_state=0, n_jobs=THREADS,
         ).fit(X, Y)  # fmt: skip
-        # What prediction needs: parameters, and rows where they vote.
+        # What prediction needs: parameters, and rows where neighbours are asked.
         memory = fitted.memory_
         size = fitted.network_.nbytes + (memory.nbytes if memory else 0)
         with tempfile.TemporaryDirectory() as parent:

@@ -47,7 +47,7 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "random ids": ({"sampler": "random"}, {}),
     "own labels only": ({"sampler": "labels"}, {}),
     "periodic fold": ({"fold": "periodic"}, {}),
-    "holder power 0": ({}, {"contributor_power": (0.0, 0.0)}),
+    "contributor power 0": ({}, {"contributor_power": (0.0, 0.0)}),
     "fresh accumulators": ({}, {"local_optimizer": "fresh"}),
     "kept accumulators": ({}, {"local_optimizer": "kept"}),
     "FedAdam": ({}, {"server_optimizer": "adam"}),

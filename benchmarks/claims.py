@@ -18,7 +18,7 @@ class Claim:
 
     Attributes
     ----------
-    about, asked : str
+    about, target : str
     file : str
         Of the figures.
     measure : callable
@@ -27,7 +27,7 @@ class Claim:
     """
 
     about: str
-    asked: str
+    target: str
     file: str
     measure: Callable[[object], tuple[str, bool]]
 
@@ -222,7 +222,7 @@ CLAIMS = [
 
 
 def table(results: Path, claims=CLAIMS) -> list[tuple[str, str, str, str]]:
-    """(about, asked, measured, verdict) of each claim, from the files in `results`."""
+    """(about, target, result, verdict) of each claim, from the files in `results`."""
     rows = []
     for claim in claims:
         path = results / claim.file
@@ -231,5 +231,5 @@ def table(results: Path, claims=CLAIMS) -> list[tuple[str, str, str, str]]:
             verdict = "met" if met else "missed"
         except (FileNotFoundError, KeyError, IndexError, ValueError):
             measured, verdict = "", "not measured"
-        rows.append((claim.about, claim.asked, measured, verdict))
+        rows.append((claim.about, claim.target, measured, verdict))
     return rows

@@ -33,7 +33,7 @@ from sklsh.network.blending import DEPTH, LEAST, ROUNDS, STEPS, TASK, WEIGHTS
 from sklsh.network.regression import DENSE_CHOICES
 
 RESULTS = Path(__file__).parent / "results" / "recommender-rules.json"
-SOURCES = ("votes", "regression", "low pass")
+SOURCES = ("item-item", "regression", "low pass")
 DISCOUNTS = (1 / np.log2(np.arange(2, DEPTH + 2))).astype(np.float32)
 
 
@@ -138,9 +138,9 @@ IDEAL, SOFT = ("64/0.0/0.5", "256/0.0/0.5"), ("256/0.1/0.35",)
 SOFT_ALONE = ("512/0.1/0.35", "512/0.3/0.35")
 ONE, EITHER = ("0.5",), ("0.0", "0.5")
 VARIANTS = {
-    # share of votes; shares of the regression and low passes, and the same in closed form
+    # discount of item-item scores; shares of regression and low passes, and that in closed form
     "64 or 256 factors": ("0.75", (ONE, IDEAL), (ONE, IDEAL)),
-    "votes by n^-1/2": ("0.5", (ONE, IDEAL), (ONE, IDEAL)),
+    "item-item by n^-1/2": ("0.5", (ONE, IDEAL), (ONE, IDEAL)),
     "regression by n^0": ("0.75", (("0.0",), IDEAL), (("0.0",), IDEAL)),
     "regression by either": ("0.75", (EITHER, IDEAL), (EITHER, IDEAL)),
     "closed form by either": ("0.75", (ONE, IDEAL), (EITHER, IDEAL)),
@@ -178,7 +178,7 @@ def is_closed(names) -> bool:
 def choices_of(names, share, sparse, closed):
     regression_shares, low_passes = closed if is_closed(names) else sparse
     found = {
-        "votes": [i for i, n in enumerate(names["votes"]) if n.startswith(f"{share}/512/")],
+        "item-item": [i for i, n in enumerate(names["item-item"]) if n.startswith(f"{share}/512/")],
         "regression": [
             i for i, n in enumerate(names["regression"]) if n.split("/")[0] in regression_shares
         ],

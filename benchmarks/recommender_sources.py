@@ -1,9 +1,9 @@
 """What each source of a recommender's scores says, in several variants, of users of a set.
 
-For `recommender_rules`: one network is trained, beside it votes, regressions and low passes of
-several kinds are computed, and the items that any of them ranks high are kept with all scores,
-for validation users (a fifth of whose items was hidden from training) and for users with test
-items. Then rules that pick variants and weights are tried without training.
+For `recommender_rules`: one network is trained, beside it item-item scores, regressions and low
+passes of several kinds are computed, and the items that any of them ranks high are kept with all
+scores, for validation users (a fifth of whose items was hidden from training) and for users with
+test items. Then rules that pick variants and weights are tried without training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sklsh.network.regression import CHOICES, DENSE_CHOICES, MAX_DENSE, ItemRegr
 from sklsh.network.rows import SparseRows
 
 THREADS, NAMED, USERS = 2, 40, 1_500
-VOTE_SHARES, REGRESSION_SHARES = (0.5, 0.75), (0.0, 0.5)
+ITEM_SHARES, REGRESSION_SHARES = (0.5, 0.75), (0.0, 0.5)
 N_FACTORS = 512
 LOW_PASSES = (
     # factors, response (0: ideal, else flat above that share of the spectrum), exponent
@@ -52,12 +52,12 @@ class Variants:
 
 def sources(autoencoder: Autoencoder, R: SparseRows, n_items: int):
     """Variants by source, and what they are called."""
-    n_neighbors, votes, names = autoencoder.memory.ids.shape[1], [], []
-    for share in VOTE_SHARES:
+    n_neighbors, item_item, names = autoencoder.memory.ids.shape[1], [], []
+    for share in ITEM_SHARES:
         cooccurrence.SHARE_POWER = share
         memory = ItemMemory.empty(n_items, n_neighbors)
         memory.update(R, THREADS)
-        votes += [(memory, choice) for choice in range(memory.n_choices)]
+        item_item += [(memory, choice) for choice in range(memory.n_choices)]
         names += [f"{share}/{n_neighbors}/{a},{b}" for a, b in cooccurrence.POWERS]
     cooccurrence.SHARE_POWER = 0.75
     of_penalties = DENSE_CHOICES if n_items <= MAX_DENSE else CHOICES
@@ -67,11 +67,11 @@ def sources(autoencoder: Autoencoder, R: SparseRows, n_items: int):
     filters = tuple((N_FACTORS // n, flat, exponent) for n, flat, exponent in LOW_PASSES)
     passed = LowPass.fit(R, n_items, N_FACTORS, 0, THREADS, filters)
     called = {
-        "votes": names,
+        "item-item": names,
         "regression": [f"{share}/{penalty:g}" for penalty, share in choices],
         "low pass": [f"{n}/{flat}/{exponent}" for n, flat, exponent in LOW_PASSES],
     }
-    return {"votes": Variants(votes), "regression": regressed, "low pass": passed}, called
+    return {"item-item": Variants(item_item), "regression": regressed, "low pass": passed}, called
 
 
 def network_of(seen: SparseRows, n_items: int, seed: int) -> Autoencoder:
@@ -97,10 +97,10 @@ def computed(train, test, seed: int) -> dict[str, Any]:
     n_items = train.shape[1]
     R, T = SparseRows.from_matrix(train), SparseRows.from_matrix(test)
     order = np.random.default_rng(seed).permutation(R.n_rows)
-    judges = order[: min(USERS, max(1, R.n_rows // 10))]
-    asked = order[judges.shape[0] :]
+    validation = order[: min(USERS, max(1, R.n_rows // 10))]
+    asked = order[validation.shape[0] :]
     asked = asked[T.counts()[asked] > 0][:USERS]
-    seen, visible, hidden = hide_entries(R, judges, HIDDEN_SHARE, seed)
+    seen, visible, hidden = hide_entries(R, validation, HIDDEN_SHARE, seed)
     autoencoder = network_of(seen, n_items, seed)
     parts, called = sources(autoencoder, seen, n_items)
     blending.NAMED = NAMED

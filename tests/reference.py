@@ -244,7 +244,7 @@ def nearest_rows(train, query, k):
     return order + [-1] * (k - len(order)), [cosines[i] for i in order] + [0.0] * (k - len(order))
 
 
-def vote_bonus(ids, similarities, labels, n_labels, weight, sharpness):
+def knn_bonus(ids, similarities, labels, n_labels, weight, sharpness):
     """What the neighbours `ids` add to each of `n_labels` logits; `labels` lists sets."""
     sums = np.zeros(n_labels)
     for i, similarity in zip(ids, similarities, strict=True):

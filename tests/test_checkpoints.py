@@ -109,7 +109,7 @@ def test_the_second_of_two_networks(problem, tmp_path, die_after):
 
 OF_A_RECOMMENDER = {
     "defaults": {},
-    "early stopping, no votes": {"early_stopping": True, "n_neighbors": 0},
+    "early stopping, no neighbours": {"early_stopping": True, "n_neighbors": 0},
     "hash tables": {**LSH, "rehash_interval": 7, "shuffle": "lsh"},
 }
 

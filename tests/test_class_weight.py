@@ -39,7 +39,7 @@ def test_as_weights_of_rows(rare, class_weight, own):
 
 
 def test_rare_classes_are_found_more_often():
-    """Also where rows vote, and held-out rows weigh what all parts of a score count."""
+    """Also where neighbours are added, and held-out rows weigh what all parts of a score count."""
     X, y = make_classification(
         6000, 20, n_informative=6, n_classes=4, weights=[0.85, 0.08, 0.05, 0.02], class_sep=0.6,
         random_state=0,

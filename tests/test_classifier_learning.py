@@ -103,7 +103,7 @@ def test_a_part_without_labels_changes_nothing(wide):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_fit_then_stream_keeps_threshold_and_votes(wide):
+def test_fit_then_stream_keeps_threshold_and_neighbors(wide):
     X, Y, *_ = wide
     model = small().fit(X[:800], Y[:800])
     threshold, memory = model.threshold_, model.learner_.memory

@@ -28,7 +28,7 @@ def small(**params):
 
 
 def work(problem, n_jobs=2):
-    """What uses every kind of parallel work: training, tables, votes, answers."""
+    """What uses every kind of parallel work: training, tables, neighbours, answers."""
     model = small(sampler="lsh", n_tables=3, hash_length=3, prediction="lsh", n_jobs=n_jobs)
     users = LSHRecommender((8,), max_iter=1, random_state=0, n_jobs=n_jobs).fit(problem[1])
     return (

@@ -66,7 +66,7 @@ class TestRightAnswer:
         assert (ids[:, 0] == missing).all()
         assert scores.dtype == np.float32
 
-    def test_votes_change_scores_and_their_weight_is_fitted(self, board, fitted):
+    def test_item_item_scores_count_and_their_weight_is_fitted(self, board, fitted):
         alone = LSHRecommender(**SMALL, n_neighbors=0).fit(board[0])
         assert fitted.neighbor_weight_ > 0 and alone.neighbor_weight_ == 0
         assert not np.allclose(
@@ -106,14 +106,14 @@ class TestRightAnswer:
         for item in range(N_ITEMS):
             known = memory.ids[item] >= 0
             walk[item, memory.ids[item, known]] = memory.values[item, known]
-        votes = (board[0] * source) @ walk * target
-        votes /= votes.max(axis=1, keepdims=True)
+        item_item = (board[0] * source) @ walk * target
+        item_item /= item_item.max(axis=1, keepdims=True)
         regression = fitted.autoencoder_.regression
         linear = reference.neighbor_regression(board[0], None, *regression.choices[0])
         (_, *kind), *others = fitted.autoencoder_.low_pass.filters
         assert not others and kind[0] > 0  # items are few: a soft one
         low_pass = np.array([reference.low_pass(board[0], row, N_ITEMS, *kind) for row in board[0]])
-        want = logits + memory.weight * np.log1p(100 * votes)
+        want = logits + memory.weight * np.log1p(100 * item_item)
         want += (
             regression.weight * (board[0] @ linear) + fitted.autoencoder_.low_pass.weight * low_pass
         )
@@ -289,7 +289,7 @@ class TestStream:
 
     def test_streams_learn_how_much_to_discount_popularity(self, monkeypatch):
         # Beside the other sources, which may say the same, the discount decides little.
-        monkeypatch.setattr(Autoencoder, "sources", lambda self: {"votes": self.memory})
+        monkeypatch.setattr(Autoencoder, "sources", lambda self: {"item-item": self.memory})
         rng = np.random.default_rng(0)
 
         def part(popular):

@@ -107,7 +107,7 @@ class TestStreams:
 
     def test_a_stream_without_fit_begins_with_the_default_weight(self):
         model = recommender().partial_fit(USERS)
-        assert model.neighbor_weight_ == DEFAULTS["votes"][1]
+        assert model.neighbor_weight_ == DEFAULTS["item-item"][1]
 
 
 def test_best_loss_is_never_nan():

@@ -29,7 +29,7 @@ def fitted(X=X, weights=None):
     return classifier(max_iter=4).fit(X, Y, sample_weight=weights)
 
 
-def voteless(X=X, weights=None):
+def without_neighbors(X=X, weights=None):
     return classifier(n_neighbors=0, linear=False).fit(X, Y, sample_weight=weights)
 
 
@@ -179,7 +179,7 @@ def test_order_of_parts():
 
 
 @pytest.mark.parametrize("size", [100.0, 1e6])
-@pytest.mark.parametrize("train", [fitted, voteless, streamed, federated])
+@pytest.mark.parametrize("train", [fitted, without_neighbors, streamed, federated])
 @pytest.mark.parametrize("one", ["row", "entry"])
 def test_one_stray_row_does_not_outweigh_the_others(train, size, one):
     strange = X.copy()

@@ -46,7 +46,7 @@ features. Between 1 and 5 the network alone gains 1 point of recall, the whole n
 HIDDEN_SHARE = 0.2
 """Share of a validation user's items that are hidden, to be found from the others."""
 
-DEFAULTS = {"votes": (0, 2.0), "regression": (1, 24.0), "low pass": (1, 8.0)}
+DEFAULTS = {"item-item": (0, 2.0), "regression": (1, 24.0), "low pass": (1, 8.0)}
 """Choice and weight of each source, where no user validated it, and weights that validated ones
 are drawn towards: the best of some on most sets, whichever set is left out of the choice
 (benchmarks/recommender_rules.py)."""

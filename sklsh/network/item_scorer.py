@@ -89,7 +89,7 @@ class ItemScorer:
     def sources(self) -> dict[str, ScoreSource]:
         """Whatever scores items beside the network."""
         parts: dict[str, ScoreSource | None] = {
-            "votes": self.memory, "regression": self.regression, "low pass": self.low_pass,
+            "item-item": self.memory, "regression": self.regression, "low pass": self.low_pass,
         }  # fmt: skip
         return {name: part for name, part in parts.items() if part is not None}
 

@@ -170,7 +170,7 @@ def test_a_reply_twice_counts_once():
     np.testing.assert_array_equal(server.network.head_weights, expected.network.head_weights)
 
 
-def test_a_claimed_number_of_rows_cannot_outvote_the_others():
+def test_a_claimed_number_of_rows_cannot_outweigh_the_others():
     server, _ = one_round(on_update(lambda u: replace(u, n_samples=10**9)))
     expected, _ = one_round(lambda question, replies: replies)
     np.testing.assert_array_equal(server.network.head_weights, expected.network.head_weights)

@@ -85,7 +85,7 @@ def test_threshold_has_the_best_f1_of_the_grid(seed, n_labels):
 
 @settings(max_examples=30)
 @given(seeds)
-def test_votes_are_the_best_of_the_grid(seed):
+def test_knn_weights_are_the_best_of_the_grid(seed):
     X, Y, network = problem(seed, least=1)
     held_out = np.arange(25, 40, dtype=np.int32)
     memory = NeighborMemory.build(X, Y, 10, 1)
@@ -108,7 +108,7 @@ def test_votes_are_the_best_of_the_grid(seed):
     assert gain(chosen, power, weight) == pytest.approx(best)
 
 
-def test_where_all_is_one_the_fewest_neighbors_vote():
+def test_where_all_is_one_the_fewest_neighbors_are_asked():
     """Two labels are all there are: every ranking finds both of a row's."""
     X, _, network = problem(0, n_labels=2)
     Y = SparseRows(np.arange(0, 81, 2), np.tile(np.arange(2, dtype=np.int32), 40), None)
@@ -118,8 +118,8 @@ def test_where_all_is_one_the_fewest_neighbors_vote():
     assert memory.n_neighbors == 3
 
 
-def test_votes_that_are_noise_get_no_weight():
-    """The network is right and neighbours vote for wrong labels only."""
+def test_neighbors_that_are_noise_get_no_weight():
+    """The network is right and neighbours have wrong labels only."""
     X, Y, network = problem(3, least=1)
     rows = np.arange(40, dtype=np.int32)
     best = Predictor(network).topk(X, 3, rows)[0]

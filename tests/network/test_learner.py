@@ -94,7 +94,7 @@ def test_history_and_steps(validated):
 
 
 def test_held_out_rows_do_not_train(validated):
-    """The network is that of the other rows, bit by bit; the votes come from all."""
+    """The network is that of the other rows, bit by bit; the neighbours come from all."""
     X, Y = problem()
     settings = settings_of()
     one = start(X, settings)

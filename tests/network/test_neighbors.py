@@ -1,4 +1,4 @@
-"""Nearest training rows and their votes against brute force."""
+"""Nearest training rows and their k-NN scores against brute force."""
 
 import numpy as np
 import pytest
@@ -155,11 +155,11 @@ def test_an_index_holds_unit_rows(seed, density):
     assert memory.nbytes == sum(a.nbytes for a in (*of_index, *memory.labels))
 
 
-def with_votes(memory, network, hidden, neighbors):
+def with_knn_scores(memory, network, hidden, neighbors):
     logits = hidden.astype(float) @ network.head_weights.T + network.head_bias
     of_rows = labels_of(memory.labels)
     return logits + [
-        reference.vote_bonus(
+        reference.knn_bonus(
             ids, similarities, of_rows, network.n_labels, memory.weight, float(SHARPNESS)
         )
         for ids, similarities in zip(*neighbors, strict=True)
@@ -174,7 +174,7 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k, n_extra):
     rows = everything(queries)
     hidden = network.hidden(queries, rows)
     neighbors = memory.nearest(queries, rows)
-    expected = with_votes(memory, network, hidden, neighbors)
+    expected = with_knn_scores(memory, network, hidden, neighbors)
 
     logits = hidden @ network.head_weights.T + network.head_bias
     memory.add_to(logits, neighbors)
@@ -199,7 +199,7 @@ def test_merge_topk_and_add_to_are_the_dense_sum(seed, weight, k, n_extra):
         )
 
 
-def test_gains_count_where_nobody_votes():
+def test_gains_count_where_no_neighbor_has_the_label():
     rng = np.random.default_rng(0)
     network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
     hidden = network.hidden(random_rows(rng, 4, N_FEATURES))
@@ -232,14 +232,14 @@ def test_try_topk_is_a_merge_for_each_trial(seed, k, n_neighbors):
         for b, weight in enumerate(weights):
             memory.weight = weight
             prefix = [np.ascontiguousarray(part[:, :n]) for part in neighbors]
-            scores = with_votes(memory, network, hidden, prefix)
+            scores = with_knn_scores(memory, network, hidden, prefix)
             for i, of_row in enumerate(true):
                 best, _ = reference.top_k(scores[i].tolist(), k)
                 assert right[i, a, b].tolist() == [label in of_row for label in best]
 
 
-def test_votes_that_underflow_are_counted_once():
-    """A small cosine to the eighth power is 0 in float32: still a vote, of nobody's twice."""
+def test_knn_scores_that_underflow_are_counted_once():
+    """A small cosine to the eighth power is 0 in float32: still counted, and once."""
     rng = np.random.default_rng(0)
     n_train, n_labels = 6, 2
     network = random_network(rng, 2, n_labels=n_labels)
@@ -269,17 +269,17 @@ def test_labels_are_a_copy():
 
 
 def test_merged_ties_go_to_the_smaller_label():
-    """Voted and unvoted labels of one score: the smaller label, though it is seen later."""
+    """Labels of one score, with neighbours and without: the smaller one, though seen later."""
     rng = np.random.default_rng(0)
     network = random_network(rng, 2, n_labels=4)
     network.head_weights[...] = 0
     X = SparseRows.from_matrix(sp.csr_array(np.eye(2, dtype=np.float32)))
-    for voted in (0, 3):
-        memory = NeighborMemory.build(X, SparseRows.from_classes(np.full(2, voted)), 2, 1)
+    for near in (0, 3):
+        memory = NeighborMemory.build(X, SparseRows.from_classes(np.full(2, near)), 2, 1)
         memory.weight = 1.0
         bonus = np.log1p(SHARPNESS)
         network.head_bias[...] = bonus
-        network.head_bias[voted] = 0
+        network.head_bias[near] = 0
         hidden = network.hidden(X)
         neighbors = memory.nearest(X, everything(X))
         labels, scores = merge_topk(
@@ -319,7 +319,7 @@ def test_predictor_scores_are_its_logits():
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.5])
-def test_labels_not_in_play_have_votes_only(weight):
+def test_labels_not_in_play_have_knn_scores_only(weight):
     """Top k and dense logits agree on labels that the network does not know."""
     _, _, queries, memory, rng = problem(3)
     memory.weight = weight
@@ -330,12 +330,12 @@ def test_labels_not_in_play_have_votes_only(weight):
     network.head_bias[unseen] = 0
     predictor = Predictor(network, memory)
     logits = predictor.logits(queries)
-    expected = with_votes(
+    expected = with_knn_scores(
         memory, network, network.hidden(queries), memory.nearest(queries, everything(queries))
     )
-    voted = expected[:, unseen] > 0
-    assert voted.any() == (weight > 0) and not voted.all()
-    expected[:, unseen] = np.where(voted, expected[:, unseen], UNSEEN)
+    near = expected[:, unseen] > 0
+    assert near.any() == (weight > 0) and not near.all()
+    expected[:, unseen] = np.where(near, expected[:, unseen], UNSEEN)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
     labels, scores = predictor.topk(queries, N_LABELS)
     for i in range(queries.n_rows):

@@ -1,4 +1,4 @@
-"""Weights of votes, linear view and frequency: none can be changed alone for a better ranking."""
+"""Weights of neighbours, linear view, frequency: none alone can change for a better ranking."""
 
 from dataclasses import replace
 
@@ -79,9 +79,9 @@ def test_no_weight_can_be_changed_alone_for_a_ranking_that_is_surely_better(seed
     tau = fit_ranking(validation_rows, view, frequency)
     chosen = memory.weight, view.weight, tau
 
-    def dcg(vote_weight, linear_weight, tau):
+    def dcg(knn_weight, linear_weight, tau):
         adjusted = replace(network, head_bias=network.head_bias - np.float32(tau) * frequency)
-        memory.weight, view.weight = vote_weight, linear_weight
+        memory.weight, view.weight = knn_weight, linear_weight
         return dcg_at_10(adjusted, memory, view, X, Y)
 
     assert chosen[0] in NEIGHBOR_FACTORS and chosen[1] in LINEAR_WEIGHTS and tau in TAUS

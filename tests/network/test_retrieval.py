@@ -20,7 +20,7 @@ from tests.network.problems import random_network
 
 
 def users_of(n_users, n_items, density=0.05, seed=0):
-    """Users' items, the rows that a network reads, the network and the votes of items."""
+    """Users' items, the rows that a network reads, the network and the item-item scores."""
     rng = np.random.default_rng(seed)
     R = sp.random_array((n_users, n_items), density=density, rng=rng, format="csr")
     R.data[:] = rng.integers(1, 4, R.nnz)
@@ -39,9 +39,9 @@ def scores_of(dense, rows, network, memory, bias, exclude):
         values, near = memory.values[items, places], memory.ids[items, places]
         walk = sp.csr_array((values, (items, near)), shape=(dense.shape[1],) * 2)
         source, target = memory.scales()
-        votes = ((sp.csr_array(dense) * source) @ walk).toarray() * target
-        votes /= np.maximum(votes.max(axis=1, keepdims=True), 1e-30)
-        logits += memory.weight * np.log1p(100 * votes)
+        item_item = ((sp.csr_array(dense) * source) @ walk).toarray() * target
+        item_item /= np.maximum(item_item.max(axis=1, keepdims=True), 1e-30)
+        logits += memory.weight * np.log1p(100 * item_item)
     if exclude:
         logits[dense > 0] = -np.inf
     return logits
@@ -61,13 +61,13 @@ def assert_best(found, scores, pool, k):
         assert (items[i, n:] == -1).all() and np.isneginf(values[i, n:]).all()
 
 
-@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("item_item", [True, False])
 @pytest.mark.parametrize("exclude", [True, False])
 @pytest.mark.parametrize("n_items", [40, 3_000])
-def test_best_items_by_every_score(votes, exclude, n_items, monkeypatch):
+def test_best_items_by_every_score(item_item, exclude, n_items, monkeypatch):
     monkeypatch.setattr("sklsh.network.retrieval.ITEMS", 100)  # many blocks
     dense, rows, network, memory = users_of(70, n_items)
-    memory = memory if votes else None
+    memory = memory if item_item else None
     bias = network.head_bias + np.linspace(0, 1, n_items, dtype=np.float32)
     scores = scores_of(dense, rows, network, memory, bias, exclude)
     for pool in (np.arange(n_items), np.arange(3, n_items, 7)):
@@ -125,12 +125,12 @@ def test_more_users_than_are_held_at_once(search, monkeypatch):
     assert_best(found, scores, pool, 5)
 
 
-@pytest.mark.parametrize("votes", [True, False])
+@pytest.mark.parametrize("item_item", [True, False])
 @pytest.mark.parametrize("exclude", [True, False])
-def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
+def test_likely_items_are_the_best_of_those_named_and_scored_by_the_users_items(item_item, exclude):
     n_items, k, rng = 300, 5, np.random.default_rng(1)
     dense, rows, network, memory = users_of(90, n_items)
-    memory = memory if votes else None
+    memory = memory if item_item else None
     pool = np.arange(0, n_items, 2, dtype=np.int32)
     lists = [np.sort(rng.permutation(n_items)[:60]).astype(np.int32) for _ in range(90)]
 
@@ -138,12 +138,12 @@ def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
         return np.arange(end - begin + 1) * 60, np.concatenate(lists[begin:end])
 
     scores = scores_of(dense, rows, network, memory, network.head_bias, exclude)
-    if votes:
-        # What the network says without votes has none of an item that was not voted for.
+    if item_item:
+        # What the network says without item-item scores has none of an item that has none.
         alone = scores_of(dense, rows, network, None, network.head_bias, exclude)
     for i, named in enumerate(lists):
         others = np.setdiff1d(np.arange(n_items), named)
-        if votes:
+        if item_item:
             others = others[scores[i, others] <= alone[i, others] + 1e-9]
         scores[i, others] = -np.inf
     how = {"bias": network.head_bias, "exclude": exclude}
@@ -153,7 +153,7 @@ def test_likely_items_are_the_best_of_those_named_and_voted_for(votes, exclude):
     np.testing.assert_array_equal(shared[0], found[0])
 
 
-def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monkeypatch):
+def test_without_names_the_best_of_most_item_item_scores_or_of_all_where_these_are_few(monkeypatch):
     monkeypatch.setattr("sklsh.network.retrieval.N_SCORED", 5)
     monkeypatch.setattr("sklsh.network.retrieval.A_PLACE", 6)
     n_items, k = 300, 2
@@ -178,15 +178,15 @@ def test_without_names_the_best_of_most_votes_or_of_all_where_votes_are_few(monk
                 touched |= np.outer(dense[:, item] > 0, np.isin(range(n_items), source.items[own]))
             linear = 3 * (dense > 0) @ links
             scores, said = scores + linear, said + linear
-        n_of_votes = 0
+        n_of_scores = 0
         for i in range(90):
-            voted = pool[touched[i, pool] & (dense[i, pool] == 0)]
-            if len(voted) >= 12:
-                least = np.sort(said[i, voted])[-12]
+            scored = pool[touched[i, pool] & (dense[i, pool] == 0)]
+            if len(scored) >= 12:
+                least = np.sort(said[i, scored])[-12]
                 scores[i, said[i] < least - 1e-6] = -np.inf
                 scores[i, ~touched[i]] = -np.inf
-                n_of_votes += 1
-        assert n_of_votes > 5 and (source is regression or n_of_votes < 85)
+                n_of_scores += 1
+        assert n_of_scores > 5 and (source is regression or n_of_scores < 85)
         found = likely_items(network, memory, None, rows, rows, k, pool, **how)
         asked = np.flatnonzero(dense.any(axis=1))
         assert_best((found[0][asked], found[1][asked]), scores[asked], pool, k)

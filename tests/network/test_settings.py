@@ -80,7 +80,7 @@ def test_an_automatic_layer_is_narrower_where_the_head_is_large(n_labels, width)
     assert settings.hidden_layer_sizes == (width,)
 
 
-def test_fewer_steps_where_rows_vote():
+def test_fewer_steps_where_neighbors_are_added():
     voting, alone = resolve(n_labels=2_000), resolve(n_labels=2_000, n_neighbors=0)
     n_steps = -(-9_000 // voting.batch_size)
     assert voting.max_iter == -(-400 // n_steps)

@@ -104,7 +104,7 @@ class TestRegression:
         assert np.isfinite(regression.values).all()
         np.testing.assert_allclose(scores_of(regression, 0, users[:1], 6), 1, rtol=1e-2)
 
-    def test_new_items_do_not_vote_and_the_chosen_penalty_stays(self):
+    def test_new_items_have_no_scores_and_the_chosen_penalty_stays(self):
         users = (np.random.default_rng(2).random((40, 9)) < 0.4).astype(np.float32)
         regression = ItemRegression.fit(rows_of(users), neighbors_of(users, 4).ids)
         regression.choose(5, 3.0)
@@ -201,13 +201,13 @@ class TestBlend:
             rng.standard_normal((200, 40), dtype=np.float32),
             {
                 "regression": np.stack([-1.0 * hidden, 1.0 * hidden]).astype(np.float32),
-                "votes": -hidden[None].astype(np.float32),
+                "item-item": -hidden[None].astype(np.float32),
             },
             hidden, np.ones(200, dtype=np.float32),
         )  # fmt: skip
-        sources = {"votes": Chosen(1), "regression": Chosen(2)}
+        sources = {"item-item": Chosen(1), "regression": Chosen(2)}
         blend = Blend().joined(sources, candidates)
-        assert sources["votes"].weight == 0
+        assert sources["item-item"].weight == 0
         assert sources["regression"].chosen == 1 and sources["regression"].weight >= 4
         assert blend.sums["regression"].shape == (2, len(WEIGHTS["regression"]))
         # What was said before counts, and is not changed.
@@ -226,7 +226,7 @@ class TestBlend:
         noisy = (hidden + 0.4 * rng.standard_normal((300, 40)))[None].astype(np.float32)
         candidates = Candidates(
             np.tile(np.arange(40, dtype=np.int32), (300, 1)), network,
-            {"regression": noisy, "votes": -noisy}, hidden, np.ones(300, dtype=np.float32),
+            {"regression": noisy, "item-item": -noisy}, hidden, np.ones(300, dtype=np.float32),
         )  # fmt: skip
         sources = {"regression": Chosen(1)}
 
@@ -244,11 +244,13 @@ class TestBlend:
         assert gain(drawn / step) < 0.99 * gain(best), "one step nearer would cost too much"
 
         # One that ranks badly is drawn from next to nothing, the other with it.
-        both = {"votes": Chosen(1), "regression": Chosen(1)}
-        Blend().joined(both, candidates, defaults={"votes": 1.0, "regression": 0.5})
-        assert 0 < both["votes"].weight < 1 and both["regression"].weight >= drawn
+        both = {"item-item": Chosen(1), "regression": Chosen(1)}
+        Blend().joined(both, candidates, defaults={"item-item": 1.0, "regression": 0.5})
+        assert 0 < both["item-item"].weight < 1 and both["regression"].weight >= drawn
         point = {name: (0, source.weight) for name, source in both.items()}
-        assert candidates.ndcg("votes", [both["votes"].weight], point)[0, 0] >= 0.99 * gain(best)
+        assert candidates.ndcg("item-item", [both["item-item"].weight], point)[0, 0] >= 0.99 * gain(
+            best
+        )
 
     def test_a_source_that_few_users_found_no_use_for_has_the_default_weight_where_it_may(self):
         ids = np.tile(np.arange(4, dtype=np.int32), (30, 1))
@@ -256,13 +258,13 @@ class TestBlend:
         network = np.tile(np.array([9, 8, 1, 0], dtype=np.float32), (30, 1))
         says = np.tile(np.array([0, 0, 0.1, 0], dtype=np.float32), (1, 30, 1))
         candidates = Candidates(
-            ids, network, {"votes": says}, hidden, np.ones(30, dtype=np.float32)
+            ids, network, {"item-item": says}, hidden, np.ones(30, dtype=np.float32)
         )
-        sources = {"votes": Chosen(1)}
+        sources = {"item-item": Chosen(1)}
         Blend().joined(sources, candidates)
-        assert sources["votes"].weight == 0
-        Blend().joined(sources, candidates, defaults={"votes": 2.0})
-        assert sources["votes"].weight == 2
+        assert sources["item-item"].weight == 0
+        Blend().joined(sources, candidates, defaults={"item-item": 2.0})
+        assert sources["item-item"].weight == 2
 
     def test_candidates_have_the_best_of_each_source_and_its_scores(self):
         rng = np.random.default_rng(0)

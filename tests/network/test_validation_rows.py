@@ -1,4 +1,4 @@
-"""What validation rows say is what prediction says, but for their own votes."""
+"""What validation rows say is what prediction says, but for their own neighbourhood."""
 
 import numpy as np
 import pytest
@@ -19,11 +19,11 @@ def problem(seed, n_rows=30, n_labels=70):
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([3, DEPTH]))
-def test_as_predicted_by_a_memory_without_the_row(seed, votes, k):
+def test_as_predicted_by_a_memory_without_the_row(seed, neighbors, k):
     X, Y, network = problem(seed)
     rows = np.array([4, 29, 7], dtype=np.int32)
     validation_rows = ValidationRows(network, X, Y, rows)
-    if votes:
+    if neighbors:
         validation_rows.memory = NeighborMemory.build(X, Y, 10, 5)
         validation_rows.memory.weight, validation_rows.memory.power = 2.0, 2.0
     labels, scores = validation_rows.topk(k)
@@ -31,7 +31,7 @@ def test_as_predicted_by_a_memory_without_the_row(seed, votes, k):
     for i, row in enumerate(rows):
         others = np.delete(np.arange(X.n_rows), row)
         memory = None
-        if votes:
+        if neighbors:
             memory = NeighborMemory.build(X.take(others), Y.take(others), 10, 5)
             memory.weight, memory.power = 2.0, 2.0
         expected = Predictor(network, memory).topk(X, k, rows[i : i + 1])
