@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -34,7 +34,8 @@ def pack(file: IO[bytes], content: dict, arrays: dict[str, np.ndarray]) -> None:
         for name, array in arrays.items()
     ]
     text = np.frombuffer(json.dumps({**content, "members": members}).encode(), dtype=np.uint8)
-    np.savez(file, **{TEXT: text}, **arrays)
+    parts: dict[str, Any] = {TEXT: text, **arrays}
+    np.savez(file, **parts)
 
 
 def unpack(path: Path, check: Callable[[dict], None]) -> tuple[dict, dict[str, np.ndarray]]:
