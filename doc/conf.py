@@ -24,6 +24,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,
     "min_reported_time": 1,
     # What a line returns is shown where it has a form of its own for pages: no matplotlib reprs.
     "capture_repr": ("_repr_html_",),
@@ -67,6 +68,7 @@ numpydoc_validation_exclude = {
 }
 default_role = "code"
 exclude_patterns = ["_build", "templates"]
+html_title = project  # a longer one leaves no room for the search in the header of a telephone
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "navbar_align": "left",

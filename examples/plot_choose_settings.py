@@ -128,6 +128,9 @@ axes.spines[["top", "right"]].set_visible(False)
 axes.grid(alpha=0.3)
 axes.legend(title="sampler", frameon=False, loc="upper left")
 plt.show()
-print({name: np.round(curve, 3).tolist() for name, curve in quality.items()}, labels_only)
-print({n: np.round(points, 3).tolist() for n, points in by_tables.items()})
-print({fold: np.round(r, 3).tolist() for fold, r in by_fold.items()}, full)
+for name, curve in {**quality, "labels": [labels_only]}.items():
+    print(f"{name:8s} P@1", *(f"{precision:.3f}" for precision in curve))
+for n_tables, points in by_tables.items():
+    print(f"{n_tables:3d} tables, recall (cost):", *(f"{r:.2f} ({cost:.0f})" for r, cost in points))
+for fold, recalls in {**by_fold, "no": [full]}.items():
+    print(f"{fold:8s} fold, recall", *(f"{recall:.2f}" for recall in recalls))

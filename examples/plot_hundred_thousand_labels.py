@@ -36,7 +36,8 @@ texts = [
     " ".join([*rng.choice(names[thing], 3, replace=False), *rng.choice(words[:300], 5)])
     for thing in asked
 ]
-print(texts[0], "->", " ".join(names[asked[0]]))
+print(texts[0])
+print("->", *names[asked[0]])
 
 # %%
 # Rows and labels
