@@ -66,6 +66,7 @@ numpydoc_validation_exclude = {
     r"federated\.Server$",  # beside its parameters it has a state
     r"\.(get|set)_(params|metadata_routing|.*_request)$",
 }
+toc_object_entries_show_parents = "hide"  # a class's methods by their own names
 default_role = "code"
 exclude_patterns = ["_build", "templates"]
 html_title = project  # a longer one leaves no room for the search in the header of a telephone
@@ -78,7 +79,8 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "auto_examples/*": [], "changes": []}  # they'd be empty there
+# Where a column of navigation would be empty.
+html_sidebars = {"index": [], "auto_examples/*": [], "benchmarks": [], "changes": []}
 html_static_path = ["static"]
 html_css_files = ["sklsh.css"]
 html_show_sourcelink = False
