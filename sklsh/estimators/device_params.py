@@ -17,11 +17,11 @@ from sklsh._utils.containers import array_of_one_kind, plain
 from sklsh._utils.random import child_seed
 from sklsh._utils.validation import unique_inverse
 from sklsh.federated.cache import Cache, DiskCache, MemoryCache
-from sklsh.federated.device import Device, n_samples_of
+from sklsh.federated.device import Device
 from sklsh.federated.parts import MOST_ROWS
 from sklsh.federated.plan import Plan
 from sklsh.federated.secure.masking import require
-from sklsh.federated.settings import DeviceSettings, resolve_device
+from sklsh.federated.settings import DeviceSettings, n_samples_of, resolve_device
 from sklsh.federated.start import STATISTICS
 from sklsh.hashing import find_family
 from sklsh.network.rows import SparseRows
@@ -160,7 +160,15 @@ def check_privacy(clip_norm, aggregation, public_statistics) -> None:
 
 
 def check_secure(federation) -> None:
-    """What a server can do that sees nothing but a sum."""
+    """What a server can do that sees nothing but a sum, and who answers in nothing else."""
+    own = federation.device_params
+    if not federation.secure_aggregation:
+        if own and "masked_only" in setting_names(own):
+            raise ValueError(
+                "device_params' masked_only needs secure_aggregation=True: such a device sends "
+                "nothing else"
+            )
+        return
     if not federation.public_rows:
         raise ValueError(
             "secure_aggregation needs public_rows above 0: where each device has rows of its own, "
@@ -177,7 +185,6 @@ def check_secure(federation) -> None:
             f"clip what it does not see, got clip_norm={federation.clip_norm!r} and "
             f"noise_multiplier={federation.noise_multiplier!r}"
         )
-    own = federation.device_params
     if own and "public_rows" in setting_names(own):
         raise ValueError(
             "device_params must not set 'public_rows' with secure_aggregation: the rows of a sum "

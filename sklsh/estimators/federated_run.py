@@ -67,8 +67,7 @@ def check_federation(federation, task: Task) -> None:
             "public_rows must be 0 with an LSHRecommender, whose devices send exact counts of "
             f"their users' items, got {federation.public_rows!r}"
         )
-    if federation.secure_aggregation:
-        check_secure(federation)
+    check_secure(federation)
     if federation.noise_multiplier > 0:
         if task.counts_items:
             raise ValueError(

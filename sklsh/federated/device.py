@@ -32,7 +32,7 @@ from sklsh.federated.policy import Refused
 from sklsh.federated.scoring import best_of_codes, best_of_sketch, chosen_neurons
 from sklsh.federated.secure import device_side
 from sklsh.federated.selection import best_by_collisions, in_buckets
-from sklsh.federated.settings import DeviceSettings
+from sklsh.federated.settings import DeviceSettings, n_samples_of
 from sklsh.federated.submodels import (
     BATCH_ACTIVE,
     LocalModel,
@@ -52,13 +52,6 @@ HIDDEN_ROWS = 64
 
 ORDER, NEGATIVES, TRAINING, TABLES, INPUTS, PROBES = range(6)
 """Streams of a device's randomness."""
-
-
-def n_samples_of(local_steps: int | float, n_rows: int, batch_size: int) -> int:
-    """Rows that a round trains on, repeats counted; see `Invite.local_steps`."""
-    if isinstance(local_steps, float):
-        return max(1, math.ceil(local_steps * n_rows))
-    return local_steps * batch_size
 
 
 @dataclass(frozen=True)
@@ -120,6 +113,7 @@ class Device:
         return Counts(self.id, -1, self.X.n_rows, ids.astype(np.int32), counts.astype(np.int32))
 
     def _names_no_label(self) -> None:
+        self.settings.policy.check_in_clear("labels")
         if self.settings.public_rows:
             raise Refused("with public_rows nothing is said of single labels")
 
@@ -159,6 +153,8 @@ class Device:
         """What the round needs; without hash tables, the neurons too."""
         rows, state_store = np.unique(self.order(invite)), self._state_store(invite)
         ids, sketch_round, wanted = None, -1, ("", 0)
+        if not self.settings.public_rows:
+            self.settings.policy.check_in_clear("neurons of its own choice")
         if self.settings.public_rows or self.settings.training.sampler != "lsh":
             ids = self.id_requests.neurons(rows, invite, self._rng(NEGATIVES, invite.round))
         elif self.settings.selection == "codes":
@@ -179,6 +175,7 @@ class Device:
         CacheMiss
             The device has lost its body, or the sketch that a delta goes on top of.
         """
+        self.settings.policy.check_in_clear("neurons of its own choice")
         self.settings.policy.check_bytes(body, sketch)
         state_store, settings = self._state_store(invite), self.settings.training
         coded = isinstance(sketch, CodedHead)
@@ -208,12 +205,20 @@ class Device:
     def train(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
         """Local steps on the sub-model; what they changed.
 
-        Labels whose neurons were not sent are left out of the loss, as in the paper.
-
         Raises
         ------
         CacheMiss
             The device has lost its body.
+        Refused
+            It sends nothing without masks.
+        """
+        self.settings.policy.check_in_clear("an update")
+        return self.local_update(invite, model, body)
+
+    def local_update(self, invite: Invite, model: SubModel, body: BodyPart | None) -> Update:
+        """What `train` sends, and secure aggregation masks.
+
+        Labels whose neurons were not sent are left out of the loss, as in the paper.
         """
         self.settings.policy.check_bytes(model, body)
         order, state_store = self.order(invite), self._state_store(invite)
@@ -232,9 +237,8 @@ class Device:
         )  # fmt: skip
         self._keep(state_store, local, whole)
         every = bool(self.settings.public_rows)  # which rows have changed would name them
-        sent_body = None
-        if self.body_exchange != "local":
-            sent_body = local.body_changes(self.payload, every=every)
+        stays = self.body_exchange == "local"
+        sent_body = None if stays else local.body_changes(self.payload, every=every)
         sent = local.head_changes(self.payload, every=every)
         if self.local_optimizer != "sent":
             sent = without_state(sent)
@@ -335,9 +339,8 @@ class Device:
             trained = local.trained_body()
             places = np.searchsorted(whole.features, trained.features)
             whole.rows[places], whole.state[places] = trained.rows, trained.state
-            state_store.keep_body(
-                replace(whole, dense=trained.dense, dense_state=trained.dense_state)
-            )
+            dense = {"dense": trained.dense, "dense_state": trained.dense_state}
+            state_store.keep_body(replace(whole, **dense))
 
     def _rng(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, number + 1])

@@ -28,12 +28,16 @@ class Policy:
         Rounds of a training run, by the number that the server gives them.
     most_bytes : int
         Of what is sent with one question.
+    masked_only : bool
+        It trains in secure aggregation alone: no update of its own, no label and no neuron that it
+        chose leave it in the clear, whatever the server asks for.
     """
 
     least_rows: int = 16
     most_steps: int = 10_000
     most_rounds: int = 100_000
     most_bytes: int = 2**30
+    masked_only: bool = False
 
     def check_invite(self, invite: Invite, n_rows: int, batch_size: int, count: int) -> None:
         """Raise `Refused` unless a round of `count` rows, repeats counted, may be trained.
@@ -54,6 +58,11 @@ class Policy:
             raise Refused(f"{count} rows a round, fewer than {least}")
         if count > self.most_steps * batch_size:
             raise Refused(f"more than {self.most_steps} steps a round")
+
+    def check_in_clear(self, what: str) -> None:
+        """Raise `Refused` unless `what` may be sent as it is."""
+        if self.masked_only:
+            raise Refused(f"{what} without masks")
 
     def check_bytes(self, *messages: Payload | None) -> None:
         """Raise `Refused` if what came with a question is too large."""

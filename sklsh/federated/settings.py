@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Real
@@ -36,7 +37,8 @@ NOT_READ = (
 ELSEWHERE = ("verbose", "item_weight")
 """Those that the server reads, and no device."""
 
-POLICY = ("least_rows", "most_steps", "most_rounds", "most_bytes")
+LIMITS = ("least_rows", "most_steps", "most_rounds", "most_bytes")
+POLICY = (*LIMITS, "masked_only")
 """What a device refuses: see `sklsh.federated.policy.Policy`."""
 
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
@@ -105,7 +107,7 @@ class DeviceSettings:
         Most that the device keeps between messages.
     policy : Policy
         What it refuses. Its fields are options of their own: `least_rows`, `most_steps`,
-        `most_rounds`, `most_bytes`.
+        `most_rounds`, `most_bytes`, `masked_only`.
     """
 
     training: Settings
@@ -185,7 +187,7 @@ def _check_options(options: Mapping) -> None:
     of = "device_params' "
     if options.get("local_steps") is not None:
         check_int(options["local_steps"], f"{of}local_steps", 1, MAX_LOCAL_STEPS)
-    for name, least in (("n_probes", 1), ("cache_bytes", 0), *((name, 1) for name in POLICY)):
+    for name, least in (("n_probes", 1), ("cache_bytes", 0), *((name, 1) for name in LIMITS)):
         if name in options:
             check_int(options[name], of + name, least)
     if "local_sampler" in options:
@@ -197,8 +199,9 @@ def _check_options(options: Mapping) -> None:
             check_choice(options[name], of + name, allowed)
     if (size := options.get("code_bytes", CODE_BYTES[0])) not in CODE_BYTES:
         raise ValueError(f"{of}code_bytes must be one of {CODE_BYTES}, got {size!r}")
-    if not isinstance(flag := options.get("include_labels", True), bool | np.bool_):
-        raise ValueError(f"{of}include_labels must be True or False, got {flag!r}")
+    for name in ("include_labels", "masked_only"):
+        if not isinstance(flag := options.get(name, True), bool | np.bool_):
+            raise ValueError(f"{of}{name} must be True or False, got {flag!r}")
     share = options.get("public_rows", 0.0)
     if not isinstance(share, Real) or not 0 <= float(share) <= 1:
         raise ValueError(f"{of}public_rows must be a number in [0, 1], got {share!r}")
@@ -210,3 +213,10 @@ def _check_options(options: Mapping) -> None:
 def automatic_budget(n_labels: int) -> int:
     """Neurons a round beside the labels: 1,024 or all there are."""
     return min(n_labels, 1_024)
+
+
+def n_samples_of(local_steps: int | float, n_rows: int, batch_size: int) -> int:
+    """Rows that a round trains on, repeats counted; see `Invite.local_steps`."""
+    if isinstance(local_steps, float):
+        return max(1, math.ceil(local_steps * n_rows))
+    return local_steps * batch_size

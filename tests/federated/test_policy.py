@@ -7,7 +7,7 @@ import pytest
 
 from sklsh import FederatedLSHClassifier
 from sklsh.federated import Ledger, run_round
-from sklsh.federated.messages import Invite
+from sklsh.federated.messages import Invite, Request
 from sklsh.federated.policy import Policy, Refused
 from sklsh.federated.submodels import coarse
 from tests.federated.attackers import rows_of_a_curious_server
@@ -87,6 +87,42 @@ def test_a_refusal_costs_the_round_that_device_and_no_more():
 def test_policies_are_checked(name, value):
     with pytest.raises((TypeError, ValueError), match=name):
         FederatedLSHClassifier(device_params={name: value}).fit(np.eye(4), [0, 1, 0, 1])
+
+
+def test_masked_only_is_yes_or_no_and_of_secure_aggregation():
+    with pytest.raises(ValueError, match="masked_only must be True or False, got 1"):
+        device(masked_only=1)
+    model = FederatedLSHClassifier(device_params={"masked_only": True})
+    with pytest.raises(ValueError, match="masked_only needs secure_aggregation=True"):
+        model.fit(np.eye(4), [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize("own", [{}, {"public_rows": 0.5, "sampler": "labels"}])
+def test_a_device_that_answers_under_masks_alone(own):
+    """Whatever a server asks for, nothing that names a label goes."""
+    own, seen = {"masked_only": True, **own}, []
+
+    def watch(question, replies):
+        seen.extend(replies)
+        return replies
+
+    server, transport = federation(own=own)
+    run_round(server, Tampering(transport, watch), np.random.default_rng(0), ledger=Ledger())
+    assert all(isinstance(reply, Request) for reply in seen)
+    one, body = device(**own), server.body()
+    with pytest.raises(Refused, match="labels without masks"):
+        one.counts()
+    with pytest.raises(Refused, match="labels without masks"):
+        one.prototypes(body, None)
+    with pytest.raises(Refused, match="neurons of its own choice without masks"):
+        one.select(INVITE, body, None)
+    with pytest.raises(Refused, match="an update without masks"):
+        one.train(INVITE, None, None)
+    if "public_rows" in own:
+        assert one.request(INVITE).ids is not None
+    else:
+        with pytest.raises(Refused, match="neurons of its own choice without masks"):
+            one.request(INVITE)
 
 
 def test_growth_of_accumulators_leaves_as_powers_of_two():

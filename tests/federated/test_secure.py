@@ -357,9 +357,9 @@ def test_a_federation_is_the_same_again_though_keys_are_not():
     models = [
         FederatedLSHClassifier(
             SparseLSHMLPClassifier((8,)), n_rounds=2, public_rows=0.5, secure_aggregation=True,
-            random_state=0,
+            device_params={"masked_only": masked_only}, random_state=0,
         ).fit(X, Y, groups=np.arange(200) % 3)
-        for _ in range(2)
+        for masked_only in (False, True)
     ]  # fmt: skip
     assert [entry["n_used"] for entry in models[0].history_] == [3, 3]
     for ours, theirs in zip(models[0].estimator_.coefs_, models[1].estimator_.coefs_, strict=True):

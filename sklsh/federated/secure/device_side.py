@@ -118,7 +118,7 @@ def train_masked(
         except ValueError as error:
             raise Refused(str(error)) from error
         shares[row] = _bytes(text).reshape(2, masking.KEY)
-    update = device.train(invite, model, body)
+    update = device.local_update(invite, model, body)
     biases = () if body is None else body.biases
     sizes = tuple(bias.shape[0] for bias in biases) or (model.head.weights.shape[1],)
     shape = ModelShape(
