@@ -339,8 +339,8 @@ class Device:
             trained = local.trained_body()
             places = np.searchsorted(whole.features, trained.features)
             whole.rows[places], whole.state[places] = trained.rows, trained.state
-            dense = {"dense": trained.dense, "dense_state": trained.dense_state}
-            state_store.keep_body(replace(whole, **dense))
+            whole = replace(whole, dense=trained.dense, dense_state=trained.dense_state)
+            state_store.keep_body(whole)
 
     def _rng(self, stream: int, number: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, stream, number + 1])
