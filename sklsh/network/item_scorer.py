@@ -113,9 +113,10 @@ class ItemScorer:
         there are many and no tables. `bonus` (n_items,) is added to scores, beside `item_bonus`.
         """
         serving = self.serving()
-        pool = serving.known
+        pool, may = serving.known, serving.is_known
         if allowed is not None:
-            pool = np.flatnonzero(allowed & serving.is_known).astype(np.int32)
+            may = allowed & may
+            pool = np.flatnonzero(may).astype(np.int32)
         network, inputs = self.learner.network, self.inputs(R)
         if self.item_bonus is not None:
             bonus = self.item_bonus if bonus is None else self.item_bonus + bonus
@@ -133,9 +134,13 @@ class ItemScorer:
             def by_tables(_begin, _end, hidden):
                 return index.query(hidden, n_threads)[:2]
 
-            items, scores = likely_items(network, memory, by_tables, R, inputs, k, pool, **how)
+            items, scores = likely_items(
+                network, memory, by_tables, R, inputs, k, pool, allowed=may, **how
+            )
         elif not exact and self._scores_tell(memory, pool, k):
-            items, scores = likely_items(network, memory, None, R, inputs, k, pool, **how)
+            items, scores = likely_items(
+                network, memory, None, R, inputs, k, pool, allowed=may, **how
+            )
         else:
             items, scores = best_items(network, memory, R, inputs, k, pool, **how)
         empty = R.counts() == 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from sklsh._utils.scratch import zeros
 from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
 from sklsh.kernels.candidates import rank_candidates
 from sklsh.kernels.interactions import offset_rows
@@ -29,7 +30,7 @@ for. On a set of 41,000 items all of the 20 best are among the first 128, 99.96 
 64."""
 
 QUERIES = 64
-"""Rows of one task of re-ranking; each task has scratch of two numbers an item."""
+"""Rows of one task of re-ranking; each thread keeps scratch of three numbers an item."""
 
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
@@ -152,6 +153,7 @@ def likely_items(
     *,
     bias: np.ndarray,
     exclude: bool,
+    allowed: np.ndarray | None = None,
     regression: ItemRegression | None = None,
     low_pass: LowPass | None = None,
     scales: tuple[np.ndarray, np.ndarray] | None = None,
@@ -163,6 +165,7 @@ def likely_items(
     gives candidates of rows ``begin:end``, as lists one after the other: ``indptr (end - begin +
     1,)`` and ``ids (indptr[-1],)``; None: nobody is named. Rows for which there are fewer than
     `k`, or where nobody is named fewer than are looked for, are answered by `best_items`.
+    `allowed` says of each item whether it is in `pool`, bool (n_labels,), if that is at hand.
 
     Notes
     -----
@@ -170,8 +173,9 @@ def likely_items(
     """
     items = np.full((R.n_rows, k), -1, dtype=np.int64)
     scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
-    allowed = np.zeros(network.n_labels, dtype=bool)
-    allowed[pool] = True
+    if allowed is None:
+        allowed = np.zeros(network.n_labels, dtype=bool)
+        allowed[pool] = True
     scorer = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
     scales = scorer.scales() if scales is None else scales
     n_items = network.n_labels
@@ -192,14 +196,13 @@ def likely_items(
             start, stop, rows=rows, hidden=hidden, users=users, indptr=named_indptr, named=named,
             found=(items[begin:end], scores[begin:end]),
         ):  # fmt: skip
-            rank_candidates(
-                hidden, network.head_weights, bias, rows, *R,
-                scorer.ids, scorer.values, *scales, np.float32(scorer.weight), SHARPNESS,
-                users, factors, *linear, allowed, exclude, indptr, named, n_best,
-                np.zeros(n_items, dtype=np.float32), np.empty(n_items, dtype=np.int32),
-                np.zeros(n_items, dtype=np.float32),
-                *found, start, stop,
-            )  # fmt: skip
+            with zeros(n_items) as sums, zeros(n_items) as added:
+                rank_candidates(
+                    hidden, network.head_weights, bias, rows, *R,
+                    scorer.ids, scorer.values, *scales, np.float32(scorer.weight), SHARPNESS,
+                    users, factors, *linear, allowed, exclude, indptr, named, n_best,
+                    sums, np.empty(n_items, dtype=np.int32), added, *found, start, stop,
+                )  # fmt: skip
 
         run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)
     short = np.flatnonzero((items[:, -1] < 0) & (R.counts() > 0))
@@ -225,8 +228,9 @@ def _users(low_pass: LowPass | None, R: SparseRows, begin: int, end: int, n_thre
     """Weighted coordinates of rows ``begin:end``; none without a low pass."""
     if low_pass is None or not low_pass.weight:
         return np.zeros((end - begin, 0), dtype=np.float32)
-    rows = np.arange(begin, end, dtype=np.int32)
-    return np.float32(low_pass.weight) * low_pass.project(R.take(rows), n_threads)
+    if (begin, end) != (0, R.n_rows):
+        R = R.take(np.arange(begin, end, dtype=np.int32))
+    return np.float32(low_pass.weight) * low_pass.project(R, n_threads)
 
 
 def _coefficients(regression: ItemRegression | None, n_items: int):
