@@ -179,14 +179,18 @@ def honest_tables(report: dict) -> list[str]:
             "",
             "Honest devices, P@1 at the end with the defence of rounds and without (what bounds "
             "accumulators and the start stays):\n",
-            "| set | devices | rounds | with | without |", "|---|---|---|---|---|",
+            "| set | devices | rounds | seeds | with | without |", "|---|---|---|---|---|---|",
         ]  # fmt: skip
     for name, splits in report.get("honest", {}).items():
         for split, pair in splits.items():
             if len(pair) < 2:
                 continue
-            by = [pair[word]["precision_by_round"] for word in ("with", "without")]
-            lines.append(f"| {name} | {split} | {len(by[0])} | {by[0][-1]:.4f} | {by[1][-1]:.4f} |")
+            n_rounds = len(pair["with"]["0"]["precision_by_round"])
+            ends = [np.mean(honest_runs.last_precisions(pair[word])) for word in pair]
+            lines.append(
+                f"| {name} | {split} | {n_rounds} | {len(pair['with'])} | "
+                f"{ends[0]:.4f} | {ends[1]:.4f} |"
+            )
     if report.get("requests"):
         lines += [
             "", "What is asked for, bundled set, 8 equal devices, P@1 and bytes:\n",
@@ -209,7 +213,8 @@ def main() -> None:
     parser.add_argument("--attacks", default=None, help="names, separated by ;")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
-    parser.add_argument("--data", type=Path, help="a folder: honest runs on its set too")
+    parser.add_argument("--data", type=Path, help="a folder: honest runs on its set")
+    parser.add_argument("--seeds", default="0", help="of honest runs")
     parser.add_argument("--parts", default="attacks,honest,requests", help="of these")
     parser.add_argument("--add", action="store_true", help="to the record: keep what it has")
     parser.add_argument("--table", action="store_true", help="run nothing")
@@ -245,15 +250,16 @@ def measure(args, report: dict) -> None:
         found = report.setdefault("requests", {})
         requests_compared.measure(load("bundled"), args.rounds, found, save)
     if "honest" in args.parts:
-        sets = {"bundled": load("bundled")}
-        if args.data is not None:
+        seeds = [int(seed) for seed in args.seeds.split(",")]
+        if args.data is None:
+            sets = {"bundled": load("bundled")}
+        else:
             names = ("X_train", "Y_train", "X_test", "Y_test")
-            sets[args.data.name] = [
-                sp.csr_matrix(sp.load_npz(args.data / f"{name}.npz")) for name in names
-            ]
+            parts = [sp.csr_matrix(sp.load_npz(args.data / f"{name}.npz")) for name in names]
+            sets = {args.data.name: parts}
         for name, data in sets.items():
             found = report.setdefault("honest", {}).setdefault(name, {})
-            honest_runs.measure(data, args.rounds, found, save)
+            honest_runs.measure(data, args.rounds, seeds, found, save)
     if "attacks" not in args.parts:
         return
     if "privacy" not in report:

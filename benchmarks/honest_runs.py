@@ -30,8 +30,8 @@ def unjudged(self, updates, rate, seed=0):
     return list(updates), [float(update.n_samples) for update in updates]
 
 
-def run(data, split: str, defended: bool, n_rounds: int) -> dict:
-    """P@1 by round, and who was left out."""
+def run(data, split: str, defended: bool, n_rounds: int, seed: int) -> dict:
+    """P@1 by round, and who was left out; `seed` is of the split and of training."""
     X, Y, X_test, Y_test = data
     n_devices, how = SPLITS[split]
     rows, scores = SparseRows.from_matrix(X_test), []
@@ -40,9 +40,9 @@ def run(data, split: str, defended: bool, n_rounds: int) -> dict:
         scores.append(precision(network, rows, Y_test))
 
     model = FederatedLSHClassifier(
-        SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, callback=watch, random_state=0
+        SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, callback=watch, random_state=seed
     )
-    groups = split_devices(Y, n_devices, random_state=0, **how)
+    groups = split_devices(Y, n_devices, random_state=seed, **how)
     began = time.process_time()
     if defended:
         model.fit(X, Y, groups=groups)
@@ -56,12 +56,19 @@ def run(data, split: str, defended: bool, n_rounds: int) -> dict:
     }  # fmt: skip
 
 
-def measure(data, n_rounds: int, found: dict, save) -> None:
-    """Fill `found` by split with what it lacks, with and without; `save` is called after each."""
+def measure(data, n_rounds: int, seeds, found: dict, save) -> None:
+    """Fill `found` by split and seed with what it lacks; `save` is called after each run."""
     for split in SPLITS:
-        for word in ("with", "without"):
-            if word not in found.setdefault(split, {}):
-                found[split][word] = run(data, split, word == "with", n_rounds)
-                save()
-        ends = [found[split][word]["precision_by_round"][-1] for word in ("with", "without")]
+        for seed in seeds:
+            for word in ("with", "without"):
+                runs = found.setdefault(split, {}).setdefault(word, {})
+                if str(seed) not in runs:
+                    runs[str(seed)] = run(data, split, word == "with", n_rounds, seed)
+                    save()
+        ends = [np.mean(last_precisions(found[split][word])) for word in ("with", "without")]
         print(f"{split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)
+
+
+def last_precisions(runs: dict) -> list[float]:
+    """P@1 at the end, by seed."""
+    return [of["precision_by_round"][-1] for of in runs.values()]
