@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sklsh.estimators.text import TextTagger
     from sklsh.warming import warm_up
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 __all__ = [
     "CompressedLSHHasher",
