@@ -115,7 +115,7 @@ def precision(sampler, n_active):
 
 for sampler, curve in quality.items():
     curve.extend(precision(sampler, n_active) for n_active in budgets)
-labels_only = precision("labels", 256)
+labels_only = precision("labels", "auto")
 
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 for (sampler, curve), color in zip(quality.items(), ("#4269d0", "#efb118", "#00798c"), strict=True):
