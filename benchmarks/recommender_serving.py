@@ -6,9 +6,9 @@
 Users, items and events are made: an item's popularity falls with a power of its rank, users have
 a log-normal number of items, most of them of one of 200 tastes. `memory` is the highest resident
 size of a process of its own that makes the data, fits the defaults and recommends to everybody,
-and what it had before the fit. `waits` asks for one user at a time, first alone, then while
-another process teaches the model's twin new users and writes it anew, which is read as soon as
-it is there, as in the guide "every night". Adds to results/recommender-serving.json.
+and what it had before the fit. `waits` asks for one user at a time, first alone and with filters,
+then while another process teaches the model's twin new users and writes it anew, which is read as
+soon as it is there, as in the guide "every night". Adds to results/recommender-serving.json.
 """
 
 from __future__ import annotations
@@ -98,12 +98,12 @@ class Served:
         return self.model
 
 
-def asked(served: Served, rows, n: int) -> list[tuple[float, float]]:
+def asked(served: Served, rows, n: int, **options) -> list[tuple[float, float]]:
     """Milliseconds of each request, and of them those of the processor."""
     out = []
     for i in range(n):
         start, start_cpu = time.perf_counter(), time.thread_time()
-        served().recommend(0, rows[i % len(rows)], N=N)
+        served().recommend(0, rows[i % len(rows)], N=N, **options)
         out.append((1e3 * (time.perf_counter() - start), 1e3 * (time.thread_time() - start_cpu)))
     return out
 
@@ -126,6 +126,12 @@ def waits(args) -> dict:
         served = Served(folder)
         asked(served, rows, WARM)
         found = percentiles("alone", asked(served, rows, N_REQUESTS))
+        few, half = np.arange(0, args.items, 1000), np.arange(0, args.items, 2)
+        for name, options in {
+            "one filtered": {"filter_items": [0]}, "a thousandth filtered": {"filter_items": few},
+            "half allowed": {"items": half}, "a thousandth allowed": {"items": few},
+        }.items():  # fmt: skip
+            found |= percentiles(name, asked(served, rows, len(rows), **options))
         stop = spawn.Event()
         process = spawn.Process(target=update, args=(folder, args, stop))
         process.start()
