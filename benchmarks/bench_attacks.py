@@ -185,8 +185,10 @@ def honest_tables(report: dict) -> list[str]:
         for split, pair in splits.items():
             if len(pair) < 2:
                 continue
-            n_rounds = len(pair["with"]["0"]["precision_by_round"])
-            ends = [np.mean(honest_runs.last_precisions(pair[word])) for word in pair]
+            n_rounds = len(next(iter(pair["with"].values()))["precision_by_round"])
+            ends = [
+                np.mean(honest_runs.last_precisions(pair[word])) for word in ("with", "without")
+            ]
             lines.append(
                 f"| {name} | {split} | {n_rounds} | {len(pair['with'])} | "
                 f"{ends[0]:.4f} | {ends[1]:.4f} |"

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import datetime
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Integral, Real
 from os import PathLike
@@ -230,12 +230,16 @@ def moments(column, name: str) -> Moments:
     return Moments(array, None)
 
 
-def zones_are_heeded() -> AbstractContextManager:
+@contextmanager
+def zones_are_heeded() -> Iterator[None]:
     """Silences numpy's warning of dates with a zone: it computes their UTC, and says it has none.
 
     A DeprecationWarning until numpy 2.0, a UserWarning since.
     """
-    return warnings.catch_warnings(action="ignore")
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, UserWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def _datetimes(column) -> np.ndarray:

@@ -30,7 +30,7 @@ for. On a set of 41,000 items all of the 20 best are among the first 128, 99.96 
 64."""
 
 QUERIES = 64
-"""Rows of one task of re-ranking; each thread keeps scratch of three numbers an item."""
+"""Rows of one task of re-ranking; each thread keeps scratch of two numbers an item."""
 
 USERS = 4096
 """Rows whose hidden vectors are held at once."""
