@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 from scipy.special import expit, softmax
-from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from sklsh._utils.containers import check_column_names, label_lists, plain
@@ -281,6 +280,8 @@ class ClassifierPrediction:
             right = [set(true) == set(answered) for true, answered in found]
             return float(np.average(right, weights=weights))
         y = plain(list(y) if isinstance(y, tuple) else y, "y")
+        from sklearn.metrics import accuracy_score  # slow to load, as in ClassifierMixin.score
+
         return accuracy_score(y, answer, sample_weight=weights)
 
     # A model to carry ---------------------------------------------------------------------

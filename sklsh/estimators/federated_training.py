@@ -11,7 +11,8 @@ from sklsh._utils.locks import changes
 from sklsh.estimators.device_params import check_groups, numbered
 from sklsh.estimators.federated_run import FederatedRun
 from sklsh.estimators.federated_tasks import Task, new_task
-from sklsh.estimators.unused import unused_in_federation, unused_on_devices, warn_unused
+from sklsh.estimators.federated_unused import unused_in_federation, unused_on_devices
+from sklsh.estimators.unused import warn_unused
 from sklsh.federated.cache import Cache
 
 

@@ -9,17 +9,14 @@ from inspect import signature
 import numpy as np
 
 from sklsh._utils.validation import is_auto
-from sklsh.estimators.device_params import setting_names
-from sklsh.federated.settings import NOT_READ
 from sklsh.hashing import find_family
 from sklsh.network.head_index import WIDE_HEAD
 from sklsh.network.item_scorer import MANY
 from sklsh.network.sampling import N_CANDIDATES
-from sklsh.network.settings import DENSE_LABELS, Settings
+from sklsh.network.settings import Settings
 
 TABLES = ("family", "n_tables", "hash_length")
 FOLD = ("fold", "sketch_dim")
-OF_OWN_ROWS = ("include_labels", "n_decoys", "sketch_rounds", "sketch_tolerance", "prototypes")
 OF_EFFORT = ("hidden_layer_sizes", "linear", "max_iter")
 
 
@@ -74,7 +71,7 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
     if not tables:
         unused |= dict.fromkeys(TABLES, 'sampler="lsh" or prediction="lsh"')
     if settings.shuffle != "lsh":
-        unused |= _unused_fold(tables, settings.family, 'sampler, prediction or shuffle of "lsh"')
+        unused |= unused_fold(tables, settings.family, 'sampler, prediction or shuffle of "lsh"')
     if settings.sampler in ("labels", "all"):
         unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
     if not settings.early_stopping:
@@ -90,7 +87,8 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
     return unused
 
 
-def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:
+def unused_fold(tables: bool, family, would: str) -> dict[str, str]:
+    """Parameters of a fold, where no family folds; `would`: what would build tables."""
     if tables and find_family(family).compresses:
         return {}
     return dict.fromkeys(FOLD, 'family of "pghash" or "pghash_d"' if tables else would)
@@ -98,46 +96,5 @@ def _unused_fold(tables: bool, family, would: str) -> dict[str, str]:
 
 def unused_in_hashing(family, encode: str) -> dict[str, str]:
     """Of a hasher."""
-    unused = _unused_fold(True, family, "")
+    unused = unused_fold(True, family, "")
     return unused if encode == "onehot" else unused | {"sparse_output": 'encode="onehot"'}
-
-
-def unused_in_federation(federation) -> dict[str, str]:
-    """Of a federation's own parameters."""
-    unused = {}
-    if federation.sketch_rounds == 1:
-        unused["sketch_tolerance"] = "sketch_rounds above 1"
-    if not federation.noise_multiplier:
-        unused["delta"] = "noise_multiplier above 0"
-    if federation.server_optimizer == "adam":
-        unused["contributor_power"] = 'server_optimizer="avg"'
-    if not federation.include_labels:
-        unused["n_decoys"] = "include_labels=True"
-    if federation.public_rows:
-        unused |= dict.fromkeys(OF_OWN_ROWS, "public_rows=0")
-    return unused
-
-
-def unused_on_devices(federation, params: Mapping, n_labels: int) -> dict[str, str]:
-    """Of the estimator that a federation trains."""
-    alone = "fit without a federation"
-    unused = dict.fromkeys(NOT_READ, alone)
-    own = federation.device_params
-    # Devices may each have their own, for which the estimator's are only defaults.
-    if own and set(setting_names(own)) & {"sampler", "selection", "shuffle", "family"}:
-        return unused
-    sampler, shuffle = params["sampler"], params["shuffle"]
-    if shuffle is False:
-        unused["shuffle"] = alone
-    if sampler == "auto":
-        sampler = "all" if n_labels <= DENSE_LABELS else "lsh"
-    tables = sampler == "lsh" and not federation.public_rows
-    if not tables:
-        unused |= dict.fromkeys(TABLES, 'sampler="lsh"')
-    if sampler in ("labels", "all"):
-        unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
-    if federation.public_rows:
-        unused["n_active"] = "public_rows=0"
-    if not (shuffle == "lsh" or (shuffle == "auto" and sampler != "all")):
-        unused |= _unused_fold(tables, params["family"], 'sampler or shuffle of "lsh"')
-    return unused

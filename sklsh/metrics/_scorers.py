@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.pipeline import Pipeline
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklsh._utils.containers import check_column_names, label_lists, plain
@@ -28,7 +27,7 @@ class TopKScorer:
         params = dict(self.params)
         if sample_weight is not None:
             params["sample_weight"] = sample_weight
-        last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+        last = estimator.steps[-1][1] if is_pipeline(estimator) else estimator
         lists, names = label_lists(y), getattr(last, "label_names_", None)
         check_column_names(y, names)
         if lists is not None and names is not None:
@@ -114,9 +113,16 @@ def make_topk_scorer(metric, k=5, **params) -> TopKScorer:
     return TopKScorer(metric, check_int(k, "k", 1), params)
 
 
+def is_pipeline(estimator) -> bool:
+    """Whether it is scikit-learn's `Pipeline`, which loads slowly: not before it is needed."""
+    from sklearn.pipeline import Pipeline
+
+    return isinstance(estimator, Pipeline)
+
+
 def ranked_or_scored(estimator, X, k: int, multilabel: bool) -> np.ndarray:
     """Ranked label columns, or scores by column, of any classifier."""
-    if isinstance(estimator, Pipeline) and hasattr(estimator.steps[-1][1], "predict_topk"):
+    if is_pipeline(estimator) and hasattr(estimator.steps[-1][1], "predict_topk"):
         if len(estimator.steps) > 1:  # an empty pipeline transforms nothing, and says so
             X = estimator[:-1].transform(X)
         estimator = estimator.steps[-1][1]

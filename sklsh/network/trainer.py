@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sklsh._utils.random import nth_seed
@@ -81,7 +83,7 @@ class Trainer:
     def _buffer(self, name, shape, dtype=np.float32):
         """A view of at least `shape`, kept from step to step and grown when too small."""
         held = self._buffers.get(name)
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         if held is None or held.size < size:
             held = np.empty(size + size // 4, dtype=dtype)
             self._buffers[name] = held
