@@ -130,6 +130,7 @@ def waits(args) -> dict:
         for name, options in {
             "one filtered": {"filter_items": [0]}, "a thousandth filtered": {"filter_items": few},
             "half allowed": {"items": half}, "a thousandth allowed": {"items": few},
+            "half allowed by flags": {"items": np.arange(args.items) % 2 == 0},
         }.items():  # fmt: skip
             found |= percentiles(name, asked(served, rows, len(rows), **options))
         stop = spawn.Event()

@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sklsh.estimators.item_ids import ItemIds
 
@@ -49,3 +51,40 @@ def test_unsigned_integers():
         ItemIds.learn(ids + np.uint64(1), 3)
     with pytest.raises(ValueError, match=f"items must be at most {largest}, got {largest + 1}"):
         names.columns(ids + np.uint64(1), "items")
+
+
+@given(
+    names=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30, unique=True)
+    | st.lists(st.integers(-40, 40), min_size=1, max_size=30, unique=True),
+    asked=st.data(),
+)
+def test_numbers_near_one_another_and_far_apart(names, asked):
+    """As the naive search says, also beside and beyond the least and the largest."""
+    names = [name for name in names if name != -1] or [0]
+    ids = ItemIds.learn(names, len(names))
+    some = asked.draw(st.lists(st.sampled_from(names), min_size=1, max_size=40))
+    assert ids.columns(some, "items").tolist() == [names.index(one) for one in some]
+    beside = {name + step for name in names for step in (-1, 1)} | {-(2**63), 2**63 - 1, 0}
+    for other in beside - set(names):
+        if -(2**63) <= other < 2**63:
+            with pytest.raises(ValueError, match=f"must be ids of items, got {other}$"):
+                ids.columns([*some, other], "items")
+
+
+def test_small_integer_types_hold_the_range_of_their_numbers():
+    names = np.array([-128, 127, 3], dtype=np.int8)
+    ids = ItemIds.learn(names, 3)
+    assert ids.columns(names[[2, 0, 1]], "items").tolist() == [2, 0, 1]
+    with pytest.raises(ValueError, match="must be ids of items, got 300"):
+        ids.columns([300], "items")
+
+
+@pytest.mark.parametrize("names", [None, [10, 30, 20], ["a", "ä", "c"]])
+def test_flags_of_ids_and_of_flags(names):
+    ids = ItemIds.learn(names, 3)
+    known = ids.names[[2, 0]]
+    assert ids.flags(known, "items").tolist() == [True, False, True]
+    assert ids.flags([True, False, True], "items").tolist() == [True, False, True]
+    assert not ids.flags([], "items").any()
+    with pytest.raises(ValueError, match=r"items must be ids or, of bool, one for each of 3 items"):
+        ids.flags([True, False], "items")

@@ -11,6 +11,10 @@ import numpy as np
 
 from sklsh._utils.containers import ids_in_order, plain_ids
 
+SPARSEST = 16
+"""Numbers in the range of the ids for each item, from which they are searched instead of read off:
+128 bytes an item."""
+
 
 @dataclass(frozen=True)
 class ItemIds:
@@ -27,9 +31,21 @@ class ItemIds:
     given: bool
 
     @cached_property
-    def _order(self) -> np.ndarray | None:
-        """What sorts numbers, None if they are sorted; found out once, as names never change."""
-        return np.argsort(self.names, kind="stable") if self.given else None
+    def _column_of_number(self) -> tuple[int, np.ndarray] | None:
+        """The least number, and the column of it and each next one, -1 where none has it: a read
+        for each id instead of a search. None if the numbers lie too far apart for that.
+        """
+        least, most = int(self.names.min(initial=0)), int(self.names.max(initial=0))
+        if most - least >= SPARSEST * self.names.shape[0]:
+            return None
+        columns = np.full(most - least + 1, -1, dtype=np.int64)
+        columns[self.names.astype(np.int64) - least] = np.arange(self.names.shape[0])
+        return least, columns
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        """What sorts numbers; found out once, as names never change."""
+        return np.argsort(self.names, kind="stable")
 
     @cached_property
     def _column_of(self) -> dict[str, int]:
@@ -78,6 +94,26 @@ class ItemIds:
             raise ValueError(f"item_ids must begin with the {n_old} known ones, got others")
         return names
 
+    def flags(self, ids, argument: str) -> np.ndarray:
+        """Of each item whether it is named, bool (n_items,); of such an array itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `columns`; flags of another number of items.
+        """
+        ids, shape = plain_ids(ids, argument), self.names.shape
+        if ids.dtype.kind == "b":
+            if ids.shape != shape:
+                raise ValueError(
+                    f"{argument} must be ids or, of bool, one for each of {shape[0]} items, "
+                    f"got shape {ids.shape}"
+                )
+            return ids
+        flags = np.zeros(shape, dtype=bool)
+        flags[self.columns(ids, argument)] = True
+        return flags
+
     def columns(self, ids, argument: str) -> np.ndarray:
         """Columns of items, in the shape of `ids` (a scalar or 1-d).
 
@@ -94,19 +130,33 @@ class ItemIds:
         kind = "text" if self.names.dtype.kind == "U" else "integers"
         if ids.dtype.kind not in ("U" if kind == "text" else "iu"):
             raise TypeError(f"{argument} must be item ids ({kind}), got dtype {ids.dtype}")
+        n_items = self.names.shape[0]
+        if not self.given and ids.min() >= 0 and ids.max() < n_items:
+            return ids.astype(np.int64, copy=False)
         if kind == "text":
-            found = map(self._column_of.get, ids.ravel().tolist(), repeat(0))
+            found = map(self._column_of.get, ids.ravel().tolist(), repeat(-1))
             columns = np.fromiter(found, dtype=np.int64, count=ids.size).reshape(ids.shape)
         else:
-            at = np.searchsorted(self.names, ids, sorter=self._order)
-            at = np.minimum(at, self.names.shape[0] - 1)
-            columns = at if self._order is None else self._order[at]
-        unknown = self.names[columns] != ids
+            columns = self._columns_of_numbers(ids.astype(np.int64, copy=False))
+        unknown = columns < 0
         if np.any(unknown):
-            allowed = "" if self.given else f" in [0, {self.names.shape[0]})"
+            allowed = "" if self.given else f" in [0, {n_items})"
             first = np.atleast_1d(ids)[np.atleast_1d(unknown)][0]
             raise ValueError(f"{argument} must be ids of items{allowed}, got {first.item()!r}")
         return columns
+
+    def _columns_of_numbers(self, ids: np.ndarray) -> np.ndarray:
+        """Where each id is; -1 where none has it."""
+        if self._column_of_number is None:
+            flat, at = ids.ravel(), np.empty(ids.size, dtype=np.int64)
+            ascending = np.argsort(flat)  # neighbours are found where the last one was: a fifth
+            at[ascending] = np.searchsorted(self.names, flat[ascending], sorter=self._order)
+            columns = self._order[np.minimum(at, self.names.shape[0] - 1)].reshape(ids.shape)
+            return np.where(self.names[columns] == ids, columns, -1)
+        least, columns = self._column_of_number
+        # Before the subtraction, which would wrap around for numbers far outside.
+        near = np.clip(ids, least, least + columns.shape[0] - 1)
+        return np.where(near == ids, columns[near - least], -1)
 
     def names_of(self, columns: np.ndarray) -> np.ndarray:
         """Names of columns; of -1 it is -1, or "" among text."""

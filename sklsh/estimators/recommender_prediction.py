@@ -81,10 +81,11 @@ class RecommenderPrediction(
             At most the number of items, or 1,000 if that is more.
         filter_already_liked_items : bool, default=True
             Leave out a row's own items.
-        filter_items : array-like or set of item ids, default=None
-            Items to leave out for everybody.
-        items : array-like or set of item ids, default=None
-            The only items that may be named. Not together with `filter_items`.
+        filter_items : array-like or set of item ids, or bool (n_items,), default=None
+            Items to leave out for everybody; of bool, a flag for each column.
+        items : array-like or set of item ids, or bool (n_items,), default=None
+            The only items that may be named. Not together with `filter_items`. Many ids that
+            stay the same are best made flags once: ids are looked up in every call.
         popularity : float, default=0.0
             So many times the logarithm of an item's users is added to its score: below 0 brings up
             what few know, above 0 what is sure to be known.
@@ -144,11 +145,9 @@ class RecommenderPrediction(
             )
         allowed = None
         if items is not None:
-            allowed = np.zeros(self.n_features_in_, dtype=bool)
-            allowed[self.ids_.columns(items, "items")] = True
+            allowed = self.ids_.flags(items, "items")
         elif filter_items is not None:
-            allowed = np.ones(self.n_features_in_, dtype=bool)
-            allowed[self.ids_.columns(filter_items, "filter_items")] = False
+            allowed = ~self.ids_.flags(filter_items, "filter_items")
         columns, scores = self._topk(
             rows, N, allowed, exclude=bool(filter_already_liked_items), popularity=popularity,
             diversity=diversity,

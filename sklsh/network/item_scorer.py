@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,10 +114,10 @@ class ItemScorer:
         there are many and no tables. `bonus` (n_items,) is added to scores, beside `item_bonus`.
         """
         serving = self.serving()
-        pool, may = serving.known, serving.is_known
+        may, n_items = serving.is_known, serving.known.shape[0]
         if allowed is not None:
             may = allowed & may
-            pool = np.flatnonzero(may).astype(np.int32)
+            n_items = np.count_nonzero(may)
         network, inputs = self.learner.network, self.inputs(R)
         if self.item_bonus is not None:
             bonus = self.item_bonus if bonus is None else self.item_bonus + bonus
@@ -129,29 +130,26 @@ class ItemScorer:
                 "scales": serving.item_scales,
             }  # fmt: skip
         index = self.index
-        if index is not None and pool.shape[0] > MANY * index.n_candidates:
+        if index is not None and n_items <= MANY * index.n_candidates:
+            index = None
 
-            def by_tables(_begin, _end, hidden):
-                return index.query(hidden, n_threads)[:2]
+        def pool() -> np.ndarray:
+            return serving.known if allowed is None else np.flatnonzero(may).astype(np.int32)
 
-            items, scores = likely_items(
-                network, memory, by_tables, R, inputs, k, pool, allowed=may, **how
-            )
-        elif not exact and self._scores_tell(memory, pool, k):
-            items, scores = likely_items(
-                network, memory, None, R, inputs, k, pool, allowed=may, **how
-            )
+        if index is not None or (not exact and self._scores_tell(memory, n_items, k)):
+            named = None if index is None else partial(_found_in_tables, index, n_threads)
+            items, scores = likely_items(network, memory, named, R, inputs, k, may, **how)
         else:
-            items, scores = best_items(network, memory, R, inputs, k, pool, **how)
+            items, scores = best_items(network, memory, R, inputs, k, pool(), **how)
         empty = R.counts() == 0
         if empty.any():
-            items[empty], scores[empty] = popular_items(self.counts, k, pool, bonus)
+            items[empty], scores[empty] = popular_items(self.counts, k, pool(), bonus)
         return items, scores
 
     @staticmethod
-    def _scores_tell(memory: ItemMemory | None, pool: np.ndarray, k: int) -> bool:
+    def _scores_tell(memory: ItemMemory | None, n_items: int, k: int) -> bool:
         """Whether the items with the highest item-item scores are worth looking for."""
-        many = pool.shape[0] > MANY_ITEMS and k <= DEEP
+        many = n_items > MANY_ITEMS and k <= DEEP
         return many and memory is not None and memory.weight > 0
 
     def ndcg(
@@ -168,3 +166,8 @@ class ItemScorer:
         gains = 1 / np.log2(np.arange(2, depth + 2))
         best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
         return float((hits(found, hidden, rows) @ gains / best).mean())
+
+
+def _found_in_tables(index: LSHCandidates, n_threads: int, _begin: int, _end: int, hidden):
+    """The index's candidates for rows of `hidden`, as `likely_items` asks for them."""
+    return index.query(hidden, n_threads)[:2]

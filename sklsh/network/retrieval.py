@@ -149,11 +149,10 @@ def likely_items(
     R: SparseRows,
     inputs: SparseRows,
     k: int,
-    pool: np.ndarray,
+    allowed: np.ndarray,
     *,
     bias: np.ndarray,
     exclude: bool,
-    allowed: np.ndarray | None = None,
     regression: ItemRegression | None = None,
     low_pass: LowPass | None = None,
     scales: tuple[np.ndarray, np.ndarray] | None = None,
@@ -165,7 +164,7 @@ def likely_items(
     gives candidates of rows ``begin:end``, as lists one after the other: ``indptr (end - begin +
     1,)`` and ``ids (indptr[-1],)``; None: nobody is named. Rows for which there are fewer than
     `k`, or where nobody is named fewer than are looked for, are answered by `best_items`.
-    `allowed` says of each item whether it is in `pool`, bool (n_labels,), if that is at hand.
+    `allowed`: which items may be found, bool (n_labels,).
 
     Notes
     -----
@@ -173,9 +172,6 @@ def likely_items(
     """
     items = np.full((R.n_rows, k), -1, dtype=np.int64)
     scores = np.full((R.n_rows, k), -np.inf, dtype=np.float32)
-    if allowed is None:
-        allowed = np.zeros(network.n_labels, dtype=bool)
-        allowed[pool] = True
     scorer = ItemMemory.empty(network.n_labels, 0) if memory is None else memory
     scales = scorer.scales() if scales is None else scales
     n_items = network.n_labels
@@ -207,6 +203,7 @@ def likely_items(
         run_blocks(task, blocks(rows.shape[0], QUERIES), n_threads)
     short = np.flatnonzero((items[:, -1] < 0) & (R.counts() > 0))
     if short.size:
+        pool = np.flatnonzero(allowed).astype(np.int32)
         items[short], scores[short] = best_items(
             network, memory, R.take(short), inputs.take(short), k, pool,
             bias=bias, exclude=exclude, regression=regression, low_pass=low_pass,

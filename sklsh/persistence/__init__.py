@@ -315,7 +315,8 @@ def _read_arrays(folder: Path, metadata: dict, mmap_mode, numbers, verify: bool)
         )
     whole = None
     if mmap_mode is not None and n_bytes:
-        whole = np.memmap(path, dtype=np.uint8, mode=mmap_mode)
+        # A plain array over the mapping: parts of a memmap, which is a class, are dear to take.
+        whole = np.asarray(np.memmap(path, dtype=np.uint8, mode=mmap_mode))
     arrays = []
     for number in numbers:
         dtype, shape, order, offset, checksum = _entry(folder, metadata["arrays"], number)

@@ -154,7 +154,7 @@ def test_recommendations_by_tables_have_the_best_items():
     network, hidden = wide_head()
     R = SparseRows.from_classes(np.arange(len(hidden), dtype=np.int32))
     inputs = SparseRows.from_matrix(sp.csr_array(hidden))
-    pool = np.arange(network.n_labels, dtype=np.int32)
+    every = np.ones(network.n_labels, dtype=bool)
     best, recalls = best_neurons(network, hidden, 5), []
     for n_tables, asked in ((8, network), (64, network), (64, negated(network))):
         index = index_of("simhash", n_tables)
@@ -164,7 +164,7 @@ def test_recommendations_by_tables_have_the_best_items():
             return index.query(rows)[:2]
 
         items, _ = likely_items(
-            network, None, named, R, inputs, 5, pool, bias=network.head_bias, exclude=False
+            network, None, named, R, inputs, 5, every, bias=network.head_bias, exclude=False
         )
         recalls.append(np.mean([np.isin(b, row).mean() for b, row in zip(best, items)]))
     assert 0.25 < recalls[0] < recalls[1] - 0.1

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from sklsh.network import retrieval
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.lowpass import LowPass
 from sklsh.network.regression import ItemRegression
@@ -11,7 +12,6 @@ from sklsh.network.retrieval import (
     _all_or_some,
     _users,
     best_items,
-    likely_items,
     popular_items,
     similar_rows,
 )
@@ -29,6 +29,12 @@ def users_of(n_users, n_items, density=0.05, seed=0):
     memory.update(rows)
     memory.weight = 2.5
     return R.toarray(), rows, network, memory
+
+
+def likely_items(network, memory, name_items, R, inputs, k, pool, **how):
+    """As `best_items` is asked: with the columns that are allowed, not a flag for each."""
+    allowed = np.isin(np.arange(network.n_labels), pool)
+    return retrieval.likely_items(network, memory, name_items, R, inputs, k, allowed, **how)
 
 
 def scores_of(dense, rows, network, memory, bias, exclude):
