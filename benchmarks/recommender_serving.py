@@ -98,13 +98,16 @@ class Served:
         return self.model
 
 
-def asked(served: Served, rows, n: int, **options) -> list[tuple[float, float]]:
-    """Milliseconds of each request, and of them those of the processor."""
-    out = []
+def asked(served: Served, rows, n: int, by_turns=({},)) -> list[list[tuple[float, float]]]:
+    """Milliseconds of each request, and of them those of the processor: `n` of each of the options
+    that come by turns, as a machine is faster at one time than at another."""
+    out: list[list[tuple[float, float]]] = [[] for _ in by_turns]
     for i in range(n):
-        start, start_cpu = time.perf_counter(), time.thread_time()
-        served().recommend(0, rows[i % len(rows)], N=N, **options)
-        out.append((1e3 * (time.perf_counter() - start), 1e3 * (time.thread_time() - start_cpu)))
+        for waits, options in zip(out, by_turns, strict=True):
+            start, start_cpu = time.perf_counter(), time.thread_time()
+            served().recommend(0, rows[i % len(rows)], N=N, **options)
+            took = time.perf_counter() - start, time.thread_time() - start_cpu
+            waits.append((1e3 * took[0], 1e3 * took[1]))
     return out
 
 
@@ -125,21 +128,25 @@ def waits(args) -> dict:
         save_model(LSHRecommender(random_state=0, n_jobs=1).fit(user_items), folder)
         served = Served(folder)
         asked(served, rows, WARM)
-        found = percentiles("alone", asked(served, rows, N_REQUESTS))
         few, half = np.arange(0, args.items, 1000), np.arange(0, args.items, 2)
-        for name, options in {
-            "one filtered": {"filter_items": [0]}, "a thousandth filtered": {"filter_items": few},
+        options = {
+            "alone": {}, "one filtered": {"filter_items": [0]},
+            "a thousandth filtered": {"filter_items": few},
             "half allowed": {"items": half}, "a thousandth allowed": {"items": few},
             "half allowed by flags": {"items": np.arange(args.items) % 2 == 0},
-        }.items():  # fmt: skip
-            found |= percentiles(name, asked(served, rows, len(rows), **options))
+        }  # fmt: skip
+        found: dict[str, list[float]] = {}
+        for name, of in zip(
+            options, asked(served, rows, N_REQUESTS, options.values()), strict=True
+        ):
+            found |= percentiles(name, of)
         stop = spawn.Event()
         process = spawn.Process(target=update, args=(folder, args, stop))
         process.start()
         beside: list[tuple[float, float]] = []
         before = served.n_read
         while served.n_read - before < args.updates and process.is_alive():
-            beside += asked(served, rows, 10)
+            beside += asked(served, rows, 10)[0]
             time.sleep(0.01)
         stop.set()
         process.join()
