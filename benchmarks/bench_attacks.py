@@ -193,6 +193,21 @@ def honest_tables(report: dict) -> list[str]:
                 f"| {name} | {split} | {n_rounds} | {len(pair['with'])} | "
                 f"{ends[0]:.4f} | {ends[1]:.4f} |"
             )
+    if report.get("costs"):
+        lines += [
+            "",
+            "What the defence costs a simulation on one thread, medians of runs by turns: processor "
+            "seconds of four rounds, and all bytes that travel.\n",
+            "| set | devices | with | without | ratio | bytes |", "|---|---|---|---|---|---|",
+        ]  # fmt: skip
+    for name, splits in report.get("costs", {}).items():
+        for split, of in splits.items():
+            with_it, without = (np.median(of["seconds"][word]) for word in ("with", "without"))
+            sent = of["bytes"]["with"] / of["bytes"]["without"]
+            lines.append(
+                f"| {name} | {split} | {with_it:.1f} | {without:.1f} | "
+                f"{honest_runs.time_ratio(of):.2f} | {sent:.2f} |"
+            )
     if report.get("requests"):
         lines += [
             "", "What is asked for, bundled set, 8 equal devices, P@1 and bytes:\n",
@@ -217,7 +232,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
     parser.add_argument("--data", type=Path, help="a folder: honest runs on its set")
     parser.add_argument("--seeds", default="0", help="of honest runs")
-    parser.add_argument("--parts", default="attacks,honest,requests", help="of these")
+    parser.add_argument("--parts", default="attacks,honest,costs,requests", help="of these")
     parser.add_argument("--add", action="store_true", help="to the record: keep what it has")
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--write-doc", action="store_true")
@@ -251,7 +266,7 @@ def measure(args, report: dict) -> None:
     if "requests" in args.parts:
         found = report.setdefault("requests", {})
         requests_compared.measure(load("bundled"), args.rounds, found, save)
-    if "honest" in args.parts:
+    if "honest" in args.parts or "costs" in args.parts:
         seeds = [int(seed) for seed in args.seeds.split(",")]
         if args.data is None:
             sets = {"bundled": load("bundled")}
@@ -260,8 +275,12 @@ def measure(args, report: dict) -> None:
             parts = [sp.csr_matrix(sp.load_npz(args.data / f"{name}.npz")) for name in names]
             sets = {args.data.name: parts}
         for name, data in sets.items():
-            found = report.setdefault("honest", {}).setdefault(name, {})
-            honest_runs.measure(data, args.rounds, seeds, found, save)
+            if "honest" in args.parts:
+                found = report.setdefault("honest", {}).setdefault(name, {})
+                honest_runs.measure(data, args.rounds, seeds, found, save)
+            if "costs" in args.parts:
+                found = report.setdefault("costs", {}).setdefault(name, {})
+                honest_runs.costs(data, found, save)
     if "attacks" not in args.parts:
         return
     if "privacy" not in report:

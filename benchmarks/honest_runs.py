@@ -69,6 +69,37 @@ def measure(data, n_rounds: int, seeds, found: dict, save) -> None:
         print(f"{split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)
 
 
+def costs(data, found: dict, save, n_rounds: int = 4, repeats: int = 5) -> None:
+    """Processor seconds of whole simulations on one thread, with and without by turns, and bytes:
+    fill `found` by split with what it lacks."""
+    X, Y = data[:2]
+    for split, (n_devices, how) in SPLITS.items():
+        if split in found:
+            continue
+        groups = split_devices(Y, n_devices, random_state=0, **how)
+        model = FederatedLSHClassifier(
+            SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, random_state=0, n_jobs=1
+        )
+        seconds: dict[str, list[float]] = {"with": [], "without": []}
+        sent = {}
+        for _ in range(repeats):
+            for word, judge in (("with", Defence.judge), ("without", unjudged)):
+                with mock.patch.object(Defence, "judge", judge):
+                    began = time.process_time()
+                    model.fit(X, Y, groups=groups)
+                    seconds[word].append(time.process_time() - began)
+                sent[word] = model.ledger_.total()
+        found[split] = {"seconds": seconds, "bytes": sent}
+        save()
+        print(f"{split}: time {time_ratio(found[split]):.3f}", flush=True)
+
+
+def time_ratio(cost: dict) -> float:
+    """Of the median seconds with the defence to those without."""
+    with_it, without = (np.median(cost["seconds"][word]) for word in ("with", "without"))
+    return float(with_it / without)
+
+
 def last_precisions(runs: dict) -> list[float]:
     """P@1 at the end, by seed."""
     return [of["precision_by_round"][-1] for of in runs.values()]

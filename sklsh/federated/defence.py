@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sklsh._utils.threads import one_blas_thread
 from sklsh.federated.agreement import agreement, common_direction, likeness
 from sklsh.federated.limits import (
     LONGEST,
@@ -104,6 +105,7 @@ class Defence:
     def from_dict(cls, values: dict) -> Defence:
         return cls(values["medians"], dict(values["trust"]), dict(values["offences"]))
 
+    @one_blas_thread()
     def judge(
         self, updates: Sequence[Update], rate: float, seed: int = 0
     ) -> tuple[list[Update], list[float]]:

@@ -22,13 +22,11 @@ up, all others push back, and their longest rows would make room for more."""
 
 
 def row_lengths(array: np.ndarray) -> np.ndarray:
-    """Euclidean length of each row, float64."""
-    rows = array if array.ndim == 2 else array[:, None]
-    if rows.dtype == np.float16:
-        # Whose squares float32 holds: twice as fast.
-        rows = rows.astype(np.float32)
-        return np.sqrt(np.einsum("ij,ij->i", rows, rows).astype(np.float64))
-    return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64, casting="unsafe"))
+    """Euclidean length of each row, float64, summed in the array's type: float32 holds the squares
+    of what `sklsh.federated.norm_bound` lets in, at a third of the time of float64."""
+    if array.ndim == 1:
+        return np.abs(array.astype(np.float64))
+    return np.sqrt(np.einsum("ij,ij->i", array, array).astype(np.float64))
 
 
 def high(values: np.ndarray) -> float:
@@ -50,8 +48,9 @@ def scaled(update: Update, factors: dict[str, np.ndarray]) -> Update:
         factor = factors[name]
         if (factor == 1).all():
             return array
-        factor = factor.reshape(-1, *[1] * (array.ndim - 1))
-        return (array * factor).astype(np.float32)
+        out, cut = array.astype(np.float32), np.flatnonzero(factor != 1)
+        out[cut] = array[cut] * factor[cut].reshape(-1, *[1] * (array.ndim - 1))
+        return out
 
     head, body = update.head, update.body
     state = np.stack(

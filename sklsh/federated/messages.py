@@ -352,6 +352,11 @@ class Update(Reply):
             out |= {f"state_dense_{i}": array for i, array in enumerate(self.body.dense_state)}
         return out
 
+    def in_float32(self) -> Update:
+        """With changes in float32: each piece of arithmetic on float16 converts them anew."""
+        head = self.head.in_float32()
+        return replace(self, head=head, body=self.body and self.body.in_float32())
+
     def moved(self) -> Update:
         """Without rows that training has not touched: to send all ids contributes nothing."""
         head, body = self.head.moved(), None if self.body is None else self.body.moved()

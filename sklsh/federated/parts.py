@@ -165,6 +165,10 @@ class HeadPart(Payload):
         check_array(self.bias, "bias", (n,))
         check_array(self.state, "state", (n if shape.with_state else 0, 2))
 
+    def in_float32(self) -> HeadPart:
+        """Weights and biases that came as float16, in float32."""
+        return replace(self, weights=_float32(self.weights), bias=_float32(self.bias))
+
     def moved_rows(self) -> np.ndarray:
         """Of changes, which rows training has touched; (n,) bool."""
         moved = np.asarray(self.weights.any(axis=1) | (self.bias != 0))
@@ -230,6 +234,11 @@ class BodyPart(Payload):
         _check_arrays(self.dense, "dense", shape.dense_shapes())
         _check_arrays(self.dense_state, "dense_state", shape.dense_state_shapes())
 
+    def in_float32(self) -> BodyPart:
+        """Weights and biases that came as float16, in float32."""
+        dense = tuple(_float32(array) for array in self.dense)
+        return replace(self, rows=_float32(self.rows), dense=dense)
+
     def moved_rows(self) -> np.ndarray:
         """Of changes, which first-layer rows training has touched; (n,) bool."""
         moved = np.asarray(self.rows.any(axis=1))
@@ -242,6 +251,10 @@ class BodyPart(Payload):
             return self
         state = self.state[kept] if self.state.size else self.state
         return replace(self, features=self.features[kept], rows=self.rows[kept], state=state)
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32, copy=False)
 
 
 def _check_arrays(arrays, name: str, shapes) -> None:

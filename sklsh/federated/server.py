@@ -225,6 +225,7 @@ class Server:
         if self.plan.private:
             self._merger().merge_private(updates, rng)
             return len(updates), _loss(updates, [1.0] * len(updates))
+        updates = [update.in_float32() for update in updates]
         if self.plan.clip_norm is not None:
             updates = [clipped(update, self.plan.clip_norm) for update in updates]
         updates, weights = self.defence.judge(updates, self.invite().learning_rate, seed=self.round)

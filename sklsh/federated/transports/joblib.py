@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 
-from sklsh._utils.threads import effective_n_threads
+from sklsh._utils.threads import effective_n_threads, one_blas_thread
 from sklsh.federated.cache import CacheMiss
 from sklsh.federated.device import Device
 from sklsh.federated.memory import Batch
@@ -53,7 +52,7 @@ class JoblibTransport:
             for device, parts in messages.items()
         ]
         n_jobs = min(effective_n_threads(self.n_jobs), max(1, len(tasks)))
-        with threadpool_limits(1, user_api="blas"):
+        with one_blas_thread():
             answers = Parallel(n_jobs=n_jobs, prefer="threads")(tasks)
         # A worker process has written to a copy of the device's cache: that copy counts now.
         for device, (_, cache) in zip(messages, answers, strict=True):
@@ -63,7 +62,7 @@ class JoblibTransport:
 
 def _answer(device: Device, question: str, parts: tuple):
     """The reply, None if the device refuses or has lost what it needs for one, and its cache."""
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread():
         try:
             return getattr(device, question)(*parts), device.cache
         except (CacheMiss, Refused):
