@@ -507,3 +507,21 @@ def label_centroid(X, Y, label, weights, width):
     largest = largest[total[largest] != 0]
     length = np.linalg.norm(total[largest])
     return {int(feature): total[feature] / length for feature in largest}
+
+
+# ---- federated rounds ------------------------------------------------------------------------
+
+
+def add_rows(places, rows, scale, total):
+    """The sum with rows added where they belong."""
+    total = np.array(total, dtype=float)
+    for place, row in zip(places, rows, strict=True):
+        total[place] += float(scale) * row
+    return total
+
+
+def products_of_rows(places, rows, total):
+    """``(total @ rows, total @ total)`` over the rows' places."""
+    pairs = list(zip(places, rows, strict=True))
+    along = sum(float(total[place] @ row.astype(float)) for place, row in pairs)
+    return along, sum(float(total[place] @ total[place]) for place, _ in pairs)

@@ -6,19 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sklsh._utils.threads import blocks
 from sklsh.federated.aggregation import union_of
 from sklsh.federated.limits import row_lengths
 from sklsh.federated.messages import Update, bodies_of
+from sklsh.kernels.agreement import add_rows, products_of_rows
 
 SHORTEST = 1e-30
 """Changes that are not longer have no direction: float32 cannot hold what they are divided by."""
 
 LEAST_REST = 1e-3
 """Length of the others' sum up to which it is what rounding leaves of unit vectors."""
-
-ROWS = 256
-"""Of changes, at a time."""
 
 PARTNERS = 15
 """Devices that each is compared with by itself, most: a quarter of these may lie."""
@@ -71,17 +68,11 @@ def _cosines(n: int, places, rows) -> np.ndarray:
     total = np.zeros((n, rows[0].shape[1]), dtype=np.float32)
     lengths = [_length(part) for part in rows]
     scales = [np.float32(1 / length if length > SHORTEST else 0) for length in lengths]
-    # In blocks that stay in the processor's cache: a fifth faster than whole arrays.
     for place, part, scale in zip(places, rows, scales, strict=True):
-        for start, stop in blocks(part.shape[0], ROWS):
-            total[place[start:stop]] += scale * part[start:stop]
+        add_rows(place, part, scale, total)
     out = np.zeros(len(rows))
     for i, (place, part, scale) in enumerate(zip(places, rows, scales, strict=True)):
-        along = square = 0.0
-        for start, stop in blocks(part.shape[0], ROWS):
-            here = total[place[start:stop]]
-            along += float(np.vdot(here, part[start:stop]))
-            square += float(np.vdot(here, here))
+        along, square = products_of_rows(place, part, total)
         along *= float(scale)
         length = np.sqrt(max(0.0, square - 2 * along + 1))
         if scale and length > LEAST_REST:

@@ -6,6 +6,7 @@ hashing             `folding`, `hashing`, `tables`, `collisions`, `probes`; `cod
 ranking             `topk`; `neighbors` and `knn_scores`; label trees: `splits`, `tree_training`,
                     `tree_search`
 recommenders        `interactions`, `regression`, `candidates`, `blending`
+federated rounds    `agreement` of devices
 for all             `flags` of compilation, random numbers by `counter`, `sorting`, `sparse`
 ==================  ==============================================================================
 """

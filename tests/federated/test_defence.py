@@ -97,8 +97,7 @@ def test_weights_are_the_median_claimed_at_most():
     assert weights == [30, 10, 20, 30, 30]
 
 
-def test_agreement_is_the_cosine_with_the_sum_of_the_others(monkeypatch):
-    monkeypatch.setattr("sklsh.federated.agreement.ROWS", 3)
+def test_agreement_is_the_cosine_with_the_sum_of_the_others():
     rng = np.random.default_rng(1)
     updates = like(rng, 5, noise=1.0)
     flat = [(u.head.weights.ravel(), u.head.bias) for u in updates]
