@@ -69,9 +69,22 @@ def measure(data, n_rounds: int, seeds, found: dict, save) -> None:
         print(f"{split}: with {ends[0]:.4f}, without {ends[1]:.4f}", flush=True)
 
 
+def timed(seconds: list[float]):
+    """`Defence.judge`, which notes the processor seconds that it takes."""
+    judge = Defence.judge
+
+    def judge_and_note(self, *args, **options):
+        began = time.process_time()
+        judged = judge(self, *args, **options)
+        seconds.append(time.process_time() - began)
+        return judged
+
+    return judge_and_note
+
+
 def costs(data, found: dict, save, n_rounds: int = 4, repeats: int = 5) -> None:
-    """Processor seconds of whole simulations on one thread, with and without by turns, and bytes:
-    fill `found` by split with what it lacks."""
+    """Processor seconds of whole simulations on one thread, with the defence and without by turns,
+    those spent in the defence, and bytes: fill `found` by split with what it lacks."""
     X, Y = data[:2]
     for split, (n_devices, how) in SPLITS.items():
         if split in found:
@@ -80,24 +93,27 @@ def costs(data, found: dict, save, n_rounds: int = 4, repeats: int = 5) -> None:
         model = FederatedLSHClassifier(
             SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, random_state=0, n_jobs=1
         )
-        seconds: dict[str, list[float]] = {"with": [], "without": []}
+        seconds: dict[str, list[float]] = {"with": [], "without": [], "defence": []}
         sent = {}
         for _ in range(repeats):
-            for word, judge in (("with", Defence.judge), ("without", unjudged)):
+            in_defence: list[float] = []
+            for word, judge in (("with", timed(in_defence)), ("without", unjudged)):
                 with mock.patch.object(Defence, "judge", judge):
                     began = time.process_time()
                     model.fit(X, Y, groups=groups)
                     seconds[word].append(time.process_time() - began)
                 sent[word] = model.ledger_.total()
+            seconds["defence"].append(sum(in_defence))
         found[split] = {"seconds": seconds, "bytes": sent}
         save()
         print(f"{split}: time {time_ratio(found[split]):.3f}", flush=True)
 
 
 def time_ratio(cost: dict) -> float:
-    """Of the median seconds with the defence to those without."""
-    with_it, without = (np.median(cost["seconds"][word]) for word in ("with", "without"))
-    return float(with_it / without)
+    """Of a simulation with the defence to the same less what it spends in it, in the median: two
+    simulations differ by more than that from one time to the next."""
+    whole, defence = (np.array(cost["seconds"][word]) for word in ("with", "defence"))
+    return float(np.median(whole / (whole - defence)))
 
 
 def last_precisions(runs: dict) -> list[float]:

@@ -525,3 +525,9 @@ def products_of_rows(places, rows, total):
     pairs = list(zip(places, rows, strict=True))
     along = sum(float(total[place] @ row.astype(float)) for place, row in pairs)
     return along, sum(float(total[place] @ total[place]) for place, _ in pairs)
+
+
+def product_of_common(ids, rows, other_ids, others):
+    """Number of ids that both have, and the sum of their rows' products."""
+    pairs = [(list(ids).index(i), list(other_ids).index(i)) for i in set(ids) & set(other_ids)]
+    return len(pairs), sum(float(rows[i].astype(float) @ others[j]) for i, j in pairs)

@@ -9,7 +9,7 @@ import numpy as np
 from sklsh.federated.aggregation import union_of
 from sklsh.federated.limits import row_lengths
 from sklsh.federated.messages import Update, bodies_of
-from sklsh.kernels.agreement import add_rows, products_of_rows
+from sklsh.kernels.agreement import add_rows, product_of_common, products_of_rows
 
 SHORTEST = 1e-30
 """Changes that are not longer have no direction: float32 cannot hold what they are divided by."""
@@ -125,12 +125,8 @@ def likeness(
             i, j = int(order[place]), int(order[(place + step) % n])
             if j in found[i]:
                 continue
-            mine, theirs = _common(raised[i][0], raised[j][0])
-            shared[i][mine] = shared[j][theirs] = True
-            cosine = float("nan")
-            if mine.shape[0] >= FEWEST_ROWS:
-                product = np.vdot(raised[i][1][mine], raised[j][1][theirs])
-                cosine = float(product) / mine.shape[0]
+            n_common, product = product_of_common(*raised[i], *raised[j], shared[i], shared[j])
+            cosine = product / n_common if n_common >= FEWEST_ROWS else float("nan")
             found[i][j] = found[j][i] = cosine
     counts = np.array([max(1, int(part.sum())) for part in shared])
     alike = np.array([_median(list(of.values())) for of in found])
@@ -145,11 +141,6 @@ def _raised(update: Update, direction: np.ndarray) -> tuple[np.ndarray, np.ndarr
     rest = weights[kept] - along[kept, None] * direction
     rest /= np.maximum(row_lengths(rest), SHORTEST)[:, None].astype(np.float32)
     return update.head.ids[kept], rest
-
-
-def _common(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the ids that both have are in each."""
-    return np.intersect1d(one, other, assume_unique=True, return_indices=True)[1:]
 
 
 def _median(values: list[float]) -> float:

@@ -7,6 +7,7 @@ row 1.7 medians of the devices' longest rows.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,13 @@ def row_lengths(array: np.ndarray) -> np.ndarray:
 
 def high(values: np.ndarray) -> float:
     """What a device's long rows are like; 0 of no rows."""
-    return float(np.quantile(values, HIGH)) if values.size else 0.0
+    if not values.size:
+        return 0.0
+    # As np.quantile has it, in a tenth of its time for the few thousand rows of a device.
+    place = HIGH * (values.size - 1)
+    below, above = math.floor(place), math.ceil(place)
+    shorter, longer = np.partition(values, (below, above))[[below, above]].astype(np.float64)
+    return float(shorter + (place - below) * (longer - shorter))
 
 
 def share(kept, lengths):

@@ -30,3 +30,25 @@ def products_of_rows(places, rows, total):
         along += product
         square += length
     return along, square
+
+
+@kernel(fastmath=FAST)
+def product_of_common(ids, rows, other_ids, others, shared, other_shared):
+    """Of the rows of both, how many there are and the sum of their products; ids ascend.
+
+    Sets `shared` and `other_shared`, bool, for them.
+    """
+    i = j = n_common = 0
+    product = np.float64(0.0)
+    while i < ids.shape[0] and j < other_ids.shape[0]:
+        if ids[i] == other_ids[j]:
+            one = np.float32(0.0)
+            for column in range(rows.shape[1]):
+                one += rows[i, column] * others[j, column]
+            product += one
+            shared[i] = other_shared[j] = True
+            n_common += 1
+        step, other_step = ids[i] <= other_ids[j], ids[i] >= other_ids[j]
+        i += step
+        j += other_step
+    return n_common, product

@@ -8,7 +8,7 @@ import pytest
 
 from sklsh.federated.agreement import FEWEST_ROWS, PARTNERS, common_direction, likeness
 from sklsh.federated.defence import Defence
-from sklsh.federated.limits import HIGH, LONGEST, lowered, rises
+from sklsh.federated.limits import HIGH, LONGEST, high, lowered, rises
 from sklsh.federated.messages import Update
 from sklsh.federated.parts import HeadPart
 from sklsh.federated.start import levelled
@@ -146,6 +146,13 @@ def test_a_neuron_is_raised_for_all_rows_as_far_as_a_few_usual_ones():
     ).astype(np.float32))) for u in updates[1:]]  # fmt: skip
     again, _ = Defence().judge([updates[0], *back], rate=1.0)
     assert np.linalg.norm(again[0].head.weights[7]) <= np.linalg.norm(cut[0].head.weights[7]) * 1.1
+
+
+@pytest.mark.parametrize("n", [1, 2, 100, 101, 1234])
+def test_long_rows_are_a_quantile(n):
+    values = np.random.default_rng(n).standard_normal(n).astype(np.float32)
+    assert high(values) == pytest.approx(np.quantile(values.astype(float), HIGH), rel=1e-6)
+    assert high(values[:0]) == 0
 
 
 def test_lowered_changes_what_is_too_far_up_and_nothing_else():
