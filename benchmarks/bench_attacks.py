@@ -234,6 +234,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / "attacks.json")
     parser.add_argument("--data", type=Path, help="a folder: honest runs on its set")
     parser.add_argument("--seeds", default="0", help="of honest runs")
+    parser.add_argument(
+        "--splits", default=";".join(honest_runs.SPLITS), help="of honest runs, separated by ;"
+    )
     parser.add_argument("--parts", default="attacks,honest,costs,requests", help="of these")
     parser.add_argument("--add", action="store_true", help="to the record: keep what it has")
     parser.add_argument("--table", action="store_true", help="run nothing")
@@ -270,6 +273,7 @@ def measure(args, report: dict) -> None:
         requests_compared.measure(load("bundled"), args.rounds, found, save)
     if "honest" in args.parts or "costs" in args.parts:
         seeds = [int(seed) for seed in args.seeds.split(",")]
+        splits = args.splits.split(";")
         if args.data is None:
             sets = {"bundled": load("bundled")}
         else:
@@ -279,10 +283,10 @@ def measure(args, report: dict) -> None:
         for name, data in sets.items():
             if "honest" in args.parts:
                 found = report.setdefault("honest", {}).setdefault(name, {})
-                honest_runs.measure(data, args.rounds, seeds, found, save)
+                honest_runs.measure(data, args.rounds, splits, seeds, found, save)
             if "costs" in args.parts:
                 found = report.setdefault("costs", {}).setdefault(name, {})
-                honest_runs.costs(data, found, save)
+                honest_runs.costs(data, splits, found, save)
     if "attacks" not in args.parts:
         return
     if "privacy" not in report:

@@ -56,9 +56,9 @@ def run(data, split: str, defended: bool, n_rounds: int, seed: int) -> dict:
     }  # fmt: skip
 
 
-def measure(data, n_rounds: int, seeds, found: dict, save) -> None:
+def measure(data, n_rounds: int, splits, seeds, found: dict, save) -> None:
     """Fill `found` by split and seed with what it lacks; `save` is called after each run."""
-    for split in SPLITS:
+    for split in splits:
         for seed in seeds:
             for word in ("with", "without"):
                 runs = found.setdefault(split, {}).setdefault(word, {})
@@ -82,13 +82,14 @@ def timed(seconds: list[float]):
     return judge_and_note
 
 
-def costs(data, found: dict, save, n_rounds: int = 4, repeats: int = 5) -> None:
+def costs(data, splits, found: dict, save, n_rounds: int = 4, repeats: int = 5) -> None:
     """Processor seconds of whole simulations on one thread, with the defence and without by turns,
     those spent in the defence, and bytes: fill `found` by split with what it lacks."""
     X, Y = data[:2]
-    for split, (n_devices, how) in SPLITS.items():
+    for split in splits:
         if split in found:
             continue
+        n_devices, how = SPLITS[split]
         groups = split_devices(Y, n_devices, random_state=0, **how)
         model = FederatedLSHClassifier(
             SparseLSHMLPClassifier((128,)), n_rounds=n_rounds, random_state=0, n_jobs=1
