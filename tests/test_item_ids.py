@@ -55,7 +55,8 @@ def test_unsigned_integers():
 
 @given(
     names=st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=30, unique=True)
-    | st.lists(st.integers(-40, 40), min_size=1, max_size=30, unique=True),
+    | st.lists(st.integers(-40, 40), min_size=1, max_size=30, unique=True)
+    | st.lists(st.integers(10**12, 10**12 + 80), min_size=1, max_size=30, unique=True),
     asked=st.data(),
 )
 def test_numbers_near_one_another_and_far_apart(names, asked):
@@ -69,6 +70,12 @@ def test_numbers_near_one_another_and_far_apart(names, asked):
         if -(2**63) <= other < 2**63:
             with pytest.raises(ValueError, match=f"must be ids of items, got {other}$"):
                 ids.columns([*some, other], "items")
+
+
+def test_numbers_near_one_another_are_read_off_wherever_they_begin():
+    for first in (-(10**12), 0, 10**12):
+        ids = ItemIds.learn(first + np.arange(5) * 3, 5)
+        assert ids._column_of_number is not None and ids._column_of_number[0] == first
 
 
 def test_small_integer_types_hold_the_range_of_their_numbers():

@@ -35,7 +35,7 @@ class ItemIds:
         """The least number, and the column of it and each next one, -1 where none has it: a read
         for each id instead of a search. None if the numbers lie too far apart for that.
         """
-        least, most = int(self.names.min(initial=0)), int(self.names.max(initial=0))
+        least, most = int(self.names.min()), int(self.names.max())
         if most - least >= SPARSEST * self.names.shape[0]:
             return None
         columns = np.full(most - least + 1, -1, dtype=np.int64)

@@ -95,7 +95,7 @@ def aggregate_rows(
 
 def _robust(places, rows, contributors, combine) -> np.ndarray:
     """What `combine` makes of each row's changes; rows with equally many of them together."""
-    everything = np.concatenate(rows).astype(np.float32)
+    everything = np.concatenate(rows).astype(np.float32, copy=False)
     order = np.argsort(np.concatenate(places), kind="stable")
     starts = np.append(0, np.cumsum(contributors))
     change = np.empty((contributors.shape[0], *everything.shape[1:]), dtype=np.float32)

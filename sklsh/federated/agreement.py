@@ -66,7 +66,7 @@ def _cosines(n: int, places, rows) -> np.ndarray:
     """Of each with the sum of the others' unit vectors ``u``, over its own rows: of ``total``, the
     sum of all, ``total @ u - 1`` over the length of ``total - u``."""
     total = np.zeros((n, rows[0].shape[1]), dtype=np.float32)
-    lengths = [_length(part) for part in rows]
+    lengths = [float(np.linalg.norm(part)) for part in rows]
     scales = [np.float32(1 / length if length > SHORTEST else 0) for length in lengths]
     for place, part, scale in zip(places, rows, scales, strict=True):
         add_rows(place, part, scale, total)
@@ -78,10 +78,6 @@ def _cosines(n: int, places, rows) -> np.ndarray:
         if scale and length > LEAST_REST:
             out[i] = (along - 1) / length
     return out
-
-
-def _length(rows: np.ndarray) -> float:
-    return float(np.sqrt(np.vdot(rows, rows)))
 
 
 def likeness(
@@ -135,7 +131,7 @@ def likeness(
 
 def _raised(update: Update, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Neurons raised along `direction`, and the unit directions of what else has changed."""
-    weights = update.head.weights.astype(np.float32, copy=False)
+    weights = update.head.weights
     along = weights @ direction
     kept = along > 0
     rest = weights[kept] - along[kept, None] * direction

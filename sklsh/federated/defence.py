@@ -114,7 +114,7 @@ class Defence:
         Parameters
         ----------
         updates : sequence of Update
-            All of a round.
+            All of a round, with changes in float32.
         rate : float
             Learning rate of the round: changes are in proportion to it.
         seed : int

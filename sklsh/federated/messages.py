@@ -354,8 +354,8 @@ class Update(Reply):
 
     def in_float32(self) -> Update:
         """With changes in float32: each piece of arithmetic on float16 converts them anew."""
-        head = self.head.in_float32()
-        return replace(self, head=head, body=self.body and self.body.in_float32())
+        body = None if self.body is None else self.body.in_float32()
+        return replace(self, head=self.head.in_float32(), body=body)
 
     def moved(self) -> Update:
         """Without rows that training has not touched: to send all ids contributes nothing."""
