@@ -428,6 +428,23 @@ def signed_sum(values, code):
     return sum(v if bit == "1" else -v for v, bit in zip(values, bits, strict=True))
 
 
+def product_table(values, centroids):
+    """What each centroid of each block makes of its part of the values."""
+    return [
+        [sum(float(x) * float(c) for x, c in zip(part, each, strict=False)) for each in block]
+        for part, block in zip(values, centroids, strict=True)
+    ]
+
+
+def decoded(code, centroids, widths):
+    """The centroids that a code names, one after the other, each cut to its block's width."""
+    return [
+        value
+        for number, block, width in zip(code, centroids, widths, strict=True)
+        for value in block[number][:width]
+    ]
+
+
 def code_score(code, tables, scale, bias):
     """What a code's bytes look up, added, times the scale, and the bias."""
     return bias + scale * sum(table[byte] for byte, table in zip(code, tables, strict=True))

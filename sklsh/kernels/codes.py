@@ -91,6 +91,41 @@ def sign_tables(values, tables, start, stop):
 
 
 @kernel
+def product_tables(values, centroids, edges, tables, start, stop):
+    """``tables[q, s, c]`` is ``values[q, edges[s] : edges[s + 1]] @ centroids[s, c]``; else kept.
+
+    `centroids` are (n_blocks, n_centroids, width), of which a block uses its own width. A
+    call of BLAS for each block takes a row longer than all of them here.
+    """
+    for q in range(start, stop):
+        for s in range(centroids.shape[0]):
+            part = values[q, edges[s] : edges[s + 1]]
+            for c in range(centroids.shape[1]):
+                total = np.float32(0.0)
+                for j in range(part.shape[0]):
+                    total += part[j] * centroids[s, c, j]
+                tables[q, s, c] = total
+
+
+@kernel
+def gather_centroids(codes, centroids, edges, out, start, stop):
+    """``out[i, edges[s] : edges[s + 1]]`` becomes the centroid ``codes[i, s]`` of block s.
+
+    `codes` are bytes; of half as many bytes as blocks each is two codes, the higher bits first.
+    """
+    n_blocks = centroids.shape[0]
+    halved = codes.shape[1] < n_blocks
+    for i in range(start, stop):
+        for s in range(n_blocks):
+            code = np.int64(codes[i, s >> 1] if halved else codes[i, s])
+            if halved:
+                code = code & 15 if s & 1 else code >> 4
+            first = edges[s]
+            for j in range(edges[s + 1] - first):
+                out[i, first + j] = centroids[s, code, j]
+
+
+@kernel
 def score_codes(codes, tables, scale, bias, out, start, stop):
     """``out[q, i - start] = bias[i] + scale[i] * sum of tables[q, s, codes[i, s]]`` over s.
 

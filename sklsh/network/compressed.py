@@ -189,13 +189,14 @@ class CompressedNetwork:
 
     def rows_of(self, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decoded rows and biases of ascending labels; zeros of those not observed."""
-        places, known = labels, np.ones(labels.shape[0], dtype=bool)
-        if self.observed_ids is not None:
-            places = np.searchsorted(self.observed_ids, labels)
-            places = np.minimum(places, self.observed_ids.shape[0] - 1)
-            known = self.observed_ids[places] == labels
+        seen, places = self.observed_ids, labels
+        if seen is not None:
+            places = np.minimum(np.searchsorted(seen, labels), seen.shape[0] - 1)
         weights, bias = self.head.coder.decode(self.head.codes.take(places))
-        return weights * known[:, None], bias * known
+        if seen is not None:
+            unknown = np.flatnonzero(seen[places] != labels)
+            weights[unknown], bias[unknown] = 0, 0
+        return weights, bias
 
 
 @dataclass

@@ -14,6 +14,9 @@ from sklsh.network.model import WideNetwork
 ROWS, LABELS = 256, 2048
 """A block's logits, 2 MB, stay in a core's share of the cache."""
 
+FEW = 8
+"""Queries for which unobserved rows between the observed ones are multiplied too."""
+
 QUERIES = 16
 """Rows of one task of re-ranking."""
 
@@ -61,13 +64,18 @@ def topk_of_head(
         gathered = np.empty((LABELS, head_weights.shape[1]), dtype=np.float32)
         for first, last in blocks(seen.shape[0], LABELS):
             ids, part = seen[first:last], logits[:, : last - first]
+            span = slice(ids[0], ids[-1] + 1)
             if observed_ids is None:
-                weights = head_weights[first:last]
+                np.matmul(hidden[start:stop], head_weights[span].T, out=part)
+            elif stop - start <= FEW and span.stop - span.start <= 2 * ids.shape[0]:
+                # To copy rows for few queries would take longer than their products.
+                products = hidden[start:stop] @ head_weights[span].T
+                np.take(products, ids - span.start, axis=1, out=part)
             else:
                 # Rows of a block are copied once for all its queries: a few per cent.
                 weights = gathered[: last - first]
                 np.take(head_weights, ids, axis=0, out=weights, mode="clip")
-            np.matmul(hidden[start:stop], weights.T, out=part)
+                np.matmul(hidden[start:stop], weights.T, out=part)
             select_topk_rows(
                 logits, head_bias[ids], ids,
                 scores[start:stop], labels[start:stop], 0, stop - start,

@@ -265,6 +265,18 @@ def test_without_weightless():
     )
 
 
+def test_take_is_scipys(monkeypatch):
+    monkeypatch.setattr("sklsh.network.rows.TAKEN", 3)
+    rng = np.random.default_rng(0)
+    X = random_rows(rng, 20, 6, 0.4)
+    for rows in rng.integers(0, 20, 10), np.arange(20), np.empty(0, dtype=np.int32), [7]:
+        rows = np.asarray(rows)
+        expected = SparseRows.from_matrix(X.to_matrix(6)[rows])
+        for part, wanted in zip(X.take(rows), expected, strict=True):
+            np.testing.assert_array_equal(part, wanted)
+            assert part.dtype == wanted.dtype
+
+
 def test_take_of_rows_without_entries():
     rng = np.random.default_rng(0)
     X = random_rows(rng, 5, 6, 0.0)

@@ -13,6 +13,7 @@ from sklsh.hashing.codes.base import CodeFamily
 from sklsh.hashing.codes.centroids import moved, nearest
 from sklsh.hashing.codes.signs import random_rotation
 from sklsh.hashing.codes.weighting import weighting
+from sklsh.kernels.codes import gather_centroids, product_tables
 
 SAMPLE = 1 << 14
 """Rows that codebooks are learnt from, 64 a centroid."""
@@ -70,17 +71,14 @@ class ProductCoder(TableCoder):
         return np.ascontiguousarray(codes), scale
 
     def _unpack(self, packed):
-        if self._four_bits:
-            packed = np.stack([packed >> 4, packed & 15], axis=2).reshape(packed.shape[0], -1)
-        seen = [self.centroids[s, packed[:, s], : b - a] for s, (a, b) in enumerate(self._columns)]
-        return _turned(np.concatenate(seen, axis=1), self.to_query.T)
+        seen = np.empty((packed.shape[0], self.edges[-1]), dtype=np.float32)
+        gather_centroids(packed, self.centroids, self.edges, seen, 0, packed.shape[0])
+        return _turned(seen, self.to_query.T)
 
     def prepare(self, hidden):
-        seen = _turned(hidden, self.to_query)
-        n_blocks, n_centroids, _ = self.centroids.shape
-        parts = np.zeros((hidden.shape[0], n_blocks, 256), dtype=np.float32)
-        for s, (a, b) in enumerate(self._columns):
-            parts[:, s, :n_centroids] = seen[:, a:b] @ self.centroids[s, :, : b - a].T
+        seen = np.ascontiguousarray(_turned(hidden, self.to_query))
+        parts = np.zeros((hidden.shape[0], self.centroids.shape[0], 256), dtype=np.float32)
+        product_tables(seen, self.centroids, self.edges, parts, 0, hidden.shape[0])
         if not self._four_bits:
             return parts
         # A byte is two codes of four bits: its table has the sums of both.

@@ -4,7 +4,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklsh.kernels.codes import nearest_centroids, pack_signs, score_codes, sign_tables
+from sklsh.kernels.codes import (
+    gather_centroids,
+    nearest_centroids,
+    pack_signs,
+    product_tables,
+    score_codes,
+    sign_tables,
+)
 from tests import reference
 
 seeds = st.integers(0, 2**32 - 1)
@@ -61,3 +68,43 @@ def test_score_codes(seed, n_queries, n, n_bytes, scaled):
             assert out[q, i - start] == reference.code_score(
                 codes[i].tolist(), tables[q].tolist(), factor, bias[i]
             )
+
+
+def drawn_blocks(rng, n_blocks, n_centroids):
+    """Widths of 1 to 3 coordinates, where they begin, and centroids of whole numbers."""
+    widths = rng.integers(1, 4, n_blocks)
+    centroids = np.zeros((n_blocks, n_centroids, 3), dtype=np.float32)
+    for s, width in enumerate(widths):
+        centroids[s, :, :width] = rng.integers(-5, 6, (n_centroids, width))
+    return widths, np.concatenate([[0], np.cumsum(widths)]), centroids
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 6), st.integers(1, 20))
+def test_product_tables(seed, n, n_blocks, n_centroids):
+    rng = np.random.default_rng(seed)
+    _, edges, centroids = drawn_blocks(rng, n_blocks, n_centroids)
+    values = rng.integers(-5, 6, (n, edges[-1])).astype(np.float32)
+    start = int(rng.integers(0, n))
+    tables = np.full((n, n_blocks, 256), np.inf, dtype=np.float32)
+    product_tables(values, centroids, edges, tables, start, n)
+    for q in range(start, n):
+        parts = np.split(values[q], edges[1:-1])
+        assert tables[q, :, :n_centroids].tolist() == reference.product_table(parts, centroids)
+    assert np.isinf(tables[:start]).all()
+    assert np.isinf(tables[:, :, n_centroids:]).all()
+
+
+@given(seeds, st.integers(1, 4), st.integers(1, 6), st.booleans())
+def test_gather_centroids(seed, n, n_blocks, halved):
+    rng = np.random.default_rng(seed)
+    n_blocks *= 1 + halved
+    n_centroids = 16 if halved else 200
+    widths, edges, centroids = drawn_blocks(rng, n_blocks, n_centroids)
+    codes = rng.integers(0, n_centroids, (n, n_blocks)).astype(np.uint8)
+    packed = codes[:, ::2] * 16 + codes[:, 1::2] if halved else codes
+    start = int(rng.integers(0, n))
+    out = np.full((n, edges[-1]), np.inf, dtype=np.float32)
+    gather_centroids(packed, centroids, edges, out, start, n)
+    for i in range(start, n):
+        assert out[i].tolist() == reference.decoded(codes[i], centroids.tolist(), widths)
+    assert np.isinf(out[:start]).all()
