@@ -304,7 +304,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data")
     parser.add_argument("--sets", default="bundled")
-    parser.add_argument("--systems", default="sklsh,sklsh-fast,libpecos,libpecos-3,omikuji,napkinxc")
+    systems = "sklsh,sklsh-fast,libpecos,libpecos-3,omikuji,napkinxc"
+    parser.add_argument("--systems", default=systems)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--synthetic", action="store_true")
     parser.add_argument(
