@@ -55,9 +55,9 @@ def test_label_trees(problem):
     X, Y = problem
     rows, labels = SparseRows.from_matrix(X), SparseRows.from_matrix(Y)
     every = np.arange(N_ROWS, dtype=np.int32)
-    LinearView.build(rows, labels, every[:5], N_FEATURES, N_LABELS)  # compiles
+    LinearView.build(rows, labels, every[:5], N_FEATURES, N_LABELS, 3)  # compiles
     tracemalloc.start()
-    linear = LinearView.build(rows, labels, every, N_FEATURES, N_LABELS)
+    linear = LinearView.build(rows, labels, every, N_FEATURES, N_LABELS, 3)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * linear.nbytes + 8e6

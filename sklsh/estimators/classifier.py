@@ -36,9 +36,9 @@ class SparseLSHMLPClassifier(
         Width of each hidden layer. "auto": one of 512, or of 256 with ``effort="fast"``, for more
         than 131,072 labels, and on the devices of a federation, where the head's bytes count.
     effort : {"best", "fast"}, default="best"
-        What "auto" stands for in `hidden_layer_sizes`, `linear` and `max_iter`. "fast": half as
-        wide, no linear view, two epochs in place of three: a third of the time, for half a
-        point to three of P@1.
+        What "auto" stands for in `hidden_layer_sizes` and `max_iter`, and how many trees a linear
+        view has. "fast": half as wide, two epochs in place of three, one tree in place of three:
+        half of the time or less, for up to a point of P@1.
     activation : {"relu", "identity", "tanh"}, default="relu"
         Of the hidden layers.
     sampler : {"auto", "lsh", "random", "uniform", "labels", "exact", "all"}, default="auto"

@@ -12,12 +12,13 @@ from sklsh._utils.validation import is_auto
 from sklsh.hashing import find_family
 from sklsh.network.head_index import WIDE_HEAD
 from sklsh.network.item_scorer import MANY
+from sklsh.network.label_tree import LEAF
 from sklsh.network.sampling import N_CANDIDATES
 from sklsh.network.settings import Settings
 
 TABLES = ("family", "n_tables", "hash_length")
 FOLD = ("fold", "sketch_dim")
-OF_EFFORT = ("hidden_layer_sizes", "linear", "max_iter")
+OF_EFFORT = ("hidden_layer_sizes", "max_iter")
 
 
 def warn_unused(estimator, used_by: Mapping[str, str], owner: str = "") -> None:
@@ -78,10 +79,10 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
         unused |= dict.fromkeys(("tol", "n_iter_no_change"), "early_stopping=True")
     if params["checkpoint_dir"] is None:
         unused["checkpoint_interval"] = "checkpoint_dir"
-    # No linear view is fitted where no rows are held out.
-    of_effort = OF_EFFORT if settings.n_validation else set(OF_EFFORT) - {"linear"}
-    if "effort" in params and not any(is_auto(params[name]) for name in of_effort):
-        unused["effort"] = f'{", ".join(OF_EFFORT)} of "auto"'
+    trees = settings.n_trees > 0 and n_labels > LEAF  # fewer are one leaf
+    by_effort = trees or any(is_auto(params[name]) for name in OF_EFFORT)
+    if "effort" in params and not by_effort:
+        unused["effort"] = f'{" or ".join(OF_EFFORT)} of "auto", or a linear view'
     if "linear" in params and settings.n_neighbors != 0 and not settings.n_validation:
         unused["n_neighbors"] = "rows that are held out: validation_fraction"
     return unused

@@ -53,11 +53,11 @@ def finish(
     learner.chances = learner.threshold = None
     if settings.n_neighbors and held_out:
         _fit_memory(learner, validation_rows, settings)
-    if settings.linear:
+    if settings.n_trees:
         learner.linear = LinearView.build(
             validation_rows.X, validation_rows.Y, train, learner.network.n_features,
-            learner.network.n_labels, sample_weight=sample_weight, seed=learner.seed,
-            n_threads=validation_rows.n_threads,
+            learner.network.n_labels, settings.n_trees, sample_weight=sample_weight,
+            seed=learner.seed, n_threads=validation_rows.n_threads,
         )  # fmt: skip
     _fit_ranking(learner, validation_rows, train, held_out, sample_weight)
     learner.index, learner.table_stats = fit_index(validation_rows, settings, learner.seed)

@@ -21,9 +21,6 @@ from sklsh.network.label_order import Centroids, bisect
 from sklsh.network.label_tree import LabelTree, tree_depths
 from sklsh.network.rows import SparseRows
 
-N_TREES = 3
-"""Trees of different splits, whose shares are averaged: some .6 points of P@1 above one."""
-
 MANY_LABELS = 100_000
 """From so many labels on there is one tree: three would be most of a fit's time and memory."""
 
@@ -60,10 +57,12 @@ class LinearView:
 
     @classmethod
     def build(
-        cls, X: SparseRows, Y: SparseRows, rows, n_features: int, n_labels: int, *,
+        cls, X: SparseRows, Y: SparseRows, rows, n_features: int, n_labels: int, n_trees: int, *,
         sample_weight=None, seed: int = 0, n_threads: int = 1,
     ) -> LinearView:  # fmt: skip
-        """Train the trees on ``X[rows]``, at unit length, and the labels that these have.
+        """Train `n_trees` on ``X[rows]``, at unit length, and the labels that these have.
+
+        One where they could not differ, or are of very many labels.
 
         See `LabelTree.train` and `Centroids.of_labels` for time and memory; one copy of the rows
         beside.
@@ -76,8 +75,7 @@ class LinearView:
         depth = tree_depths(seen.shape[0])[-1]
         points = Centroids.of_labels(X, Y, n_features, seen, weights, n_threads)
         trees = []
-        n_trees = N_TREES if depth and seen.shape[0] < MANY_LABELS else 1
-        for i in range(n_trees):
+        for i in range(n_trees if depth and seen.shape[0] < MANY_LABELS else 1):
             order = seen[bisect(points, depth, nth_seed(seed, i, TREE), n_threads)]
             tree_seed = nth_seed(seed, i)
             trees.append(LabelTree.train(X, Y, n_features, order, weights, tree_seed, n_threads))

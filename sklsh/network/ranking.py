@@ -8,11 +8,13 @@ negative. What ranks best is found on validation rows.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
+from sklsh._utils.threads import blocks, run_blocks
 from sklsh.network.calibration import hits
 from sklsh.network.linear import LinearView
 from sklsh.network.neighbors import SHARPNESS
@@ -66,13 +68,19 @@ class Candidates(NamedTuple):
         right = np.take_along_axis(self.right, best, axis=1)
         return (right / np.log2(np.arange(right.shape[1]) + 2)).sum(axis=1)
 
-    def best_change(self, weights: list[float], part: int, values, certain: float) -> list[float]:
+    def best_change(
+        self, weights: list[float], part: int, values, certain: float, n_threads: int = 1
+    ) -> list[float]:
         """`weights` with that of `values` at `part` that gains most; as they are if none does."""
-        before, best, chosen = self.dcg(*weights), 0.0, weights
-        for value in values:
-            trial = [*weights[:part], value, *weights[part + 1 :]]
-            gains = self.dcg(*trial) - before
-            gain, error = mean_and_error(gains, self.weights)
+        trials = [[*weights[:part], value, *weights[part + 1 :]] for value in values]
+
+        def task(start, stop):
+            return [self.dcg(*trial) for trial in [weights, *trials][start:stop]]
+
+        before, *found = chain(*run_blocks(task, blocks(len(trials) + 1, 1), n_threads))
+        best, chosen = 0.0, weights
+        for trial, after in zip(trials, found, strict=True):
+            gain, error = mean_and_error(after - before, self.weights)
             if gain > max(best, certain * error):
                 best, chosen = gain, trial
         return chosen
@@ -114,11 +122,12 @@ def fit_ranking(
         LINEAR_WEIGHTS if linear is not None else [],
         TAUS,
     ]
-    chosen = candidates.best_change([given, 0.0, 0.0], LINEAR, trials[LINEAR], 0.0)
+    n_threads = validation_rows.n_threads
+    chosen = candidates.best_change([given, 0.0, 0.0], LINEAR, trials[LINEAR], 0.0, n_threads)
     for _ in range(ROUNDS):
         before = chosen
         for part in (LINEAR, TAU, NEIGHBORS):
-            chosen = candidates.best_change(chosen, part, trials[part], CERTAIN)
+            chosen = candidates.best_change(chosen, part, trials[part], CERTAIN, n_threads)
         if chosen == before:
             break
     if memory is not None:

@@ -323,7 +323,7 @@ def test_shares_are_the_mean_of_the_trees(seed, monkeypatch):
     rng = np.random.default_rng(seed)
     X, Y = random_rows(rng, 80, N_FEATURES), random_labels(rng, 80, 40)
     rows = np.sort(rng.permutation(80)[:70]).astype(np.int32)
-    linear = LinearView.build(X, Y, rows, N_FEATURES, 40, seed=seed)
+    linear = LinearView.build(X, Y, rows, N_FEATURES, 40, 3, seed=seed)
     labels, shares = linear.shares(X, everything(X))
     assert len(linear.trees) == 3
     trained = set(Y.take(rows).indices.tolist())
@@ -355,8 +355,8 @@ def test_weights_of_rows_are_as_if_rows_came_again(monkeypatch):
     X, Y = random_rows(rng, 30, N_FEATURES, least=1), random_labels(rng, 30, 6, least=1)
     weights = rng.integers(1, 4, 30)
     several = np.repeat(np.arange(30, dtype=np.int32), weights)
-    counted = LinearView.build(X, Y, everything(X), N_FEATURES, 6, sample_weight=weights)
-    again = LinearView.build(X, Y, several, N_FEATURES, 6)
+    counted = LinearView.build(X, Y, everything(X), N_FEATURES, 6, 3, sample_weight=weights)
+    again = LinearView.build(X, Y, several, N_FEATURES, 6, 3)
     ours, theirs = (view.shares(X, everything(X)) for view in (counted, again))
     np.testing.assert_array_equal(ours[0][:, 0], theirs[0][:, 0])
     np.testing.assert_allclose(ours[1], theirs[1], atol=1e-3)
@@ -368,5 +368,5 @@ def test_very_many_labels_have_one_tree(monkeypatch):
     monkeypatch.setattr(label_tree, "LEAF", 4)
     for many, n_trees in (91, 3), (20, 1):
         monkeypatch.setattr(linear, "MANY_LABELS", many)
-        view = linear.LinearView.build(X, Y, everything(X), N_FEATURES, 90)
+        view = linear.LinearView.build(X, Y, everything(X), N_FEATURES, 90, 3)
         assert len(view.trees) == n_trees

@@ -63,12 +63,12 @@ def test_hidden_layer_sizes():
     assert resolve(hidden_layer_sizes=[7, 5]).hidden_layer_sizes == (7, 5)
 
 
-def test_less_effort_is_a_narrower_network_of_fewer_epochs_without_a_linear_view():
+def test_less_effort_is_a_narrower_network_of_fewer_epochs_beside_one_tree():
     best, fast = (resolve(n_samples=10**6, effort=effort) for effort in ("best", "fast"))
-    assert (best.hidden_layer_sizes, best.linear, best.max_iter) == ((512,), True, 3)
-    assert (fast.hidden_layer_sizes, fast.linear, fast.max_iter) == ((256,), False, 2)
-    assert resolve(n_samples=10**6, dense=True).linear
-    given = {"hidden_layer_sizes": (7,), "linear": True, "max_iter": 9}
+    assert (best.hidden_layer_sizes, best.n_trees, best.max_iter) == ((512,), 3, 3)
+    assert (fast.hidden_layer_sizes, fast.n_trees, fast.max_iter) == ((256,), 1, 2)
+    assert resolve(n_samples=10**6, dense=True).n_trees == 3
+    given = {"hidden_layer_sizes": (7,), "linear": False, "max_iter": 9}
     assert resolve(**given, effort="fast") == resolve(**given)
     small = [resolve(n_samples=2_000, effort=effort).max_iter for effort in ("best", "fast")]
     assert 2 < small[1] <= 0.7 * small[0]
