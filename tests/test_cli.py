@@ -54,6 +54,7 @@ def test_train_is_fit(run, data, tmp_path, model_dir):
 
 def test_every_option_of_train_reaches_the_model(run, data, tmp_path):
     options = {
+        "--effort": ("fast", "effort"),
         "--epochs": (1, "max_iter"),
         "--batch-size": (64, "batch_size"),
         "--learning-rate": (0.01, "learning_rate_init"),
@@ -215,6 +216,7 @@ def test_user_errors_are_one_line(run, data, model_dir, tmp_path):
         (("train", tmp_path / "empty.txt", tmp_path / "m"), "the file is empty"),
         (("train", tmp_path / "folder", tmp_path / "m"), "has no train set"),
         (("train", data, tmp_path / "m", "--sampler", "best"), "'sampler' parameter"),
+        (("train", data, tmp_path / "m", "--effort", "all"), "'effort' parameter"),
         (("train", data, tmp_path / "m", "--hidden", "0"), "hidden_layer_sizes"),
         (("train", data, tmp_path), "holds other things than a model"),
         (("evaluate", tmp_path / "folder", data), "is no model folder"),

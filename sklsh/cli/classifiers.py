@@ -99,6 +99,7 @@ def train(
     text: str | None,
     labels: str | None,
     separator: str,
+    effort: str,
     hidden: list[int] | None,
     epochs: int | None,
     batch_size: int | None,
@@ -134,6 +135,7 @@ def train(
     }
     classifier = sklsh.SparseLSHMLPClassifier(
         tuple(hidden) if hidden else "auto",
+        effort=effort,
         sampler=sampler,
         random_state=random_state,
         n_jobs=jobs,

@@ -102,6 +102,9 @@ def train(
     text: TextColumn = None,
     labels: LabelColumn = None,
     separator: Annotated[str, typer.Option(help="Between the labels of a field")] = ",",
+    effort: Annotated[
+        str, typer.Option(help="best, or fast: half of the time for up to a point of P@1")
+    ] = "best",
     hidden: Annotated[
         list[int] | None, typer.Option(help="Width of a hidden layer; again for more layers")
     ] = None,
@@ -134,6 +137,7 @@ def train(
         text,
         labels,
         separator,
+        effort,
         hidden,
         epochs,
         batch_size,
