@@ -54,11 +54,11 @@ def ahead_of_peers(name: str):
     return measure
 
 
-def everywhere(ratio_of: Callable[[list, str], float], limit: float, most: bool):
+def everywhere(ratio_on: Callable[[list, str], float], limit: float, most: bool):
     """A ratio on every set: the median, and which sets miss the limit."""
 
     def measure(of):
-        ratios = {name: ratio_of(of, name) for name in SETS}
+        ratios = {name: ratio_on(of, name) for name in SETS}
         missing = {n: r for n, r in ratios.items() if (r > limit if most else r < limit)}
         named = ", ".join(f"{name} {ratio:.2f}" for name, ratio in missing.items())
         shown = f"{statistics.median(ratios.values()):.2f} x, the median"
@@ -67,17 +67,14 @@ def everywhere(ratio_of: Callable[[list, str], float], limit: float, most: bool)
     return measure
 
 
-def time_ratio(system: str, peer: str):
-    return lambda of, name: runs(of, system, name, "train_s") / runs(of, peer, name, "train_s")
-
-
-def quality_ratio(system: str, peer: str):
-    return lambda of, name: runs(of, system, name, "P@1") / runs(of, peer, name, "P@1")
+def ratio_of(key: str, system: str, peer: str):
+    """Of a figure of a system to a peer's, on a set."""
+    return lambda of, name: runs(of, system, name, key) / runs(of, peer, name, key)
 
 
 def in_time_of(peer: str, name: str, factor: float, system: str = "sklsh"):
     def measure(of):
-        ratio = runs(of, system, name, "train_s") / runs(of, peer, name, "train_s")
+        ratio = ratio_of("train_s", system, peer)(of, name)
         return f"{ratio:.2f} x", ratio <= factor
 
     return measure
@@ -198,11 +195,11 @@ CLAIMS = [
         for name in SETS
     ),
     Claim(f"training on these {len(SETS)}, beside omikuji", "<= 1.0 x its time", "classifier.json",
-          everywhere(time_ratio("sklsh", "omikuji"), 1.0, most=True)),
+          everywhere(ratio_of("train_s", "sklsh", "omikuji"), 1.0, most=True)),
     Claim('the same, effort="fast" beside libpecos', "<= 1.0 x its time", "classifier.json",
-          everywhere(time_ratio("sklsh-fast", "libpecos"), 1.0, most=True)),
+          everywhere(ratio_of("train_s", "sklsh-fast", "libpecos"), 1.0, most=True)),
     Claim('P@1 of effort="fast" beside libpecos', ">= 1.0 x its P@1", "classifier.json",
-          everywhere(quality_ratio("sklsh-fast", "libpecos"), 1.0, most=False)),
+          everywhere(ratio_of("P@1", "sklsh-fast", "libpecos"), 1.0, most=False)),
     Claim("P@1 at Amazon-670K's shape", ">= .84", "classifier.json",
           at_least(AMAZON, 0.84, NARROW)),
     Claim("training there, beside libpecos", "<= 0.5 x its time", "classifier.json",

@@ -139,13 +139,12 @@ def bisect_spans(features, values, order, bounds, n_rounds, most, seed, sums, st
         for turn in range(n_rounds):
             if turn:
                 left, right = learnt[: size // 2], learnt[size // 2 :]
-            scales = (0.0, 0.0)
+            behind = ahead = 0.0
             for side in range(2):  # a loop: numba would compile the two once for each constant
                 half = right if side else left
                 _add(features, values, half, side, sums)
                 length = _length(features, values, half, side, sums)
-                scales = (scales[1], 1.0 / length if length > 0.0 else 0.0)
-            behind, ahead = scales
+                behind, ahead = ahead, 1.0 / length if length > 0.0 else 0.0
             members = learnt if turn < n_rounds - 1 else span
             _project(features, values, members, ahead, behind, sums, scores)
             _clear(features, left, sums)

@@ -97,11 +97,16 @@ def test_only_neurons_in_play_are_predicted(seed, n_rows, n_labels, k, block):
     rest = WideNetwork([], [], network.head_weights[seen], network.head_bias[seen])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sklsh.network.topk.LABELS", block)
+        few_labels, few_scores = exact_topk(network, hidden, k)
+        patch.setattr("sklsh.network.topk.FEW", 0)
         labels, scores = exact_topk(network, hidden, k)
         expected_labels, expected = exact_topk(rest, hidden, k)
-    # A product with unobserved rows in between may round otherwise.
-    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(labels, np.where(expected_labels >= 0, seen[expected_labels], -1))
+    np.testing.assert_array_equal(scores, expected)
+    named = np.where(expected_labels >= 0, seen[expected_labels], -1)
+    np.testing.assert_array_equal(labels, named)
+    # For few queries unobserved rows in between are multiplied too: it may round otherwise.
+    np.testing.assert_allclose(few_scores, expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(few_labels, named)
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
