@@ -15,7 +15,7 @@ from sklsh.persistence import load_model, save_model
 def words():
     data = load_wordnet()
     X, Y = data.X_train[:4000], data.Y_train[:4000]
-    model = SparseLSHMLPClassifier((64,), random_state=0, n_jobs=2).fit(X, Y)
+    model = SparseLSHMLPClassifier((64,), prediction="exact", random_state=0, n_jobs=2).fit(X, Y)
     return model, data.X_test[:600], data.Y_test[:600]
 
 

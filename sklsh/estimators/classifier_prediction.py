@@ -50,7 +50,7 @@ class ClassifierPrediction:
 
         Notes
         -----
-        O(n_samples * n_labels * n_hidden) in blocks, or with hash tables (`prediction`)
+        O(n_samples * n_labels * n_hidden) in blocks, or among candidates (`prediction`)
         O(n_samples * n_candidates * n_hidden): never an n_samples x n_labels array.
         """
         check_is_fitted(self)

@@ -53,9 +53,12 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         memory = model.memory_ if neighbors else None
         view = model.linear_.pruned() if linear and model.linear_ else None
         float_learner = model.learner_
+        # If one is left out, fewer labels are named than what the float model was found to need.
+        all_there = memory is model.memory_ and (view is None) == (model.linear_ is None)
         learner = CompressedLearner(
-            network, memory, view, float_learner.temperature, float_learner.chances
-        )
+            network, memory, view, float_learner.temperature, float_learner.chances,
+            float_learner.named_only and all_there,
+        )  # fmt: skip
         compressed.learner_ = learner  # type: ignore[assignment]
         for name in COPIED:
             if hasattr(model, name):

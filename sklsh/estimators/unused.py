@@ -66,6 +66,8 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
     unused = {}
     if prediction == "lsh" and not searched:
         unused["prediction"] = f"more than {least} items"
+    if prediction == "candidates" and not (settings.n_neighbors or settings.n_trees):
+        unused["prediction"] = "n_neighbors or linear"
     if settings.sampler != "lsh":
         unused["rehash_interval"] = 'sampler="lsh"'
     tables = settings.sampler == "lsh" or searched

@@ -11,14 +11,15 @@ from sklsh.kernels.topk import beats, push_topk
 @kernel
 def expand_beams(
     indptr, indices, data, rows, first_child, feature_indptr, features, entry_indptr, children,
-    values, intercepts, beams, shares, next_beams, next_shares, start, stop,
+    values, intercepts, book, beams, shares, next_beams, next_shares, start, stop,
 ):  # fmt: skip
     """One level down, for rows start:stop: the best children of the nodes in each beam.
 
     A child's logarithmic share is its node's, less ``max(0, 1 - margin)^2``: the tree's score
     is a product of ``exp(-hinge^2)`` (as PECOS's XR-Linear has it, with another power). A row is
     taken at unit length. `beams` and `next_beams` (n, width), int32 and best first, are padded
-    with -1. O(beam * (nnz * log(features of a node) + entries met)) a row.
+    with -1. Where `book` is not empty, `values` are places in it.
+    O(beam * (nnz * log(features of a node) + entries met)) a row.
     """
     last = next_beams.shape[1] - 1
     widest = 0
@@ -55,7 +56,10 @@ def expand_beams(
                 if features[low] == feature:
                     value = data[position] * scale
                     for entry in range(entry_indptr[low], entry_indptr[low + 1]):
-                        margins[children[entry]] += value * values[entry]
+                        weight = np.float32(values[entry])
+                        if book.shape[0]:
+                            weight = book[np.uint8(values[entry])]
+                        margins[children[entry]] += value * weight
             for b in range(n_children):
                 hinge = max(np.float32(0.0), np.float32(1.0) - margins[b])
                 share = shares[i, place] - hinge * hinge

@@ -111,10 +111,10 @@ class Rivals:
     weights: np.ndarray | None = None
 
     @classmethod
-    def of(cls, validation_rows: ValidationRows) -> Rivals:
+    def of(cls, validation_rows: ValidationRows, named_only: bool = False) -> Rivals:
         """Ranked once for all that is fitted on them."""
         rows, Y = validation_rows.rows, validation_rows.Y
-        labels, scores = validation_rows.topk(N_RIVALS)
+        labels, scores = validation_rows.topk(N_RIVALS, named_only=named_only)
         return cls(labels, scores, hits(labels, Y, rows), Y.counts()[rows], validation_rows.weights)
 
     def log_shares(self, temperature: float) -> np.ndarray:

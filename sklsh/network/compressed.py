@@ -24,9 +24,9 @@ MANY, QUERIES, LABELS = 64, 256, 2048
 """From so many rows on, blocks of the head are decoded for a matrix product: looking up a byte's
 part of the score for each row takes longer. Rows and labels of a block."""
 
-BODY_BLOCK = 2
-"""Coordinates of a byte of the body's codes. Four would save a fifth of the bundled model, and
-lose .3 points more of P@1."""
+BODY_BLOCK = 4
+"""Coordinates of a byte of the body's codes. Two take a fifth more of the model and are no better
+on three data sets (`benchmarks/bench_compress.py`)."""
 
 EXTRA_BYTES = 4
 """Of a neuron's bias and factor, in float16."""
@@ -136,7 +136,7 @@ class CompressedNetwork:
         check_choice(body, "body", BODIES)
         weights, seen = network.body_weights[0], network.observed_ids
         if body == "codes":
-            n_bytes = max(1, weights.shape[1] // BODY_BLOCK)
+            n_bytes = -(-weights.shape[1] // BODY_BLOCK)
             first: NarrowRows | CodedRows = CodedRows.of(weights, n_bytes, n_jobs=n_threads)
         else:
             first = NarrowRows.of(weights, body)
@@ -261,6 +261,7 @@ class CompressedLearner:
     linear : LinearView or None
     temperature : float
     chances : ndarray or None
+    named_only : bool
         As of the float model.
     """
 
@@ -269,6 +270,9 @@ class CompressedLearner:
     linear: LinearView | None = None
     temperature: float = 1.0
     chances: np.ndarray | None = None
+    named_only: bool = False
 
     def predictor(self, n_threads: int = 1) -> CompressedPredictor:
-        return CompressedPredictor(self.network, self.memory, n_threads, linear=self.linear)
+        return CompressedPredictor(
+            self.network, self.memory, n_threads, linear=self.linear, named_only=self.named_only
+        )

@@ -14,7 +14,7 @@ from sklsh.network.calibration import (
     fit_temperature,
     fit_threshold,
 )
-from sklsh.network.head_index import fit_index
+from sklsh.network.head_index import fit_search
 from sklsh.network.linear import LinearView
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.ranking import fit_ranking, label_frequency
@@ -60,11 +60,14 @@ def finish(
             seed=learner.seed, n_threads=validation_rows.n_threads,
         )  # fmt: skip
     _fit_ranking(learner, validation_rows, train, held_out, sample_weight)
-    learner.index, learner.table_stats = fit_index(validation_rows, settings, learner.seed)
+    learner.index, learner.named_only, learner.table_stats = fit_search(
+        validation_rows, settings, learner.seed, held_out
+    )
     learner.hidden_mean = validation_rows.hidden.mean(axis=0)
     learner.temperature = 1.0
     if held_out or multilabel:
-        _fit_probabilities(learner, Rivals.of(validation_rows), held_out, multilabel)
+        rivals = Rivals.of(validation_rows, learner.named_only)
+        _fit_probabilities(learner, rivals, held_out, multilabel)
 
 
 def _fit_probabilities(learner: Learner, rivals: Rivals, held_out: bool, multilabel: bool) -> None:

@@ -44,7 +44,7 @@ def with_labels(learner: Learner, n_labels: int, places: np.ndarray) -> Learner:
     # Without sampler and index: their tables and id lists are of the narrower head.
     return replace(
         learner, network=head, optimizer=optimizer, memory=memory, linear=linear, sampler=None,
-        index=None, table_stats={}, history=deepcopy(learner.history),
+        index=None, named_only=False, table_stats={}, history=deepcopy(learner.history),
         adjustment=None if learner.adjustment is None else spread(learner.adjustment),
     )  # fmt: skip
 

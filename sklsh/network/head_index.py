@@ -1,4 +1,4 @@
-"""Hash tables over the trained head, where prediction may look: when they are made, and kept."""
+"""Where prediction looks for the best labels: at all, or among candidates that find as much."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from sklsh.network.calibration import hits
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.sampling import N_CANDIDATES
 from sklsh.network.settings import Settings
-from sklsh.network.validation_rows import ValidationRows
+from sklsh.network.validation_rows import DEPTH, ValidationRows
 
 WIDE_HEAD = 100_000
 """Observed labels beyond which ``prediction="auto"`` tries hash tables."""
 
-KEPT = 0.99
-"""Share of exact P@1 and P@5 that tables must keep to be used."""
+NARROW_HEAD = 4_096
+"""Observed labels up to which ``prediction="auto"`` looks at all: that takes no time."""
+
+KEPT = {1: 0.99, 5: 0.99}
+"""Share of the exact P@1 and P@5 that tables must keep to be used."""
+
+KEPT_NAMED = {1: 0.998, 5: 0.998, DEPTH: 0.99}
+"""The same of labels that neighbours and linear view name, which find nearly all; the last as
+probabilities are of so many labels."""
 
 
 def family_of(settings: Settings) -> HashFamily:
@@ -41,41 +48,53 @@ def check_hashing(settings: Settings, n_labels: int) -> None:
     family_of(settings).draw(width + 1, 0)  # a neuron and its bias
 
 
-def fit_index(
-    validation_rows: ValidationRows, settings: Settings, seed: int
-) -> tuple[LSHCandidates | None, dict]:
-    """Hash the trained head, if prediction is to look there, and say how much it finds.
+def fit_search(
+    validation_rows: ValidationRows, settings: Settings, seed: int, held_out: bool = True
+) -> tuple[LSHCandidates | None, bool, dict]:
+    """Where prediction is to look, and how much of the exact best labels is found there.
 
-    With ``prediction="auto"`` only a wide head is hashed, and the tables are kept only if they
-    keep `KEPT` of the exact P@1 and P@5 on the validation rows.
+    With ``prediction="auto"`` labels that neighbours and linear view name are tried first, if the
+    validation rows are held out, then tables over a very wide head, see `KEPT`.
+
+    Returns
+    -------
+    index : LSHCandidates or None
+        Tables over the head.
+    named_only : bool
+        Whether to look at labels that neighbours and linear view name.
+    stats : dict
+        Recall and precision of what was tried last; empty if nothing was.
     """
-    network = validation_rows.network
-    wide = network.n_observed > WIDE_HEAD
-    if settings.prediction == "exact" or (settings.prediction == "auto" and not wide):
-        return None, {}
-    index = candidates_of(settings, seed)
-    index.build(network, validation_rows.hidden, 0, validation_rows.n_threads)
-    assert index.tables is not None
-    stats = _recall(validation_rows, index) | index.tables.stats()
-    kept = all(stats[f"lsh_{p}"] >= KEPT * stats[f"exact_{p}"] for p in ("P@1", "P@5"))
-    return (index if kept or settings.prediction == "lsh" else None), stats
+    n_observed, way = validation_rows.network.n_observed, settings.prediction
+    named = validation_rows.memory is not None or validation_rows.gains is not None
+    stats: dict = {}
+    if named and (way == "candidates" or (way == "auto" and held_out and n_observed > NARROW_HEAD)):
+        stats = _recall(validation_rows, KEPT_NAMED, named_only=True)
+        if way == "candidates" or _keeps(stats, KEPT_NAMED):
+            return None, True, stats
+    if way == "lsh" or (way == "auto" and n_observed > WIDE_HEAD):
+        index = candidates_of(settings, seed)
+        index.build(validation_rows.network, validation_rows.hidden, 0, validation_rows.n_threads)
+        assert index.tables is not None
+        stats = _recall(validation_rows, KEPT, index) | index.tables.stats()
+        return (index if way == "lsh" or _keeps(stats, KEPT) else None), False, stats
+    return None, False, stats
 
 
-def _recall(validation_rows: ValidationRows, index: LSHCandidates) -> dict[str, float]:
-    """What tables find of the exact best labels, and the precision of both."""
-    k = min(5, validation_rows.network.n_labels)
-    found = {
-        name: validation_rows.topk(k, tables)[0]
-        for name, tables in (("exact", None), ("lsh", index))
-    }
-    right = {
-        name: hits(labels, validation_rows.Y, validation_rows.rows)
-        for name, labels in found.items()
-    }
-    kept = (found["lsh"][:, :, None] == found["exact"][:, None, :]).any(axis=1)
-    return {
-        "recall@1": float(kept[:, 0].mean()),
-        "recall@5": float(kept.mean()),
-        **{f"{name}_P@1": float(right[name][:, 0].mean()) for name in right},
-        **{f"{name}_P@5": float(right[name].mean()) for name in right},
-    }
+def _keeps(stats: dict, kept: dict[int, float]) -> bool:
+    return all(stats[f"found_P@{k}"] >= kept[k] * stats[f"exact_P@{k}"] for k in kept)
+
+
+def _recall(validation_rows: ValidationRows, depths, index=None, named_only=False) -> dict:
+    """What a search for the best so many labels finds of the exact ones, and P@k of both."""
+    stats = {}
+    for k in depths:
+        n_best = min(k, validation_rows.network.n_labels)
+        exact = validation_rows.topk(n_best)[0]
+        found = validation_rows.topk(n_best, index, named_only)[0]
+        recalled = (exact[:, :, None] == found[:, None, :]).any(axis=2)
+        stats[f"recall@{k}"] = float(recalled.mean())
+        for name, labels in ("exact", exact), ("found", found):
+            right = hits(labels, validation_rows.Y, validation_rows.rows)
+            stats[f"{name}_P@{k}"] = float(right.mean())
+    return stats

@@ -17,6 +17,7 @@ import numpy as np
 
 from sklsh._utils.random import NODE, nth_seed
 from sklsh._utils.threads import blocks, run_blocks
+from sklsh._utils.validation import INT32_MAX
 from sklsh.kernels.tree_search import expand_beams
 from sklsh.kernels.tree_training import (
     local_rows,
@@ -45,6 +46,9 @@ THRESHOLD = np.float32(0.1)
 WEIGHTS = 128
 """A node keeps so many weights for each label below it, at most: the largest."""
 
+N_SIZES = 128
+"""Of weights that take a byte: neighbours differ by some 3 %."""
+
 BEAM = 10
 """Nodes of a level that are followed."""
 
@@ -61,7 +65,8 @@ class TreeLevel(NamedTuple):
     ``children`` of node i are ``first_child[i]:first_child[i + 1]`` on the next level. Its
     features are ``features[feature_indptr[i]:feature_indptr[i + 1]]``, ascending, with entries
     ``entry_indptr[f]:entry_indptr[f + 1]`` of ``children`` (counted from the first) and
-    ``values``. ``intercepts`` are the children's.
+    ``values``, or where there is a ``book`` of 256 numbers, what these uint8 stand for.
+    ``intercepts`` are the children's.
     """
 
     first_child: np.ndarray
@@ -71,6 +76,7 @@ class TreeLevel(NamedTuple):
     children: np.ndarray
     values: np.ndarray
     intercepts: np.ndarray
+    book: np.ndarray = np.empty(0, dtype=np.float32)
 
 
 def pruned_level(level: TreeLevel, threshold: np.float32) -> TreeLevel:
@@ -87,6 +93,22 @@ def pruned_level(level: TreeLevel, threshold: np.float32) -> TreeLevel:
         entry_indptr=_indptr(counts[left]),
         children=level.children[kept],
         values=level.values[kept],
+    )
+
+
+def coded_level(level: TreeLevel) -> TreeLevel:
+    """With a byte a weight: its sign and one of 128 sizes, in equal ratios, to the nearest."""
+    sizes = np.abs(level.values)
+    first = sizes.min(initial=np.inf, where=sizes > 0)
+    if not np.isfinite(first):
+        return level
+    book = np.geomspace(first, sizes.max(), N_SIZES, dtype=np.float32)
+    codes = np.searchsorted(np.sqrt(book[1:] * book[:-1]), sizes)
+    fits = level.entry_indptr[-1] <= INT32_MAX
+    return level._replace(
+        entry_indptr=level.entry_indptr.astype(np.int32 if fits else np.int64),
+        values=(codes + N_SIZES * (level.values < 0)).astype(np.uint8),
+        book=np.concatenate([book, -book]),
     )
 
 
@@ -132,9 +154,12 @@ class LabelTree:
         return self.order.nbytes + sum(a.nbytes for level in self.levels for a in level)
 
     def pruned(self, share: float) -> LabelTree:
-        """Without each level's smallest weights, which have `share` of its squared ones: a copy."""
+        """Without each level's smallest weights, which have `share` of its squared ones: a copy.
+
+        The others take a byte each.
+        """
         levels = [pruned_level(level, smallest_kept(level.values, share)) for level in self.levels]
-        return LabelTree(self.order, levels)
+        return LabelTree(self.order, [coded_level(level) for level in levels])
 
     @classmethod
     def train(

@@ -76,8 +76,11 @@ class Learner:
         Label trees over the raw features, if they help.
     index : LSHCandidates or None
         Hash tables over the trained head, for prediction.
+    named_only : bool
+        Whether prediction looks at labels alone that neighbours and linear view name.
     table_stats : dict
-        Of the index: its tables, and how well it finds what exact prediction finds.
+        Of what prediction looks at in place of the whole head, or has been offered: how well
+        it finds what exact prediction finds.
     n_steps : int
     history : History
     hidden_mean : ndarray (n_hidden,) or None
@@ -123,6 +126,7 @@ class Learner:
     threshold: float | None = None
     chances: np.ndarray | None = None
     label_counts: LabelCounts | None = None
+    named_only: bool = False
     _ranking: WideNetwork | None = field(default=None, init=False, repr=False)
 
     @classmethod
@@ -161,7 +165,7 @@ class Learner:
 
     def predictor(self, n_threads: int = 1) -> Predictor:
         network = self.ranking_network()
-        return Predictor(network, self.memory, n_threads, self.index, self.linear)
+        return Predictor(network, self.memory, n_threads, self.index, self.linear, self.named_only)
 
     def ranking_network(self) -> WideNetwork:
         """The network with adjusted biases, for prediction; all other arrays are shared."""
@@ -323,8 +327,8 @@ class Learner:
             # Without the sampler, whose tables may be of what has been undone.
             vars(self).update(before, sampler=None)
             raise
-        # Tables over a head that has moved on would miss what it learns.
-        self.index, self.table_stats = None, {}
+        # Candidates from before the head has moved on would miss what it learns.
+        self.index, self.named_only, self.table_stats = None, False, {}
         if count and not counted:
             self._count_labels(X, Y, n_threads)
         if self.label_counts is not None:
@@ -336,7 +340,7 @@ class Learner:
         n_labels = self.network.n_labels
         most = min(MAX_COUNTED, max(16, COUNTED_SCORES // n_labels), ceil(COUNTED_SHARE * X.n_rows))
         rows = np.arange(most, dtype=np.int32)
-        predictor = replace(self.predictor(n_threads), index=None)
+        predictor = replace(self.predictor(n_threads), index=None, named_only=False)
         _, scores = predictor.topk(X, min(N_RIVALS, n_labels), rows)
         counts = LabelCounts() if self.label_counts is None else self.label_counts
         scores /= np.float32(self.temperature)

@@ -32,6 +32,8 @@ class Predictor:
     index : LSHCandidates or None
         Hash tables over the head: where to look for the best neurons. None: at all of them.
     linear : LinearView or None
+    named_only : bool
+        Score those labels alone that neighbours and linear view name, if there is either.
     """
 
     network: WideNetwork
@@ -39,6 +41,7 @@ class Predictor:
     n_threads: int = 1
     index: LSHCandidates | None = None
     linear: LinearView | None = None
+    named_only: bool = False
 
     n_rows_at_once: ClassVar[int] = 4096
     """Rows predicted at a time: hidden vectors and neighbours of so many are held at once."""
@@ -49,8 +52,8 @@ class Predictor:
     def topk(self, X: SparseRows, k: int, rows=None):
         """Labels (n, k) int64 and scores (n, k) float32, best first, padded with -1 / -inf.
 
-        Without an index exact, O(n_rows * n_labels * n_hidden) in blocks; with one,
-        candidates by collision rank are scored exactly.
+        Exact, O(n_rows * n_labels * n_hidden) in blocks, with an index or `named_only` among
+        candidates, which are scored exactly.
         """
         if rows is None:
             rows = np.arange(X.n_rows, dtype=np.int32)
@@ -59,9 +62,8 @@ class Predictor:
         for start, stop in blocks(rows.shape[0], self.n_rows_at_once):
             part = rows[start:stop]
             hidden = self.network.hidden(X, part, self.n_threads)
-            found = self.head_topk(hidden, k)
             neighbors, gains = self.neighbors(X, part), self.gains(X, part)
-            labels[start:stop], scores[start:stop] = self.merged(hidden, found, neighbors, gains)
+            labels[start:stop], scores[start:stop] = self.ranked(hidden, k, neighbors, gains)
         return labels, scores
 
     @one_blas_thread()
@@ -110,6 +112,19 @@ class Predictor:
         """Logits of all labels, into `out`."""
         np.matmul(hidden, self.network.head_weights.T, out=out)
         out += self.network.head_bias
+
+    def ranked(self, hidden: np.ndarray, k: int, neighbors=None, gains=None):
+        """The best `k`, all counted; of rows for which fewer are named among the whole head."""
+        if not self.named_only or (neighbors is None and gains is None):
+            return self.merged(hidden, self.head_topk(hidden, k), neighbors, gains)
+        none = np.full((hidden.shape[0], k), -1), np.full((hidden.shape[0], k), -np.inf, np.float32)
+        labels, scores = self.merged(hidden, none, neighbors, gains)
+        short = np.flatnonzero(labels[:, -1] < 0)
+        if short.size:
+            few = (part and (part[0][short], part[1][short]) for part in (neighbors, gains))
+            found = self.head_topk(hidden[short], k)
+            labels[short], scores[short] = self.merged(hidden[short], found, *few)
+        return labels, scores
 
     def merged(self, hidden: np.ndarray, found, neighbors=None, gains=None):
         """`found` of the head, ranked again with `neighbors` and `gains`, if there are any."""

@@ -86,12 +86,13 @@ class ValidationRows:
             self._own_neighbors = self.neighbors(self.memory)
         return self._own_neighbors
 
-    def predictor(self, index: LSHCandidates | None = None) -> Predictor:
-        return Predictor(self.network, self.memory, self.n_threads, index)
+    def predictor(self, index: LSHCandidates | None = None, named_only=False) -> Predictor:
+        return Predictor(self.network, self.memory, self.n_threads, index, named_only=named_only)
 
     @one_blas_thread()
-    def topk(self, k: int, index: LSHCandidates | None = None):
-        """Their best `k` labels and scores, all counted; among those that `index` names."""
-        predictor = self.predictor(index)
-        found = self.alone(k) if index is None else predictor.head_topk(self.hidden, k)
-        return predictor.merged(self.hidden, found, self.own_neighbors, self.gains)
+    def topk(self, k: int, index: LSHCandidates | None = None, named_only: bool = False):
+        """Their best `k` labels and scores, all counted; among candidates as `Predictor` has it."""
+        predictor = self.predictor(index, named_only)
+        if index is not None or named_only:
+            return predictor.ranked(self.hidden, k, self.own_neighbors, self.gains)
+        return predictor.merged(self.hidden, self.alone(k), self.own_neighbors, self.gains)

@@ -186,7 +186,7 @@ class _Reader:
         if node is None or type(node) in (bool, int, float, str):
             return node
         if "class" in node and "fields" in node:
-            return own_class(node["class"], tuple)._make(self._items(node["fields"]))
+            return own_class(node["class"], tuple)(*self._items(node["fields"]))
         if "class" in node:
             return self._object(node["class"], node["state"])
         if "objects" in node:

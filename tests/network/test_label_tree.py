@@ -12,7 +12,15 @@ from sklsh.kernels.splits import bisect_spans
 from sklsh.kernels.tree_training import local_rows, prune_weights, rows_of_nodes, solve_children
 from sklsh.network import label_order, label_tree, linear
 from sklsh.network.label_order import Centroids, bisect, halves
-from sklsh.network.label_tree import BITS, LEAF, LabelTree, tree_depths
+from sklsh.network.label_tree import (
+    BITS,
+    LEAF,
+    LabelTree,
+    coded_level,
+    pruned_level,
+    smallest_kept,
+    tree_depths,
+)
 from sklsh.network.linear import LinearView, unit_rows
 from sklsh.network.rows import SparseRows
 from tests import reference
@@ -261,8 +269,8 @@ def test_a_node_keeps_its_largest_weights(monkeypatch):
 @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
 def test_a_tree_to_carry_has_the_large_weights(monkeypatch, share):
     _, _, whole = small_tree(3, 30, monkeypatch)
-    pruned = whole.pruned(share)
-    for before, after in zip(whole.levels, pruned.levels, strict=True):
+    for before in whole.levels:
+        after = pruned_level(before, smallest_kept(before.values, share))
         assert [a.dtype for a in after] == [a.dtype for a in before]
         assert (np.diff(after.entry_indptr) > 0).all()
         least = np.abs(after.values).min(initial=np.inf)
@@ -275,6 +283,30 @@ def test_a_tree_to_carry_has_the_large_weights(monkeypatch, share):
         if share < 1:
             of_least = (np.abs(after.values) == least).sum() * least.astype(float) ** 2
             assert of_all - kept + of_least > share * of_all
+
+
+def test_a_tree_to_carry_has_weights_of_a_byte_within_their_ratio(monkeypatch):
+    X, _, whole = small_tree(3, 30, monkeypatch)
+    coded = whole.pruned(0.0)
+    decoded = LabelTree(whole.order, [])
+    for before, after in zip(whole.levels, coded.levels, strict=True):
+        assert after.values.dtype == np.uint8
+        values = after.book[after.values]
+        sizes = np.abs(before.values)
+        ratio = (sizes.max() / sizes.min()) ** (1 / 127)
+        np.testing.assert_array_less(
+            np.abs(np.log(values / before.values)), np.log(ratio) / 2 + 1e-5
+        )
+        decoded.levels.append(before._replace(values=values))
+    rows = np.arange(X.n_rows, dtype=np.int32)
+    for found, expected in zip(coded.search(X, rows, 5), decoded.search(X, rows, 5), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_levels_without_weights_are_carried_as_they_are(monkeypatch):
+    _, _, tree = small_tree(3, 30, monkeypatch)
+    empty = pruned_level(tree.levels[0], np.float32(np.inf))
+    assert coded_level(empty) is empty
 
 
 def test_threads_do_not_matter(monkeypatch):

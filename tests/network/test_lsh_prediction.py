@@ -93,9 +93,9 @@ def test_lsh_prediction_is_reported_and_used(wide):
 def test_auto_keeps_tables_only_where_they_find_enough(wide, monkeypatch):
     assert fitted(wide).learner_.index is None  # narrow: exact is fast
     monkeypatch.setattr("sklsh.network.head_index.WIDE_HEAD", 100)
-    monkeypatch.setattr("sklsh.network.head_index.KEPT", 0.0)
+    monkeypatch.setattr("sklsh.network.head_index.KEPT", {1: 0.0, 5: 0.0})
     assert fitted(wide).learner_.index is not None
-    monkeypatch.setattr("sklsh.network.head_index.KEPT", 1.01)
+    monkeypatch.setattr("sklsh.network.head_index.KEPT", {1: 1.01, 5: 0.0})
     poor = fitted(wide)
     assert poor.learner_.index is None and 0 < poor.table_stats_["recall@1"] <= 1
 

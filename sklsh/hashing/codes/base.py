@@ -106,7 +106,7 @@ class Coder:
         raise NotImplementedError
 
     def _unpack(self, packed: np.ndarray) -> np.ndarray:
-        """Centred rows, up to the scale, that codes stand for."""
+        """Centred rows, up to the scale, that codes stand for, float32: an array of their own."""
         raise NotImplementedError
 
     def prepare(self, hidden: np.ndarray) -> np.ndarray:
@@ -175,7 +175,8 @@ class Coder:
         if codes.scale.size:
             rows *= codes.scale.astype(np.float32)[:, None]
         bias = codes.bias.astype(np.float32) - rows @ self.hidden_mean
-        return rows + self.row_mean, bias
+        rows += self.row_mean
+        return rows, bias
 
     def queries(self, hidden) -> tuple[np.ndarray, np.ndarray]:
         """Hidden vectors as `score` takes them, and the shift to add to all their scores."""
