@@ -289,7 +289,7 @@ def compress(
     neighbors: Annotated[bool, typer.Option(help="Keep the training rows for k-NN scores")] = True,
     linear: Annotated[bool, typer.Option(help="Keep the large weights of the linear view")] = True,
 ) -> None:
-    """Write a model a sixth of the size that predicts nearly the same as MODEL_DIR."""
+    """Write a model an eighth of the size that predicts nearly the same as MODEL_DIR."""
     from sklsh.cli import classifiers
 
     classifiers.compress(model_dir, output, bytes_per_label, body, neighbors, linear)

@@ -288,7 +288,7 @@ class ClassifierPrediction:
 
     @answers
     def compress(self, bytes_per_label=128, *, body="codes", neighbors=True, linear=True):
-        """A model of a sixth of the size that predicts nearly the same; this one stays.
+        """A model of an eighth of the size that predicts nearly the same; this one stays.
 
         Parameters
         ----------

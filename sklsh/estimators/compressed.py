@@ -1,4 +1,4 @@
-"""`CompressedClassifier`: a trained classifier to carry, a sixth of its size."""
+"""`CompressedClassifier`: a trained classifier to carry, an eighth of its size."""
 
 from __future__ import annotations
 

@@ -51,9 +51,10 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
     device_params : dict, list of dict or dict of dicts, default=None
         Settings of devices that differ from the estimator's: one dict for all, a list in
         the order of the sorted device ids, or ``{device_id: dict}``. Beside the estimator's
-        parameters: `local_steps`, `n_decoys`, `include_labels`, `n_probes`, `selection`
-        ("buckets": the paper's rule; "codes": scored codes), `code_family`, `code_bytes`,
-        `batch_rule`, `local_sampler`, `cache_bytes`, and what it refuses: `least_rows` (16 a
+        parameters: `local_steps`, `active_bytes` (in place of `n_active`), `n_decoys`,
+        `include_labels`, `n_probes`, `selection` ("buckets": the paper's rule; "codes": scored
+        codes), `code_family`, `code_bytes`, `batch_rule`, `local_sampler`, `cache_bytes`, and
+        what it refuses: `least_rows` (16 a
         round), `most_steps`, `most_rounds`, `most_bytes`, `masked_only` (see
         `sklsh.federated.DeviceSettings`).
         They never leave the device, but for which codes it wants.

@@ -185,7 +185,7 @@ class Device:
         labels = np.empty(0, np.int32)
         if self.settings.include_labels:
             labels = np.unique(self.Y.take(rows).indices).astype(np.int32)
-        hidden, n_active = self._hidden(body, self._probes(rows, invite)), self.settings.n_active
+        hidden, n_active = self._hidden(body, self._probes(rows, invite)), self.id_requests.n_active
         taken = self.id_requests.not_negatives(labels)
         if coded or self.settings.selection == "scores":
             best = best_of_codes(sketch, hidden) if coded else best_of_sketch(sketch, hidden)
@@ -353,7 +353,7 @@ class Device:
         """Which ids its requests have."""
         return IdRequests(
             self.X, self.Y, self.n_features, self.n_labels, self.settings, self.seed,
-            self.body_exchange == "full",
+            self.body_exchange == "full", self.payload, self.local_optimizer == "sent",
         )  # fmt: skip
 
     def _hidden_blocks(self, body: BodyPart, rows=None):

@@ -13,6 +13,7 @@ import numpy as np
 
 from sklsh.federated.decoys import decoys
 from sklsh.federated.messages import Invite
+from sklsh.federated.parts import neuron_bytes
 from sklsh.federated.selection import random_others
 from sklsh.federated.settings import DeviceSettings
 from sklsh.network.rows import SparseRows
@@ -54,6 +55,8 @@ class IdRequests:
         Of decoys.
     whole_body : bool
         Ask for all features whatever the rows have.
+    payload, with_state
+        What travels of a neuron, see `neuron_bytes`.
     """
 
     X: SparseRows
@@ -63,6 +66,17 @@ class IdRequests:
     settings: DeviceSettings
     seed: int
     whole_body: bool
+    payload: str
+    with_state: bool
+
+    @property
+    def n_active(self) -> int:
+        """Neurons of a round beside the labels."""
+        if self.settings.active_bytes is None:
+            return self.settings.n_active
+        n_hidden = self.settings.training.hidden_layer_sizes[-1]
+        size = neuron_bytes(n_hidden, self.payload, self.with_state)
+        return min(self.n_labels, self.settings.active_bytes // size)
 
     def features(self, rows) -> np.ndarray | None:
         """Features of rows, decoys among them; None for all."""
@@ -92,7 +106,7 @@ class IdRequests:
         if sampler == "labels":
             return labels
         taken = self.not_negatives(labels)
-        others = random_others(rng, self.n_labels, self.settings.n_active, taken)
+        others = random_others(rng, self.n_labels, self.n_active, taken)
         return np.union1d(labels, others).astype(np.int32)
 
     def not_negatives(self, labels: np.ndarray) -> np.ndarray:

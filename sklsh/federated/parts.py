@@ -183,6 +183,13 @@ class HeadPart(Payload):
         return HeadPart(self.ids[kept], self.weights[kept], self.bias[kept], state)
 
 
+def neuron_bytes(n_hidden: int, payload: str, with_state: bool) -> int:
+    """Of a neuron in a round: its row in a `HeadPart` to the device, and that of its change."""
+    size = np.dtype(payload).itemsize
+    biases = 4 + size  # float32 on its way to the device
+    return 2 * (4 + n_hidden * size + 8 * with_state) + biases
+
+
 @dataclass(frozen=True)
 class BodyPart(Payload):
     """First-layer rows of some features and everything behind them, or their changes.

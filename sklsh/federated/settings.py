@@ -44,8 +44,8 @@ POLICY = (*LIMITS, "masked_only")
 LOCAL_SAMPLERS = ("auto", "random", "uniform", "labels", "exact", "all")
 SELECTIONS = ("collisions", "buckets", "scores", "codes")
 DEVICE_OPTIONS = (
-    "local_steps", "n_decoys", "include_labels", "n_probes", "local_sampler", "cache_bytes",
-    "selection", "code_family", "code_bytes", "batch_rule", "public_rows", *POLICY,
+    "local_steps", "active_bytes", "n_decoys", "include_labels", "n_probes", "local_sampler",
+    "cache_bytes", "selection", "code_family", "code_bytes", "batch_rule", "public_rows", *POLICY,
 )  # fmt: skip
 """What a device may set beside the estimator's parameters."""
 
@@ -68,6 +68,9 @@ class DeviceSettings:
         The estimator's, resolved for this device: sampler, tables, batch size, dropout ...
     n_active : int
         Neurons asked for a round beside the labels.
+    active_bytes : int or None
+        In place of `n_active`: bytes of the messages of a round that these neurons take, on their
+        way here and back; as many are asked for as fit.
     local_steps : int or None
         Most steps a round; None: as many as the server says.
     n_decoys : float
@@ -112,6 +115,7 @@ class DeviceSettings:
 
     training: Settings
     n_active: int
+    active_bytes: int | None = None
     local_steps: int | None = None
     n_decoys: float = 0.0
     include_labels: bool = True
@@ -185,8 +189,9 @@ def _local_sampler(sampler: str, interactions: bool) -> str:
 def _check_options(options: Mapping) -> None:
     """Raise unless each of `DEVICE_OPTIONS` that is there is what it may be."""
     of = "device_params' "
-    if options.get("local_steps") is not None:
-        check_int(options["local_steps"], f"{of}local_steps", 1, MAX_LOCAL_STEPS)
+    for name, most in ("local_steps", MAX_LOCAL_STEPS), ("active_bytes", None):
+        if options.get(name) is not None:
+            check_int(options[name], of + name, 1, most)
     for name, least in (("n_probes", 1), ("cache_bytes", 0), *((name, 1) for name in LIMITS)):
         if name in options:
             check_int(options[name], of + name, least)

@@ -191,3 +191,32 @@ def test_every_question_s_bytes_are_under_the_policy():
 def test_no_sketch_is_held_before_the_first(sampler):
     _, device = parts({"sampler": sampler})
     assert device.request(Invite(0, 1, 0.1)).sketch_round == -1
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"sampler": "random"},
+        {"selection": "collisions", "n_tables": 60, "hash_length": 2},
+        {"selection": "codes"},
+        {"selection": "scores"},
+    ],
+)
+@pytest.mark.parametrize("payload", ["float16", "float32"])
+@pytest.mark.parametrize("local_optimizer", ["sent", "fresh"])
+def test_a_budget_in_bytes_is_kept_and_used(own, payload, local_optimizer):
+    """By what the messages take: the neurons that come, and all of them going back."""
+    own = {"include_labels": False, "least_rows": 5, "active_bytes": 1500, **own}
+    server, device = parts(own, payload=payload, local_optimizer=local_optimizer)
+    invite = Invite(0, 1, 0.1)
+    request = device.request(invite)
+    body, ids = server.body_for(request), request.ids
+    if ids is None:
+        server.network.head_weights[...] = np.random.default_rng(0).standard_normal((N_LABELS, 12))
+        coded = own["selection"] == "codes"
+        sketch = (server.coded({0: request}) if coded else server.sketches({0: -1}))[0]
+        ids = device.select(invite, body, sketch).ids
+    sent = server.head(ids)
+    received = device.train(invite, SubModel(0, sent), body).head
+    per_neuron = sent.array_bytes / len(sent.ids) + received.array_bytes / len(received.ids)
+    assert len(ids) == int(1500 / per_neuron) > 5
