@@ -3,8 +3,8 @@
 ==================  ==============================================================================
 training            `layers`, `updates`, `active` sets, `prototypes`
 hashing             `folding`, `hashing`, `tables`, `collisions`, `probes`; `codes` that are scored
-ranking             `topk`; `neighbors` and `knn_scores`; label trees: `splits`, `tree_training`,
-                    `tree_search`
+ranking             `topk`, `heaps`; `neighbors` and `knn_scores`; label trees: `splits`,
+                    `tree_training`, `tree_search`
 recommenders        `interactions`, `regression`, `candidates`, `blending`
 federated rounds    `agreement` of devices
 for all             `flags` of compilation, random numbers by `counter`, `sorting`, `sparse`

@@ -6,7 +6,7 @@ from sklsh.kernels.flags import FAST, kernel
 from sklsh.kernels.interactions import item_item_scores
 from sklsh.kernels.topk import beats, push_topk
 
-# Compiled in: flags f62ac5f0, interactions 6406430e, topk 00effc30
+# Compiled in: flags f62ac5f0, interactions 7cd5c6c5, topk 00effc30
 
 
 @kernel(fastmath=FAST)

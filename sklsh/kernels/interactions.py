@@ -4,9 +4,10 @@ import numpy as np
 
 from sklsh.kernels.counter import mix
 from sklsh.kernels.flags import kernel
-from sklsh.kernels.topk import beats, push_topk
+from sklsh.kernels.heaps import push_heap, sort_heap
+from sklsh.kernels.topk import beats
 
-# Compiled in: counter f6a05216, flags f62ac5f0, topk 00effc30
+# Compiled in: counter f6a05216, flags f62ac5f0, heaps 4eb07139, topk 00effc30
 
 
 @kernel
@@ -65,8 +66,9 @@ def add_cooccurrences(
         for u in range(n_touched):
             other = touched[u]
             score = sums[other] * damping[other]
-            if beats(score, other, best[k - 1], best_ids[k - 1]):
-                push_topk(score, other, best, best_ids)
+            if beats(score, other, best[0], best_ids[0]):
+                push_heap(score, other, best, best_ids, k)
+        sort_heap(best, best_ids)
         for slot in range(k):
             ids[item, slot] = best_ids[slot]
             values[item, slot] = sums[best_ids[slot]] if best_ids[slot] >= 0 else 0.0

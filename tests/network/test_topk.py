@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sklsh.kernels.topk import probe_topk_rows, push_topk, select_topk_rows
+from sklsh.kernels.heaps import push_heap, sort_heap
+from sklsh.kernels.topk import beats, probe_topk_rows, push_topk, select_topk_rows
 from sklsh.network.model import WideNetwork
 from sklsh.network.topk import LABELS, ROWS, exact_topk, lsh_topk
 from tests import reference
@@ -152,3 +153,17 @@ def test_rows_with_too_few_candidates_are_answered_by_all_labels():
     logits = hidden @ network.head_weights.T + network.head_bias
     assert found[0][::2].tolist() == [[5, 0]] * 21
     np.testing.assert_allclose(found[1][::2], logits[::2][:, [5, 0]], rtol=1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 60), st.integers(1, 40))
+def test_a_heap_keeps_the_largest_and_sorts_them(seed, n, k):
+    values = np.random.default_rng(seed).integers(1, 9, n).astype(np.float32)  # with ties
+    scores, labels = np.zeros(k, np.float32), np.full(k, -1, np.int32)
+    for label in np.random.default_rng(seed).permutation(n):
+        if beats(values[label], label, scores[0], labels[0]):
+            push_heap(values[label], np.int32(label), scores, labels, k)
+    sort_heap(scores, labels)
+    want = np.lexsort((np.arange(n), -values))[:k]
+    padding = k - want.shape[0]
+    np.testing.assert_array_equal(labels, np.append(want, np.full(padding, -1)))
+    np.testing.assert_array_equal(scores, np.append(values[want], np.zeros(padding)))
