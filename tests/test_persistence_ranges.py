@@ -22,12 +22,22 @@ def classifier(X, Y, **params):
     return model.fit(X, Y)
 
 
+def with_trees(X, Y):
+    """With labels enough for two levels, of which some are never seen."""
+    X, Y = make_extreme_classification(400, 250, 200, random_state=0)
+    Y = Y.tolil()
+    Y[:, [3, 40]] = 0
+    return classifier(X, Y.tocsr(), linear=True)
+
+
 MAKE = {
     "classifier": lambda X, Y: classifier(
         X, Y, linear=False
     ),  # so that neighbours have a say, as below
     "dense": lambda X, Y: classifier(X.toarray(), Y, n_neighbors=5),
     "lsh": lambda X, Y: classifier(X, Y, **LSH).partial_fit(X, Y),
+    "trees": with_trees,
+    "compressed": lambda X, Y: with_trees(X, Y).compress(8),
     "recommender": lambda X, Y: LSHRecommender((8,), max_iter=1, random_state=0, **LSH).fit(Y),
     "stream": lambda X, Y: LSHRecommender((8,), random_state=0).partial_fit(Y),
     "signs": lambda X, Y: CompressedLSHHasher(n_tables=2, hash_length=3, random_state=0).fit(X),
@@ -48,6 +58,15 @@ PLACES = {
     "labels of dense rows": ("dense", lambda m: m.learner_.memory.labels.indices),
     "ids of prediction": ("lsh", lambda m: m.learner_.sampler.candidates.tables.buckets),
     "starts of sampling": ("lsh", lambda m: m.learner_.sampler.candidates.tables.starts),
+    "labels in leaves": ("trees", lambda m: m.linear_.trees[1].order),
+    "children of nodes": ("trees", lambda m: m.linear_.trees[0].levels[0].first_child),
+    "features of nodes": ("trees", lambda m: m.linear_.trees[0].levels[0].feature_indptr),
+    "rows of weights": ("trees", lambda m: m.linear_.trees[0].levels[1].entry_indptr),
+    "children in weights": ("trees", lambda m: m.linear_.trees[0].levels[1].children),
+    "seen of codes": ("compressed", lambda m: m.network_.observed_ids),
+    "edges of blocks": ("compressed", lambda m: m.network_.head.coder.edges),
+    "coded rows": ("compressed", lambda m: m.network_.first.codes.packed),
+    "coded neurons": ("compressed", lambda m: m.network_.head.codes.packed),
     "neighbours of items": ("recommender", lambda m: m.autoencoder_.memory.ids),
     "ids of the recommender's index": (
         "recommender",
@@ -121,7 +140,7 @@ def test_what_is_whole_passes(models, problem, tmp_path, kind):
     save_model(models[kind], tmp_path / "good")
     again = load_model(tmp_path / "good")
     X = problem[1] if kind in ("recommender", "stream") else problem[0]
-    X = X.toarray() if kind == "dense" else X
+    X = X.toarray() if kind == "dense" else X[:, : models[kind].n_features_in_]
     ask = "codes" if kind in ("signs", "winners") else "predict_topk"
     for got, want in zip(*(np.atleast_2d(getattr(m, ask)(X)) for m in (again, models[kind]))):
         np.testing.assert_array_equal(got, want)

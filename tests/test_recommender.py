@@ -329,15 +329,15 @@ class TestStream:
         assert stream.neighbor_weight_ == whole.neighbor_weight_
         assert stream.n_iter_ == len(stream.loss_curve_) == 3
 
-    @pytest.mark.parametrize("why", ["too many users", "none validates", "a fit came before"])
+    @pytest.mark.parametrize("why", ["too much came", "none validates", "a fit came before"])
     def test_others_are_not_fitted_anew(self, board, why, monkeypatch):
         def refuses(*_, **__):
             raise AssertionError
 
         monkeypatch.setattr(Autoencoder, "_fit_anew", refuses)
         model = LSHRecommender(**SMALL, validation_fraction=0.2)
-        if why == "too many users":
-            monkeypatch.setattr(recommender, "STREAM_ROWS", 9)
+        if why == "too much came":
+            monkeypatch.setattr(recommender, "MAX_ANEW", 9)
         elif why == "none validates":
             model.set_params(validation_fraction="auto")
         else:

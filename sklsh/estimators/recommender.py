@@ -33,6 +33,9 @@ OTHERS = (
 )  # fmt: skip
 """Parameters of the classifier that a recommender has otherwise, or not at all."""
 
+MAX_ANEW = 1 << 20
+"""Interactions of a stream up to which it is fitted anew now and then: a minute's work."""
+
 N_VALIDATION_USERS = 500, 4_000
 """At least, of a quarter of the users, and at most: what 100 users choose differs by 5 % nDCG
 from seed to seed."""
@@ -293,11 +296,11 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
         items a user at most as in `fit`, and
         O(n_items * n_hidden) for some of them, which are asked for hidden items before they
         are learnt: the weights of all parts of the score follow from their answers. How many
-        parts came before costs nothing, but for two things that are done whenever half as many
-        interactions came as there were, three times what they cost once in all: regression and
-        low pass are computed anew from the last 8 million interactions; and of a stream without
-        a `fit` before it, of 500 to 16,384 users by then, everything is fitted anew on all that
-        came, as `fit` would.
+        parts came before costs nothing, but for two things. Whenever half as many interactions
+        came as there were, regression and low pass are computed anew from the last 8 million:
+        three times what they cost once. And of a stream without a `fit` before it, of 500 users
+        or more and a million interactions at most by then, everything is fitted anew on all that
+        came, as `fit` would, whenever there are 1.3 times as many: 4.3 fits in all.
         """
         first = not hasattr(self, "autoencoder_")
         grows = (
@@ -318,7 +321,7 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
             )
         autoencoder.partial_fit(
             rows, settings, float(self.input_dropout), n_threads=effective_n_threads(self.n_jobs),
-            anew=self._whole(autoencoder.n_users + rows.n_rows, n_items),
+            anew=self._whole(autoencoder, rows, n_items),
             n_factors=self._n_factors(),
         )  # fmt: skip
         return self._keep(autoencoder, names)
@@ -345,12 +348,12 @@ class LSHRecommender(RecommenderPrediction, BaseEstimator):
     def _n_factors(self) -> int | None:
         return None if self.n_factors == "auto" else int(self.n_factors)
 
-    def _whole(self, n_users: int, n_items: int) -> Settings | None:
-        """Of a fit on so many users of a stream: None where so few choose no weights, and where
-        there are too many to begin anew with."""
-        if n_users > STREAM_ROWS:
+    def _whole(self, autoencoder: Autoencoder, rows: SparseRows, n_items: int) -> Settings | None:
+        """Of a fit on a stream's users, with these: None where so few choose no weights, and where
+        there is too much to begin anew with."""
+        if autoencoder.window.n_entries + rows.indices.shape[0] > MAX_ANEW:
             return None
-        settings = self._settings(n_users, n_items)
+        settings = self._settings(autoencoder.n_users + rows.n_rows, n_items)
         return settings if settings.n_validation else None
 
     def _keep(self, autoencoder: Autoencoder, names: ItemIds):

@@ -37,7 +37,7 @@ from sklsh.network.regression import ItemRegression
 from sklsh.network.rows import SparseRows
 from sklsh.network.settings import Settings
 from sklsh.network.smoothing import smooth_items
-from sklsh.network.window import RecentRows
+from sklsh.network.window import GROWTH, GROWTH_ANEW, RecentRows
 
 PROTOTYPE_SCALE = 2.0
 """Length of a fresh neuron's row: shorter than a classifier's, whose rows do not name their own
@@ -264,13 +264,15 @@ class Autoencoder(ItemScorer):
         learner, first_seen, first = self.learner, self.counts == 0, not self.n_users
         part = shortened(R, MAX_ROW, learner.seed)
         window = self.window.joined(part, self.n_items)
-        is_due = window.is_due()
-        if is_due and anew is not None and window.n_rows == self.n_users + R.n_rows:
+        whole = anew is not None and window.n_rows == self.n_users + R.n_rows
+        is_due = window.is_due(GROWTH_ANEW if whole else GROWTH)
+        if is_due and anew is not None and whole:
             self._fit_anew(window.rows(), anew, input_dropout, n_factors, n_threads)
             self._count(R)
             self.window = window
             return
-        if not first:
+        # A fit's validation users choose better than a few of a part: their choice stays.
+        if not (first or whole):
             validation_rows = R.take(np.arange(min(N_VALIDATION_USERS, R.n_rows)))
             visible, hidden = leave_some_out(validation_rows, HIDDEN_SHARE, learner.seed)
             if hidden.indices.size:

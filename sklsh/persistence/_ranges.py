@@ -16,13 +16,17 @@ from sklsh.estimators.hasher import CompressedLSHHasher
 from sklsh.estimators.recommender import LSHRecommender
 from sklsh.estimators.text import TextTagger
 from sklsh.hashing.base import MAX_CODE_BITS
+from sklsh.hashing.codes.product import ProductCoder
 from sklsh.hashing.families import SignFunctions, WinnerFunctions
 from sklsh.hashing.projection import Projection
 from sklsh.hashing.tables import HashTables
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.calibration import THRESHOLDS
+from sklsh.network.compressed import CodedRows, CompressedLearner, CompressedNetwork
 from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.label_tree import TreeLevel
 from sklsh.network.learner import Learner
+from sklsh.network.linear import LinearView
 from sklsh.network.lowpass import LowPass
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
@@ -66,13 +70,18 @@ def shaped(array: np.ndarray, shape: tuple, what: str) -> None:
     require(right, f"{what} must have shape {shape}, got {array.shape}")
 
 
+def ascending(indptr: np.ndarray, n: int, end: int | None, what: str) -> None:
+    """``n + 1`` integers that ascend from 0 to `end`; None: wherever they end."""
+    shaped(indptr, (n + 1,), what)
+    require(indptr.dtype.kind in "iu", f"{what} must be integers, got {indptr.dtype}")
+    right = indptr[0] == 0 and (np.diff(indptr) >= 0).all() and end in (None, indptr[-1])
+    require(right, f"{what} must ascend from 0 to {'the end' if end is None else end}")
+
+
 def rows_within(rows, n_rows: int, n_columns: int, what: str) -> None:
     """CSR arrays: row pointers that ascend to the number of entries, columns in range."""
     indptr, indices, data = rows
-    shaped(indptr, (n_rows + 1,), f"{what}.indptr")
-    within(indptr, 0, indices.shape[0] + 1, f"{what}.indptr")
-    right = indptr[0] == 0 and indptr[-1] == indices.shape[0] and (np.diff(indptr) >= 0).all()
-    require(right, f"{what}.indptr must ascend from 0 to {indices.shape[0]}")
+    ascending(indptr, n_rows, indices.shape[0], f"{what}.indptr")
     shaped(data, indices.shape, f"{what}.data")
     shaped(indices, (None,), f"{what}.indices")
     within(indices, 0, n_columns, f"{what}.indices")
@@ -178,6 +187,88 @@ def _(window: RecentRows) -> None:
 
 
 @check_ranges.register
+def _(view: LinearView) -> None:
+    for tree in view.trees:
+        n_nodes = 1
+        for level in tree.levels:
+            n_nodes = _check_level(level, n_nodes)
+        shaped(tree.order, (n_nodes,), "labels in a tree's leaves")
+        within(tree.order, 0, view.n_labels, "labels in a tree's leaves")
+
+
+def _check_level(level: TreeLevel, n_nodes: int) -> int:
+    """Number of the children of its nodes."""
+    ascending(level.first_child, n_nodes, None, "children of a tree's nodes")
+    n_children, widest = int(level.first_child[-1]), int(np.diff(level.first_child).max(initial=0))
+    shaped(level.features, (None,), "features of a tree's nodes")
+    ascending(level.feature_indptr, n_nodes, level.features.shape[0], "rows of a tree's features")
+    n_entries = level.children.shape[0]
+    ascending(level.entry_indptr, level.features.shape[0], n_entries, "rows of a tree's weights")
+    within(level.children, 0, widest, "children in a tree's weights")
+    shaped(level.values, (n_entries,), "a tree's weights")
+    coded = level.values.dtype == np.uint8
+    shaped(level.book, (256 if coded else 0,), "sizes of a tree's weights")
+    shaped(level.intercepts, (n_children,), "intercepts of a tree")
+    return n_children
+
+
+@check_ranges.register
+def _(network: CompressedNetwork) -> None:
+    first, head = network.first, network.head
+    n_seen = network.n_labels
+    if network.observed_ids is not None:
+        n_seen = network.observed_ids.shape[0]
+        within(network.observed_ids, 0, network.n_labels, "observed_ids")
+    widths = [*(layer.shape[0] for layer in network.dense), head.coder.n_features]
+    if isinstance(first, CodedRows):
+        _check_codes(first, network.n_features, widths[0])
+    else:
+        shaped(first.values, (network.n_features, widths[0]), "rows of the first layer")
+        narrow = first.values.dtype == np.float16
+        shaped(first.scale, (0 if narrow else network.n_features,), "factors of the first layer")
+    for layer, n_in, n_out in zip(network.dense, widths[:-1], widths[1:], strict=True):
+        shaped(layer, (n_in, n_out), "weights of a layer")
+    require(len(network.biases) == len(widths), "a bias for each layer")
+    for bias, width in zip(network.biases, widths, strict=True):
+        shaped(bias, (width,), "bias of a layer")
+    _check_codes(head, n_seen, widths[-1])
+
+
+def _check_codes(rows: CodedRows, n: int, width: int) -> None:
+    coder, codes = rows.coder, rows.codes
+    require(isinstance(coder, ProductCoder), "codes must be products")
+    shaped(coder.centroids, (None, None, None), "centroids")
+    n_blocks, n_centroids, widest = coder.centroids.shape
+    ascending(coder.edges, n_blocks, width, "edges of blocks")
+    fits = int(np.diff(coder.edges).max(initial=0)) <= widest
+    require(fits, "blocks must be as wide as centroids")
+    for mean in (coder.row_mean, coder.hidden_mean):
+        shaped(mean, (width,), "means of codes")
+    for matrix in (coder.to_code, coder.to_query):
+        shaped(matrix, (width, width) if matrix.size else (0, 0), "rotation of codes")
+    halved = n_centroids <= 16 and n_blocks % 2 == 0
+    shaped(codes.packed, (n, n_blocks // 2 if halved else n_blocks), "codes")
+    require(codes.packed.dtype == np.uint8, "codes must be bytes")
+    parts = (codes.packed >> 4, codes.packed & 15) if halved else (codes.packed,)
+    for part in parts:
+        within(part, 0, n_centroids, "codes")
+    shaped(codes.scale, (n if codes.scale.size else 0,), "factors of codes")
+    shaped(codes.bias, (n,), "biases of codes")
+
+
+@check_ranges.register
+def _(learner: CompressedLearner) -> None:
+    if learner.memory is not None:
+        _check_neighbors(learner.memory, learner.network)
+    _check_view(learner.linear, learner.network)
+
+
+def _check_view(view: LinearView | None, network) -> None:
+    fits = view is None or view.n_labels == network.n_labels
+    require(fits, "labels of trees must be the network's")
+
+
+@check_ranges.register
 def _(learner: Learner) -> None:
     network, optimizer = learner.network, learner.optimizer
     for name in ("body_weights", "body_biases"):
@@ -198,11 +289,12 @@ def _(learner: Learner) -> None:
         shaped(learner.label_counts.named, THRESHOLDS.shape, "label_counts")
     if learner.memory is not None:
         _check_neighbors(learner.memory, network)
+    _check_view(learner.linear, network)
     for candidates in (learner.index, getattr(learner.sampler, "candidates", None)):
         _check_candidates(candidates, network)
 
 
-def _check_neighbors(memory: NeighborMemory, network: WideNetwork) -> None:
+def _check_neighbors(memory: NeighborMemory, network: WideNetwork | CompressedNetwork) -> None:
     index = memory.index
     if isinstance(index, InvertedRows):
         n_rows, n_features = index.n_rows, index.postings.indptr.shape[0] - 1
