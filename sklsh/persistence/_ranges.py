@@ -236,7 +236,8 @@ def _(network: CompressedNetwork) -> None:
 
 def _check_codes(rows: CodedRows, n: int, width: int) -> None:
     coder, codes = rows.coder, rows.codes
-    require(isinstance(coder, ProductCoder), "codes must be products")
+    if not isinstance(coder, ProductCoder):
+        raise ValueError(f"damaged: codes must be of products, got a {type(coder).__name__}")
     shaped(coder.centroids, (None, None, None), "centroids")
     n_blocks, n_centroids, widest = coder.centroids.shape
     ascending(coder.edges, n_blocks, width, "edges of blocks")
