@@ -75,7 +75,8 @@ class SparseLSHMLPClassifier(
     prediction : {"auto", "exact", "candidates", "lsh"}, default="auto"
         Where the best labels are looked for after `fit`. "exact": in the whole head.
         "candidates": among the labels of the neighbours and those that the linear view names,
-        scored exactly; in the whole head for a row that has fewer of them than are asked for.
+        scored exactly; in the whole head for a row that has fewer than 50, or fewer than are
+        asked for, and, as with tables, for all rows once a part of a stream has followed.
         "lsh": among these and the neurons that hash tables over the trained head name. "auto":
         "candidates" beyond 4,096 labels, if they keep 99.8 % of the exact P@1 and P@5 on
         held-out rows; "lsh" beyond 100,000, if that keeps 99 %. `decision_function` and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -42,7 +43,7 @@ class CompressedClassifier(ClassifierPrediction, ClassifierMixin, BaseEstimator)
         """See `SparseLSHMLPClassifier.compress`."""
         check_is_fitted(model)
         for name, value in ("neighbors", neighbors), ("linear", linear):
-            if not isinstance(value, bool):
+            if not isinstance(value, bool | np.bool_):
                 raise ValueError(f"{name} must be True or False, got {value!r}")
         compressed = cls(n_jobs=model.n_jobs)
         n_threads = effective_n_threads(model.n_jobs)

@@ -184,10 +184,10 @@ class HeadPart(Payload):
 
 
 def neuron_bytes(n_hidden: int, payload: str, with_state: bool) -> int:
-    """Of a neuron in a round: its row in a `HeadPart` to the device, and that of its change."""
+    """Of a neuron in a round: the id that asks, its row in a `HeadPart`, that of its change."""
     size = np.dtype(payload).itemsize
     biases = 4 + size  # float32 on its way to the device
-    return 2 * (4 + n_hidden * size + 8 * with_state) + biases
+    return 4 + 2 * (4 + n_hidden * size + 8 * with_state) + biases
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from sklsh._utils.validation import check_choice, check_int
 from sklsh.federated.cache import MAX_BYTES
 from sklsh.federated.messages import CODE_BYTES, CODE_FAMILIES
+from sklsh.federated.parts import neuron_bytes
 from sklsh.federated.policy import Policy
 from sklsh.federated.scoring import RULES
 from sklsh.network.settings import DENSE_LABELS, Settings
@@ -172,8 +173,28 @@ def resolve_device(
     if isinstance(n_active, str):
         n_active = automatic_budget(n_labels)
     options["input_dropout"] = float(merged.get("input_dropout", 0.0))
+    if (most := options.get("active_bytes")) is not None:
+        public = options.get("public_rows", 0.0)
+        _check_active_bytes(most, own, public, merged["sampler"], training.hidden_layer_sizes[-1])
     policy = Policy(**{name: options.pop(name) for name in POLICY if name in options})
     return DeviceSettings(training, min(n_labels, n_active), policy=policy, **options)
+
+
+def _check_active_bytes(most: int, own: Mapping, public, sampler: str, n_hidden: int) -> None:
+    """Raise if nothing reads it, it stands beside `n_active`, or is less than a neuron takes."""
+    if "n_active" in own:
+        raise ValueError("device_params must not set both n_active and active_bytes")
+    if public or sampler in ("labels", "all"):
+        why = f"public_rows={public!r}" if public else f"sampler={sampler!r}"
+        raise ValueError(
+            f"device_params must not set active_bytes with {why}: no neurons are chosen"
+        )
+    least = neuron_bytes(n_hidden, "float16", False)
+    if most < least:
+        raise ValueError(
+            f"device_params' active_bytes must be at least {least}, what a neuron of {n_hidden} "
+            f"hidden units takes, got {most}"
+        )
 
 
 def _local_sampler(sampler: str, interactions: bool) -> str:

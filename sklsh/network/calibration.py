@@ -135,7 +135,7 @@ def fit_temperature(rivals: Rivals) -> float:
     if rivals.weights is not None:
         share = share * rivals.weights[:, None]
     likelihoods = [
-        float(np.sum(share * rivals.log_shares(temperature), where=right))
+        float(np.sum(share * np.where(right, rivals.log_shares(temperature), 0)))
         for temperature in TEMPERATURES
     ]
     return float(TEMPERATURES[int(np.argmax(likelihoods))])

@@ -20,6 +20,11 @@ UNSEEN = np.float32(-1e9)
 """Score of a label that training has not seen: finite, and below any other."""
 
 
+LEAST_NAMED = 50
+"""Labels that neighbours and view name for a row that is answered by these alone: so that its best
+are the same however few of them are asked for."""
+
+
 @dataclass
 class Predictor:
     """Top k and logits.
@@ -114,12 +119,14 @@ class Predictor:
         out += self.network.head_bias
 
     def ranked(self, hidden: np.ndarray, k: int, neighbors=None, gains=None):
-        """The best `k`, all counted; of rows for which fewer are named among the whole head."""
+        """The best `k`, all counted; among the whole head where few labels are named."""
         if not self.named_only or (neighbors is None and gains is None):
             return self.merged(hidden, self.head_topk(hidden, k), neighbors, gains)
-        none = np.full((hidden.shape[0], k), -1), np.full((hidden.shape[0], k), -np.inf, np.float32)
-        labels, scores = self.merged(hidden, none, neighbors, gains)
-        short = np.flatnonzero(labels[:, -1] < 0)
+        shape = hidden.shape[0], max(k, LEAST_NAMED)
+        none = np.full(shape, -1), np.full(shape, -np.inf, np.float32)
+        found = self.merged(hidden, none, neighbors, gains)
+        short = np.flatnonzero(found[0][:, min(shape[1], self.network.n_labels) - 1] < 0)
+        labels, scores = (np.ascontiguousarray(part[:, :k]) for part in found)
         if short.size:
             few = (part and (part[0][short], part[1][short]) for part in (neighbors, gains))
             found = self.head_topk(hidden[short], k)

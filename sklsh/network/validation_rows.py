@@ -11,10 +11,10 @@ from sklsh._utils.threads import one_blas_thread
 from sklsh.network.lsh import LSHCandidates
 from sklsh.network.model import WideNetwork
 from sklsh.network.neighbors import NeighborMemory
-from sklsh.network.predictor import Predictor
+from sklsh.network.predictor import LEAST_NAMED, Predictor
 from sklsh.network.rows import SparseRows
 
-DEPTH = 50
+DEPTH = LEAST_NAMED
 """Labels of a row that are known: its best so many."""
 
 

@@ -23,6 +23,8 @@ def federation(n_devices=4, *, n_samples=400, sizes=(12,), own=None, seed=0, **p
     groups = split_devices(Y, n_devices, random_state=seed)
     plan = Plan(**{"n_rounds": 6, "local_steps": 3, "learning_rate": 0.05, "max_rows": 48, **plan})
     own = {"sampler": "lsh", "n_active": 20, "batch_size": 16, **(own or {})}
+    if "active_bytes" in own:
+        del own["n_active"]
     params = SparseLSHMLPClassifier(sizes).get_params()
     devices = []
     for i in range(n_devices):

@@ -205,7 +205,7 @@ def test_no_sketch_is_held_before_the_first(sampler):
 @pytest.mark.parametrize("payload", ["float16", "float32"])
 @pytest.mark.parametrize("local_optimizer", ["sent", "fresh"])
 def test_a_budget_in_bytes_is_kept_and_used(own, payload, local_optimizer):
-    """By what the messages take: the neurons that come, and all of them going back."""
+    """By what the messages take: ids that ask, the neurons that come, all of them going back."""
     own = {"include_labels": False, "least_rows": 5, "active_bytes": 1500, **own}
     server, device = parts(own, payload=payload, local_optimizer=local_optimizer)
     invite = Invite(0, 1, 0.1)
@@ -218,5 +218,5 @@ def test_a_budget_in_bytes_is_kept_and_used(own, payload, local_optimizer):
         ids = device.select(invite, body, sketch).ids
     sent = server.head(ids)
     received = device.train(invite, SubModel(0, sent), body).head
-    per_neuron = sent.array_bytes / len(sent.ids) + received.array_bytes / len(received.ids)
+    per_neuron = 4 + sent.array_bytes / len(sent.ids) + received.array_bytes / len(received.ids)
     assert len(ids) == int(1500 / per_neuron) > 5

@@ -6,6 +6,7 @@ import pytest
 from sklsh import SparseLSHMLPClassifier
 from sklsh.datasets import load_wordnet
 from sklsh.network import head_index
+from sklsh.network.predictor import LEAST_NAMED
 from sklsh.network.rows import SparseRows
 from sklsh.persistence import load_model, save_model
 
@@ -40,7 +41,7 @@ def named_labels(model, X):
 
 def of_row(model, scores, names, k):
     """The best k of `names` by dense scores, ties by label; of all if these are fewer."""
-    if names.shape[0] < k:
+    if names.shape[0] < max(k, LEAST_NAMED):
         names = np.arange(scores.shape[0])
     return names[np.lexsort((names, -scores[names]))[:k]]
 
@@ -119,3 +120,26 @@ def test_a_compressed_model_looks_where_its_model_does_if_all_is_there(words, na
     assert small.learner_.named_only == (left_out is None)
     labels, _ = small.predict_topk(words[2], 1)
     assert np.mean(labels == named.predict_topk(words[2], 1)[0]) > 0.6
+
+
+def test_the_best_are_the_same_however_many_are_asked_for(words):
+    """Neighbours alone name few labels of some rows."""
+    model = fitted(words, prediction="candidates", linear=False)
+    X = words[2].tolil()
+    X[:5] = 0
+    X = X.tocsr()
+    few = model.predict_topk(X, 5)
+    for k in (1, 7, LEAST_NAMED):
+        n = min(k, 5)
+        for one, other in zip(few, model.predict_topk(X, k), strict=True):
+            np.testing.assert_array_equal(one[:, :n], other[:, :n])
+    np.testing.assert_array_equal(model.predict_topk_proba(X, 5)[0], few[0])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_few_classes(words, n_classes):
+    y = np.arange(words[0].shape[0]) % n_classes
+    model = SparseLSHMLPClassifier((8,), prediction="candidates", max_iter=2, random_state=0)
+    labels, _ = model.fit(words[0], y).predict_topk(words[2], n_classes)
+    assert (np.sort(labels, axis=1) == np.arange(n_classes)).all()
