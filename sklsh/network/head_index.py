@@ -69,7 +69,7 @@ def fit_search(
     named = validation_rows.memory is not None or validation_rows.gains is not None
     stats: dict = {}
     if named and (way == "candidates" or (way == "auto" and held_out and n_observed > NARROW_HEAD)):
-        stats = _recall(validation_rows, KEPT_NAMED, named_only=True)
+        stats = _recall(validation_rows, KEPT_NAMED)
         if way == "candidates" or _keeps(stats, KEPT_NAMED):
             return None, True, stats
     if way == "lsh" or (way == "auto" and n_observed > WIDE_HEAD):
@@ -85,13 +85,18 @@ def _keeps(stats: dict, kept: dict[int, float]) -> bool:
     return all(stats[f"found_P@{k}"] >= kept[k] * stats[f"exact_P@{k}"] for k in kept)
 
 
-def _recall(validation_rows: ValidationRows, depths, index=None, named_only=False) -> dict:
-    """What a search for the best so many labels finds of the exact ones, and P@k of both."""
-    stats = {}
+def _recall(validation_rows: ValidationRows, depths, index=None) -> dict:
+    """What a search for the best so many labels finds of the exact ones, and P@k of both.
+
+    Among what tables name; without an index, what neighbours and view name.
+    """
+    most = min(max(depths), validation_rows.network.n_labels)
+    whole, stats = validation_rows.topk(most)[0], {}
+    # What tables name depends on how many are asked for.
+    named = validation_rows.topk(most, named_only=True)[0] if index is None else None
     for k in depths:
-        n_best = min(k, validation_rows.network.n_labels)
-        exact = validation_rows.topk(n_best)[0]
-        found = validation_rows.topk(n_best, index, named_only)[0]
+        exact = whole[:, :k]
+        found = validation_rows.topk(min(k, most), index)[0] if named is None else named[:, :k]
         recalled = (exact[:, :, None] == found[:, None, :]).any(axis=2)
         stats[f"recall@{k}"] = float(recalled.mean())
         for name, labels in ("exact", exact), ("found", found):
