@@ -262,7 +262,7 @@ def recommender(folder: str, args) -> dict:
     def recall(model):
         return recall_at_k(test[asked], model.predict_topk(train[asked], 20)[0], k=20)
 
-    central = recall(LSHRecommender(n_neighbors=0, random_state=0).fit(train))
+    central = recall(LSHRecommender(n_neighbors=0, n_factors=0, random_state=0).fit(train))
     start = time.perf_counter()
     model = FederatedLSHClassifier(
         LSHRecommender(), n_rounds=args.rounds, local_steps=1 / 3, sketch_rounds=1000,
