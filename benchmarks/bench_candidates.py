@@ -11,34 +11,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
 from pathlib import Path
 
 from bench_classifier import SYNTHETIC, THREADS, load
+from bench_search import timed
 
 from sklsh import SparseLSHMLPClassifier
 from sklsh.metrics import precision_at_k, recall_at_k
 
 RESULTS = Path(__file__).parent / "results" / "candidates.json"
-ALONE, DEPTH = 200, 50
-
-
-def milliseconds(call) -> float:
-    begin = time.perf_counter()
-    call()
-    return 1e3 * (time.perf_counter() - begin)
+DEPTH = 50
 
 
 def measured(model, X, Y, repeats: int) -> dict:
     best, deep = (model.predict_topk(X, k)[0] for k in (5, DEPTH))
-    batches = [milliseconds(lambda: model.predict_topk(X, 5)) for _ in range(repeats)]
-    alone = [milliseconds(lambda row=row: model.predict_topk(X[[row]], 5)) for row in range(ALONE)]
     return {
         **{f"P@{k}": precision_at_k(Y, best, k) for k in (1, 3, 5)},
         f"R@{DEPTH}": recall_at_k(Y, deep, DEPTH),
-        "batch_ms": statistics.median(batches) / X.shape[0],
-        "alone_ms": statistics.median(alone),
+        **timed(lambda rows: model.predict_topk(rows, 5)[0], X, repeats),
     }
 
 

@@ -187,7 +187,7 @@ def timed(search: Search, queries: np.ndarray, repeats: int) -> dict:
     for _ in range(repeats):
         begin = time.perf_counter()
         search(queries)
-        batches.append(1e3 * (time.perf_counter() - begin) / len(queries))
+        batches.append(1e3 * (time.perf_counter() - begin) / queries.shape[0])
     for row in range(ALONE):
         begin = time.perf_counter()
         search(queries[row : row + 1])

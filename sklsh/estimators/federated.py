@@ -54,9 +54,8 @@ class FederatedLSHClassifier(FederatedPrediction, MetaEstimatorMixin, FederatedT
         parameters: `local_steps`, `active_bytes` (in place of `n_active`), `n_decoys`,
         `include_labels`, `n_probes`, `selection` ("buckets": the paper's rule; "codes": scored
         codes), `code_family`, `code_bytes`, `batch_rule`, `local_sampler`, `cache_bytes`, and
-        what it refuses: `least_rows` (16 a
-        round), `most_steps`, `most_rounds`, `most_bytes`, `masked_only` (see
-        `sklsh.federated.DeviceSettings`).
+        what it refuses: `least_rows` (16 a round), `most_steps`, `most_rounds`, `most_bytes`,
+        `masked_only` (see `sklsh.federated.DeviceSettings`).
         They never leave the device, but for which codes it wants.
     aggregation : {"mean", "trimmed_mean", "median"}, default="mean"
         Over the devices that had a neuron; "mean" weighs by rows trained on.

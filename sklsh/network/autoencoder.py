@@ -264,15 +264,16 @@ class Autoencoder(ItemScorer):
         learner, first_seen, first = self.learner, self.counts == 0, not self.n_users
         part = shortened(R, MAX_ROW, learner.seed)
         window = self.window.joined(part, self.n_items)
-        whole = anew is not None and window.n_rows == self.n_users + R.n_rows
-        is_due = window.is_due(GROWTH_ANEW if whole else GROWTH)
-        if is_due and anew is not None and whole:
+        if window.n_rows != self.n_users + R.n_rows:
+            anew = None  # not all that came is there
+        is_due = window.is_due(GROWTH if anew is None else GROWTH_ANEW)
+        if is_due and anew is not None:
             self._fit_anew(window.rows(), anew, input_dropout, n_factors, n_threads)
             self._count(R)
             self.window = window
             return
         # A fit's validation users choose better than a few of a part: their choice stays.
-        if not (first or whole):
+        if not first and anew is None:
             validation_rows = R.take(np.arange(min(N_VALIDATION_USERS, R.n_rows)))
             visible, hidden = leave_some_out(validation_rows, HIDDEN_SHARE, learner.seed)
             if hidden.indices.size:

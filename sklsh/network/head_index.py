@@ -49,7 +49,7 @@ def check_hashing(settings: Settings, n_labels: int) -> None:
 
 
 def fit_search(
-    validation_rows: ValidationRows, settings: Settings, seed: int, held_out: bool = True
+    validation_rows: ValidationRows, settings: Settings, seed: int, held_out: bool
 ) -> tuple[LSHCandidates | None, bool, dict]:
     """Where prediction is to look, and how much of the exact best labels is found there.
 

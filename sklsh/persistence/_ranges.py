@@ -247,10 +247,9 @@ def _check_codes(rows: CodedRows, n: int, width: int) -> None:
         shaped(mean, (width,), "means of codes")
     for matrix in (coder.to_code, coder.to_query):
         shaped(matrix, (width, width) if matrix.size else (0, 0), "rotation of codes")
-    halved = n_centroids <= 16 and n_blocks % 2 == 0
-    shaped(codes.packed, (n, n_blocks // 2 if halved else n_blocks), "codes")
+    shaped(codes.packed, (n, n_blocks // 2 if coder.four_bits else n_blocks), "codes")
     require(codes.packed.dtype == np.uint8, "codes must be bytes")
-    parts = (codes.packed >> 4, codes.packed & 15) if halved else (codes.packed,)
+    parts = (codes.packed >> 4, codes.packed & 15) if coder.four_bits else (codes.packed,)
     for part in parts:
         within(part, 0, n_centroids, "codes")
     shaped(codes.scale, (n if codes.scale.size else 0,), "factors of codes")

@@ -1,5 +1,7 @@
 """Prediction among the labels that neighbours and the linear view name."""
 
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,7 @@ def test_the_best_of_those_named_and_of_all_where_these_are_too_few(words, named
 def test_threads_and_blocks_do_not_matter(words, named, monkeypatch):
     X = words[2]
     alone = [named.predict_topk(X[[i]], 40) for i in range(5)]
-    monkeypatch.setattr("sklsh.network.predictor.Predictor.n_rows_at_once", 7)
+    monkeypatch.setattr("sklsh.network.predictor.Predictor.n_rows_at_once", 2)
     named = load_like(named).set_params(n_jobs=1)
     for i, part in enumerate(named.predict_topk(X[:5], 40)):
         np.testing.assert_array_equal(part, np.concatenate([answer[i] for answer in alone]))
@@ -73,8 +75,6 @@ def test_threads_and_blocks_do_not_matter(words, named, monkeypatch):
 
 def load_like(model):
     """As it comes back from its folder."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         save_model(model, folder + "/m")
         return load_model(folder + "/m")

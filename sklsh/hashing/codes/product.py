@@ -50,8 +50,8 @@ class ProductCoder(TableCoder):
         return (self.to_query, self.centroids)
 
     @property
-    def _four_bits(self) -> bool:
-        # Also of bytes that were learnt from few rows, where they can be paired.
+    def four_bits(self) -> bool:
+        """Whether a byte is two codes; also of bytes learnt from few rows, that can be paired."""
         n_blocks, n_centroids, _ = self.centroids.shape
         return n_centroids <= 16 and n_blocks % 2 == 0
 
@@ -66,7 +66,7 @@ class ProductCoder(TableCoder):
             squares = np.einsum("ij,ij->i", seen, seen)
             # A code at right angles to its row, or beyond, is left as it is.
             scale = np.divide(squares, along, out=np.ones_like(along), where=along > squares / 4)
-        if self._four_bits:
+        if self.four_bits:
             codes = codes[:, ::2] << np.uint8(4) | codes[:, 1::2]
         return np.ascontiguousarray(codes), scale
 
@@ -79,7 +79,7 @@ class ProductCoder(TableCoder):
         seen = np.ascontiguousarray(_turned(hidden, self.to_query))
         parts = np.zeros((hidden.shape[0], self.centroids.shape[0], 256), dtype=np.float32)
         product_tables(seen, self.centroids, self.edges, parts, 0, hidden.shape[0])
-        if not self._four_bits:
+        if not self.four_bits:
             return parts
         # A byte is two codes of four bits: its table has the sums of both.
         high, low = parts[:, ::2, :16], parts[:, 1::2, :16]
