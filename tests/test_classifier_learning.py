@@ -132,6 +132,27 @@ def test_a_stream_that_begins_without_labels(wide):
     assert model.predict(X[:10]).nnz == 0
 
 
+def test_fit_needs_a_label_in_a_row_that_counts(wide):
+    X, Y, *_ = wide
+    Y = sp.vstack([Y[:50], sp.csr_matrix((50, Y.shape[1]))]).tocsr()
+    with pytest.raises(ValueError, match="a positive entry in a row of positive weight"):
+        small().fit(X[:100], Y, sample_weight=np.repeat([0.0, 1.0], 50))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_the_only_rows_that_have_labels_are_not_held_out(wide, early_stopping):
+    X, Y, *_ = wide
+    seed = small().fit(X, Y).learner_.seed
+    spared = held_out(SparseRows.from_matrix(X), seed, X.shape[0] // 10)[0]
+    labels = sp.lil_matrix(Y.shape)
+    labels[spared[:3], [4, 4, 7]] = 1
+    model = small(early_stopping=early_stopping)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # early stopping has nothing to go by
+        model.fit(X, labels.tocsr())
+    assert model.predict_topk(X[spared[:3]], 1)[0].ravel().tolist() == [4, 4, 7]
+
+
 # Warm starts and early stopping -----------------------------------------------------------
 
 

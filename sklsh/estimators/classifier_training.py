@@ -85,6 +85,8 @@ class ClassifierTraining:
         weights = weighted_rows(self.class_weight, targets, Y, weights, may_grow=may_grow)
         learner = warm_learner(self, X, targets, had_names)
         rows, Y, weights = without_weightless(SparseRows.from_matrix(X), Y, weights)
+        if not Y.indices.size:
+            raise ValueError("y must have a positive entry in a row of positive weight, got none")
         settings = self._settings(rows.n_rows, targets, dense=rows.is_dense(X.shape[1]))
         warn_unused(self, unused_in_training(settings, targets.classes.shape[0], self.get_params()))
         n_threads = effective_n_threads(self.n_jobs)

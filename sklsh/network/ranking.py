@@ -64,8 +64,10 @@ class Candidates(NamedTuple):
         scores = self.logits + np.float32(neighbor_weight) * self.neighbors
         scores += np.float32(linear_weight) * self.roots - np.float32(tau) * self.frequency
         scores[self.labels < 0] = -np.inf
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :RANKED]
-        right = np.take_along_axis(self.right, best, axis=1)
+        n_best = min(RANKED, scores.shape[1])
+        best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+        right = np.take_along_axis(self.right, np.take_along_axis(best, order, axis=1), axis=1)
         return (right / np.log2(np.arange(right.shape[1]) + 2)).sum(axis=1)
 
     def best_change(
