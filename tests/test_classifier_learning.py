@@ -124,12 +124,19 @@ def test_settings_of_the_sampler_may_change_in_a_stream(wide):
     assert isinstance(model.learner_.sampler, All)
 
 
-def test_a_stream_that_begins_without_labels(wide):
+@pytest.mark.parametrize("sampler", ["all", "uniform", "random", "labels", "lsh"])
+def test_a_stream_that_begins_without_labels(wide, sampler):
     X, Y, *_ = wide
     # The only rows that have labels count for nothing.
-    Y = sp.vstack([Y[:50], sp.csr_matrix((50, Y.shape[1]))]).tocsr()
-    model = small().partial_fit(X[:100], Y, sample_weight=np.repeat([0.0, 1.0], 50))
+    none = sp.vstack([Y[:50], sp.csr_matrix((50, Y.shape[1]))]).tocsr()
+    model = small(sampler=sampler)
+    model.partial_fit(X[:100], none, sample_weight=np.repeat([0.0, 1.0], 50))
     assert model.predict(X[:10]).nnz == 0
+    with pytest.raises(ValueError, match="compress needs a model that has learnt a label"):
+        model.compress()
+    model.partial_fit(X[:100], Y[:100])
+    seen = np.flatnonzero(Y[:100].sum(axis=0))
+    assert np.isin(model.predict_topk(X[:10], 3)[0], seen).all()
 
 
 def test_fit_needs_a_label_in_a_row_that_counts(wide):

@@ -311,7 +311,7 @@ class ClassifierPrediction:
         Raises
         ------
         ValueError
-            Naming the argument that is not as documented.
+            Naming the argument that is not as documented; a stream that has had no label yet.
 
         Notes
         -----

@@ -351,7 +351,7 @@ class Learner:
     def _learn(
         self, X, Y, rows, settings, sample_weight, n_threads, journal: Journal, prototype_scale,
     ) -> float:  # fmt: skip
-        """The pass itself; its mean loss."""
+        """The pass itself; its mean loss. None is made before any row has had a label."""
         self._ranking = None
         if self.n_steps:
             self._scale_for(X)
@@ -360,6 +360,8 @@ class Learner:
         with one_blas_thread():
             labels = np.unique(Y.take(rows).indices)
             self.network.see(labels, only=self.n_steps == 0)
+            if not self.network.n_observed:
+                return 0.0
             fresh = self.optimizer.untouched_neurons()
             journal.neurons(labels[fresh[labels]])
             set_prototypes(
