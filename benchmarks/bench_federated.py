@@ -39,6 +39,9 @@ PAPER = {
 }  # fmt: skip
 """As the authors' code: labels are not added, the body travels whole, softmax over all sent."""
 
+PRODUCT_CODES = {"selection": "codes", "code_family": "products", "code_bytes": 16}
+"""What a device looks for neurons in, in place of tables over a sketch."""
+
 METHODS: dict[str, tuple[dict, dict]] = {
     "default": ({}, {}),
     "delta sketch": ({}, {"sketch_rounds": 1000, "sketch_tolerance": 0.2}),
@@ -52,6 +55,13 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "kept accumulators": ({}, {"local_optimizer": "kept"}),
     "FedAdam": ({}, {"server_optimizer": "adam"}),
     "local body": ({}, {"body_exchange": "local"}),
+    "many devices": (
+        {"dropout": 0.1}, {"contributor_power": (0.4, 0.4), "device_params": PRODUCT_CODES},
+    ),
+    "many devices, 4,096 neurons": (
+        {"dropout": 0.1, "n_active": 4096},
+        {"contributor_power": (0.4, 0.4), "device_params": PRODUCT_CODES},
+    ),
     "dense FedAvg": ({"sampler": "all"}, AVERAGE),
     "PGHash (paper)": ({"sampler": "lsh", "fold": "periodic"}, PAPER),
     "PGHash-D (paper)": (

@@ -136,7 +136,7 @@ class CompressedNetwork:
         check_choice(body, "body", BODIES)
         weights, seen = network.body_weights[0], network.observed_ids
         if not network.n_observed:
-            raise ValueError("compress needs a model that has learnt a label, this one has none yet")
+            raise ValueError("compress needs a model that has learnt a label, this one has not yet")
         if body == "codes":
             n_bytes = -(-weights.shape[1] // BODY_BLOCK)
             first: NarrowRows | CodedRows = CodedRows.of(weights, n_bytes, n_jobs=n_threads)
