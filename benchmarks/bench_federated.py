@@ -58,10 +58,6 @@ METHODS: dict[str, tuple[dict, dict]] = {
     "many devices": (
         {"dropout": 0.1}, {"contributor_power": (0.4, 0.4), "device_params": PRODUCT_CODES},
     ),
-    "many devices, 4,096 neurons": (
-        {"dropout": 0.1, "n_active": 4096},
-        {"contributor_power": (0.4, 0.4), "device_params": PRODUCT_CODES},
-    ),
     "dense FedAvg": ({"sampler": "all"}, AVERAGE),
     "PGHash (paper)": ({"sampler": "lsh", "fold": "periodic"}, PAPER),
     "PGHash-D (paper)": (
