@@ -222,11 +222,10 @@ class Learner:
         self.weight_sum = self.n_weighted = 0.0
         sample_weight = self._relative(sample_weight)
         rng = np.random.default_rng([self.seed, self.n_steps])
-        spared, train, spared_to = held_out(X, self.seed, settings.n_validation, self.spared_to)
-        if Y.counts()[train].any():
-            self.spared_to = spared_to
-        else:  # the few rows that have labels are not to be spared
-            spared, train = spared[:0], np.arange(X.n_rows, dtype=np.int32)
+        bound = self.spared_to
+        spared, train, self.spared_to = held_out(X, self.seed, settings.n_validation, bound)
+        if not Y.counts()[train].any():  # the few rows that have labels are not to be spared
+            spared, train, self.spared_to = held_out(X, self.seed, 0, bound)
         validation = spared
         if not spared.size:
             validation = rng.permutation(train)[:MAX_VALIDATION_ROWS]
