@@ -3,6 +3,7 @@
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
@@ -220,3 +221,48 @@ def test_check_choice_and_n_jobs():
         check_n_jobs(0)
     with pytest.raises(TypeError, match=r"n_jobs must be an integer, got 1\.5"):
         check_n_jobs(1.5)
+
+
+class TestAfterFit:
+    """What scikit-learn would return without a word is not handed to it."""
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """Lists what scikit-learn was asked for."""
+        from sklearn.utils import validation
+
+        calls, original = [], validation.validate_data
+
+        def spy(estimator, X, **options):
+            calls.append(X)
+            return original(estimator, X, **options)
+
+        monkeypatch.setattr(validation, "validate_data", spy)
+        return calls
+
+    @pytest.fixture
+    def fitted(self):
+        estimator = BaseEstimator()
+        check(matrix(), estimator=estimator)
+        return estimator
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("container", [sp.csr_matrix, sp.csr_array])
+    def test_sound_rows_are_taken_as_they_are(self, fitted, asked, container, dtype):
+        X = container(matrix()).astype(dtype)
+        assert check(X, reset=False, estimator=fitted) is X and not asked
+
+    def test_everything_else_is_looked_at(self, fitted, asked):
+        wide, bad, other = sp.csr_matrix(np.eye(4)), matrix(), matrix().astype(np.int64)
+        bad.data[2] = np.nan
+        for X, message in ((wide, "4 features"), (bad, "NaN"), (matrix()[:0], "0 sample")):
+            with pytest.raises(ValueError, match=message):
+                check(X, reset=False, estimator=fitted)
+        assert check(other, reset=False, estimator=fitted).dtype == np.float64
+        assert len(asked) == 4
+
+    def test_names_of_features_are_still_missed(self):
+        estimator = BaseEstimator()
+        check(pd.DataFrame(np.eye(3), columns=list("abc")), estimator=estimator)
+        with pytest.warns(UserWarning, match="feature names"):
+            check(matrix(), reset=False, estimator=estimator)

@@ -117,46 +117,48 @@ def try_knn_scores(
     sums, scored, net_labels, net_scores, true_indptr, true_indices, rows,
     n_neighbors, trial_weights, right, start, stop,
 ):  # fmt: skip
-    """Which of a row's best labels are right, for each number of neighbours and weight.
+    """Which of a row's best labels are right, for each power, number of neighbours and weight.
 
-    ``right[i, a, b, j]`` (bool) tells whether the `j`-th best label by `merge_knn_topk`, with
-    the first ``n_neighbors[a]`` (ascending) neighbours and ``trial_weights[b]``, is among the
-    labels of row ``rows[i]``; ``net_labels`` must have as many columns. Each logit is computed
-    once: a trial costs one comparison a label of a neighbour.
+    ``right[i, p, a, b, j]`` (bool) tells whether the `j`-th best label by `merge_knn_topk`, with
+    ``similarities[p]``, the first ``n_neighbors[a]`` (ascending) neighbours and
+    ``trial_weights[b]``, is among the labels of row ``rows[i]``; ``net_labels`` must have as many
+    columns. Each logit is computed once: a trial costs one comparison a label of a neighbour.
     """
     k = net_labels.shape[1]
     labels, scores = np.empty(k, dtype=np.int32), np.empty(k, dtype=np.float32)
     logits = np.empty(scored.shape[0], dtype=np.float32)
     gains = np.empty(scored.shape[0], dtype=np.float32)
     for i in range(start, stop):
-        n_scored, first = np.int64(0), np.int64(0)  # typed: see `merge_knn_topk`
-        for a in range(n_neighbors.shape[0]):
-            n_known, last = n_scored, min(n_neighbors[a], ids.shape[1])
-            n_scored = sum_similarities(
-                ids[i], similarities[i], first, last, label_indptr, label_indices, sums, scored,
-                n_scored,
-            )  # fmt: skip
-            first = last
-            for v in range(n_known, n_scored):
-                logits[v] = logit(hidden[i], weights[scored[v]], bias[scored[v]])
-            for v in range(n_scored):
-                gains[v] = bonus(sums[scored[v]], np.float32(1.0), sharpness)
-            for b in range(trial_weights.shape[0]):
-                for j in range(k):
-                    labels[j] = -1
-                    scores[j] = -np.inf
-                for j in range(k):
-                    label = np.int32(net_labels[i, j])
-                    if label >= 0 and sums[label] == np.float32(0.0):
-                        push_topk(net_scores[i, j], label, scores, labels)
+        for p in range(similarities.shape[0]):
+            n_scored, first = np.int64(0), np.int64(0)  # typed: see `merge_knn_topk`
+            for a in range(n_neighbors.shape[0]):
+                n_known, last = n_scored, min(n_neighbors[a], ids.shape[1])
+                n_scored = sum_similarities(
+                    ids[i], similarities[p, i], first, last, label_indptr, label_indices, sums,
+                    scored, n_scored,
+                )  # fmt: skip
+                first = last
+                if p == 0:  # labels come in the same order whatever the power
+                    for v in range(n_known, n_scored):
+                        logits[v] = logit(hidden[i], weights[scored[v]], bias[scored[v]])
                 for v in range(n_scored):
-                    total = logits[v] + trial_weights[b] * gains[v]
-                    if beats(total, scored[v], scores[k - 1], labels[k - 1]):
-                        push_topk(total, scored[v], scores, labels)
-                for j in range(k):
-                    found = False
-                    for position in range(true_indptr[rows[i]], true_indptr[rows[i] + 1]):
-                        found |= true_indices[position] == labels[j]
-                    right[i, a, b, j] = found
-        for v in range(n_scored):
-            sums[scored[v]] = np.float32(0.0)
+                    gains[v] = bonus(sums[scored[v]], np.float32(1.0), sharpness)
+                for b in range(trial_weights.shape[0]):
+                    for j in range(k):
+                        labels[j] = -1
+                        scores[j] = -np.inf
+                    for j in range(k):
+                        label = np.int32(net_labels[i, j])
+                        if label >= 0 and sums[label] == np.float32(0.0):
+                            push_topk(net_scores[i, j], label, scores, labels)
+                    for v in range(n_scored):
+                        total = logits[v] + trial_weights[b] * gains[v]
+                        if beats(total, scored[v], scores[k - 1], labels[k - 1]):
+                            push_topk(total, scored[v], scores, labels)
+                    for j in range(k):
+                        found = False
+                        for position in range(true_indptr[rows[i]], true_indptr[rows[i] + 1]):
+                            found |= true_indices[position] == labels[j]
+                        right[i, p, a, b, j] = found
+            for v in range(n_scored):
+                sums[scored[v]] = np.float32(0.0)

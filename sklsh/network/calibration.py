@@ -60,14 +60,11 @@ def fit_neighbors(
     found = validation_rows.alone(RANKED)
     discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
     memory.n_neighbors, memory.power = n_neighbors[-1], 1.0
-    ids, cosines = validation_rows.neighbors(memory)
-    gains = []
-    for power in POWERS:
-        right = memory.try_topk(
-            network, hidden, (ids, cosines**power), found, validation_rows.Y, validation_rows.rows,
-            n_neighbors, WEIGHTS, validation_rows.n_threads,
-        )  # fmt: skip
-        gains.append(validation_rows.mean(right @ discounts))
+    right = memory.try_topk(
+        network, hidden, validation_rows.neighbors(memory), found, validation_rows.Y,
+        validation_rows.rows, POWERS, n_neighbors, WEIGHTS, validation_rows.n_threads,
+    )  # fmt: skip
+    gains = validation_rows.mean(right @ discounts)
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
     return memory.weight

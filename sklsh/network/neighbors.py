@@ -84,23 +84,26 @@ class NeighborMemory:
         return few, ((places.reshape(ids.shape) - n_padding).astype(np.int32), similarities)
 
     def try_topk(
-        self, network: WideNetwork, hidden, neighbors, net_topk, Y: SparseRows, rows,
+        self, network: WideNetwork, hidden, neighbors, net_topk, Y: SparseRows, rows, powers,
         n_neighbors, weights, n_threads=1,
     ) -> np.ndarray:  # fmt: skip
         """Whether labels by `merge_topk`, without gains, are of ``Y[rows]``, for each trial.
 
-        A bool array (n, len(n_neighbors), len(weights), k). All numbers of neighbours are tried
-        on one search, and a label's logit is computed once.
+        A bool array (n, len(powers), len(n_neighbors), len(weights), k); `neighbors` as of
+        `nearest`, their cosines to the power of 1. All are tried on one search, and a label's
+        logit is computed once.
         """
         n_samples, k = net_topk[0].shape
+        ids, cosines = neighbors
+        similarities = np.stack([cosines**power for power in powers])
         trials = np.asarray(n_neighbors), np.asarray(weights, dtype=np.float32)
-        right = np.empty((n_samples, *map(len, trials), k), dtype=np.bool_)
+        right = np.empty((n_samples, len(powers), *map(len, trials), k), dtype=np.bool_)
 
         def task(start, stop):
             scores = np.zeros(network.n_labels, dtype=np.float32)
             scored = np.empty(network.n_labels, dtype=np.int32)
             try_knn_scores(
-                hidden, network.head_weights, network.head_bias, *neighbors,
+                hidden, network.head_weights, network.head_bias, ids, similarities,
                 self.labels.indptr, self.labels.indices, SHARPNESS, scores, scored, *net_topk,
                 Y.indptr, Y.indices, rows, *trials, right, start, stop,
             )  # fmt: skip

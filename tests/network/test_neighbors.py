@@ -215,7 +215,8 @@ def test_gains_count_where_no_neighbor_has_the_label():
 
 @given(seeds, st.integers(1, 20), st.lists(st.integers(0, 12), min_size=1, unique=True))
 def test_try_topk_is_a_merge_for_each_trial(seed, k, n_neighbors):
-    """Fewer neighbours are a prefix of the same search; 0 leaves the network alone."""
+    """Fewer neighbours are a prefix of the same search; 0 leaves the network alone. The powers
+    are of one search, too."""
     _, _, queries, memory, rng = problem(seed, n_neighbors=12)
     network = random_network(rng, N_FEATURES, n_labels=N_LABELS)
     # More rows have labels than are asked about, in an order of their own.
@@ -224,18 +225,20 @@ def test_try_topk_is_a_merge_for_each_trial(seed, k, n_neighbors):
     hidden = network.hidden(queries, rows)
     neighbors = memory.nearest(queries, rows)
     found = exact_topk(network, hidden, k)
-    n_neighbors, weights = sorted(n_neighbors), (0.0, 0.3, 4.0)
-    right = memory.try_topk(network, hidden, neighbors, found, Y, asked, n_neighbors, weights)
-    assert right.shape == (len(rows), len(n_neighbors), 3, k) and right.dtype == np.bool_
+    powers, n_neighbors, weights = (1.0, 4.0), sorted(n_neighbors), (0.0, 0.3, 4.0)
+    trials = powers, n_neighbors, weights
+    right = memory.try_topk(network, hidden, neighbors, found, Y, asked, *trials)
+    assert right.shape == (len(rows), *map(len, trials), k) and right.dtype == np.bool_
     true = labels_of(Y, asked)
-    for a, n in enumerate(n_neighbors):
-        for b, weight in enumerate(weights):
-            memory.weight = weight
-            prefix = [np.ascontiguousarray(part[:, :n]) for part in neighbors]
-            scores = with_knn_scores(memory, network, hidden, prefix)
-            for i, of_row in enumerate(true):
-                best, _ = reference.top_k(scores[i].tolist(), k)
-                assert right[i, a, b].tolist() == [label in of_row for label in best]
+    for place in np.ndindex(*map(len, trials)):
+        power, n, memory.weight = (values[p] for values, p in zip(trials, place, strict=True))
+        prefix = [
+            np.ascontiguousarray(part[:, :n]) for part in (neighbors[0], neighbors[1] ** power)
+        ]
+        scores = with_knn_scores(memory, network, hidden, prefix)
+        for i, of_row in enumerate(true):
+            best, _ = reference.top_k(scores[i].tolist(), k)
+            assert right[i, *place].tolist() == [label in of_row for label in best]
 
 
 def test_knn_scores_that_underflow_are_counted_once():
@@ -256,9 +259,9 @@ def test_knn_scores_that_underflow_are_counted_once():
     np.testing.assert_array_equal(merged[0], exact[0])
     np.testing.assert_allclose(merged[1], exact[1], rtol=1e-5)
     right = memory.try_topk(
-        network, hidden, neighbors, exact, labels, np.array([1], np.int32), [n_train], [1.0]
+        network, hidden, neighbors, exact, labels, np.array([1], np.int32), [1.0], [n_train], [1.0]
     )
-    assert right[0, 0, 0].sum() == 1
+    assert right[0, 0, 0, 0].sum() == 1
 
 
 def test_labels_are_a_copy():
