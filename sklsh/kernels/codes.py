@@ -116,13 +116,20 @@ def gather_centroids(codes, centroids, edges, out, start, stop):
     n_blocks = centroids.shape[0]
     halved = codes.shape[1] < n_blocks
     for i in range(start, stop):
+        row = out[i]
         for s in range(n_blocks):
             code = np.int64(codes[i, s >> 1] if halved else codes[i, s])
             if halved:
                 code = code & 15 if s & 1 else code >> 4
             first = edges[s]
+            if edges[s + 1] - first == 4:  # as most blocks are: a third less time than the loop
+                row[first] = centroids[s, code, 0]
+                row[first + 1] = centroids[s, code, 1]
+                row[first + 2] = centroids[s, code, 2]
+                row[first + 3] = centroids[s, code, 3]
+                continue
             for j in range(edges[s + 1] - first):
-                out[i, first + j] = centroids[s, code, j]
+                row[first + j] = centroids[s, code, j]
 
 
 @kernel

@@ -71,9 +71,9 @@ def test_score_codes(seed, n_queries, n, n_bytes, scaled):
 
 
 def drawn_blocks(rng, n_blocks, n_centroids):
-    """Widths of 1 to 3 coordinates, where they begin, and centroids of whole numbers."""
-    widths = rng.integers(1, 4, n_blocks)
-    centroids = np.zeros((n_blocks, n_centroids, 3), dtype=np.float32)
+    """Widths of 1 to 5 coordinates, where they begin, and centroids of whole numbers."""
+    widths = rng.integers(1, 6, n_blocks)
+    centroids = np.zeros((n_blocks, n_centroids, 5), dtype=np.float32)
     for s, width in enumerate(widths):
         centroids[s, :, :width] = rng.integers(-5, 6, (n_centroids, width))
     return widths, np.concatenate([[0], np.cumsum(widths)]), centroids
