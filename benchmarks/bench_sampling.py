@@ -4,7 +4,7 @@
         [--seeds 3] [--samplers uniform,random,pghash/8] [--recall]
         [--epochs 1,2,3] [--active 64,1024]
 
-For each sampler and seed: P@1 and P@5 of the network alone (without neighbours) on test
+For each sampler and seed: P@1 and P@5 of the network alone (without neighbours and label trees) on test
 rows, and the processor seconds of the fit, each number of epochs and of active neurons a fit of
 its own (by default the automatic ones). With `--recall`: of each source of candidates, how many
 of the oracle's choice (a row's true best neurons) are among 1,000 candidates, and milliseconds a
@@ -50,9 +50,12 @@ SAMPLERS: dict[str, dict] = {
     "periodic/8": {"sampler": "lsh", "sketch_dim": WIDTH // 8, "fold": "periodic"},
     "simhash": {"sampler": "lsh", "family": "simhash"},
     "dwta": {"sampler": "lsh", "family": "dwta"},
+    "codes": {"sampler": "codes"},
     "exact": {"sampler": "exact"},
     "batches/8": {"sampler": "labels", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
     "batches/8+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
+    "batches/8+codes": {"sampler": "codes", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
+    "batches/8+exact": {"sampler": "exact", "shuffle": "lsh", "sketch_dim": WIDTH // 8},
     "batches/32+random": {"sampler": "random", "shuffle": "lsh", "sketch_dim": WIDTH // 32},
 }
 """Rows in random order, but in "batches": of rows that hash alike. "frequency" stands for a
@@ -105,7 +108,7 @@ def fitted(name: str, parts, seed: int, **settings) -> dict:
     """Quality and cost of one fit."""
     X, X_test, Y, Y_test = parts
     model = SparseLSHMLPClassifier(
-        hidden_layer_sizes=(WIDTH,), n_neighbors=0, random_state=seed,
+        hidden_layer_sizes=(WIDTH,), n_neighbors=0, linear=False, random_state=seed,
         **{"shuffle": True, **SAMPLERS[name], **settings},
     )  # fmt: skip
     with sampling_by(name, Y):
@@ -133,7 +136,7 @@ def recall(parts) -> list[dict]:
     """Recall of the true best neurons among each source's candidates, on a trained head."""
     X, _, Y, _ = parts
     model = SparseLSHMLPClassifier(
-        hidden_layer_sizes=(WIDTH,), n_neighbors=0, sampler="random", random_state=0
+        hidden_layer_sizes=(WIDTH,), n_neighbors=0, linear=False, sampler="random", random_state=0
     ).fit(X, Y)
     network = model.network_
     rows = np.random.default_rng(0).permutation(X.shape[0])[:256].astype(np.int32)

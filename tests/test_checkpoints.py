@@ -60,6 +60,8 @@ CASES = {
     "defaults": {},
     "tables that last": {**LSH, "rehash_interval": 1000},
     "tables drawn anew": {**LSH, "rehash_interval": 7, "family": "dwta", "hash_length": 2},
+    "codes that last": {"sampler": "codes", "n_active": 16, "rehash_interval": 1000},
+    "codes drawn anew": {"sampler": "codes", "n_active": 16, "rehash_interval": 7},
     "early stopping": {"early_stopping": True, "max_iter": 9, "learning_rate_init": 0.3},
     "rows that hash alike": {"shuffle": "lsh", "n_neighbors": 0, "sampler": "random"},
     "two layers, one thread": {"hidden_layer_sizes": (12, 8), "n_jobs": 1, "alpha": 1e-3},

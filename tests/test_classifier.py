@@ -247,7 +247,7 @@ def test_feature_names():
         model.predict(frame[frame.columns[::-1]])
 
 
-@pytest.mark.parametrize("sampler", ["lsh", "random", "uniform", "labels", "exact", "all"])
+@pytest.mark.parametrize("sampler", ["lsh", "codes", "random", "uniform", "labels", "exact", "all"])
 def test_two_fits_and_any_number_of_threads_give_the_same_bits(wide, sampler):
     X, Y, X_test, _ = wide
     first = small(sampler=sampler, n_active=32, n_jobs=1).fit(X, Y)

@@ -32,7 +32,7 @@ CHANGES = {
     "hidden_layer_sizes": ([(12,), (14,), (12, 12)], {}),
     "effort": (["best", "fast"], {"linear": "auto"}),
     "activation": (["relu", "identity", "tanh"], {}),
-    "sampler": (["lsh", "random", "uniform", "labels", "exact", "all"], {"n_active": 32}),
+    "sampler": (["lsh", "codes", "random", "uniform", "labels", "exact", "all"], {"n_active": 32}),
     "n_active": ([16, 32, 64], {"sampler": "random"}),
     "family": (["pghash", "pghash_d", "simhash", "dwta"], {**LSH, "hash_length": 3}),
     "fold": (["signed", "periodic"], {**LSH, "sketch_dim": 4}),

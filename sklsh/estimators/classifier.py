@@ -41,11 +41,12 @@ class SparseLSHMLPClassifier(
         half of the time or less, for up to a point of P@1.
     activation : {"relu", "identity", "tanh"}, default="relu"
         Of the hidden layers.
-    sampler : {"auto", "lsh", "random", "uniform", "labels", "exact", "all"}, default="auto"
-        Who is active beside a batch's own labels. "lsh": a few rows of the batch look their
-        neurons up in hash tables, score them exactly and keep the best. "random": the same
-        among random neurons. "exact": the same among all neurons. "uniform": random
-        neurons. "labels": none. "all": every neuron, the dense layer. "auto": "all" up to
+    sampler : str, default="auto"
+        Who is active beside a batch's own labels. "codes": a few rows of the batch score 64-bit
+        codes of all neurons (of 65,536 in turn), then the best exactly, and keep the best
+        of these; neurons are coded again when they change. "lsh": the same among neurons that
+        hash tables name. "random": among random neurons. "exact": among all neurons. "uniform":
+        random neurons. "labels": none. "all": every neuron, the dense layer. "auto": "all" up to
         1,024 labels, "uniform" up to 8,192, "random" beyond, where hard negatives pay: hash
         tables find harder ones, at a higher cost and to no measurable gain in training.
     n_active : int, default="auto"
@@ -55,7 +56,7 @@ class SparseLSHMLPClassifier(
         ``prediction="lsh"``; `fold` and `sketch_dim` for ``shuffle="lsh"`` too. An automatic
         `hash_length` leaves some 256 neurons a bucket.
     rehash_interval : int, default="auto"
-        Steps before the tables are thrown away and new hash functions drawn. "auto": 100,
+        Steps before tables or codes are thrown away and new hash functions drawn. "auto": 100,
         or as many as make hashing a small part of the work on a very wide head.
     n_neighbors : int, default="auto"
         Nearest training rows that count at prediction; 0 keeps none (and no copy of the training

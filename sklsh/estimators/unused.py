@@ -68,15 +68,15 @@ def unused_in_training(settings: Settings, n_labels: int, params: Mapping) -> di
         unused["prediction"] = f"more than {least} items"
     if prediction == "candidates" and not (settings.n_neighbors or settings.n_trees):
         unused["prediction"] = "n_neighbors or linear"
-    if settings.sampler != "lsh":
-        unused["rehash_interval"] = 'sampler="lsh"'
+    if settings.sampler not in ("lsh", "codes"):
+        unused["rehash_interval"] = 'sampler of "lsh" or "codes"'
     tables = settings.sampler == "lsh" or searched
     if not tables:
         unused |= dict.fromkeys(TABLES, 'sampler="lsh" or prediction="lsh"')
     if settings.shuffle != "lsh":
         unused |= unused_fold(tables, settings.family, 'sampler, prediction or shuffle of "lsh"')
     if settings.sampler in ("labels", "all"):
-        unused["n_active"] = 'sampler of "lsh", "random", "uniform" or "exact"'
+        unused["n_active"] = 'sampler of "lsh", "codes", "random", "uniform" or "exact"'
     if not settings.early_stopping:
         unused |= dict.fromkeys(("tol", "n_iter_no_change"), "early_stopping=True")
     if params["checkpoint_dir"] is None:

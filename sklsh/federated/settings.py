@@ -140,10 +140,9 @@ def resolve_device(
     Raises
     ------
     ValueError
-        A setting that only the server may decide, that no device reads, or that nobody knows; an
-        option beside the
-        estimator's parameters that makes no sense. These parameters are the estimator's to
-        check.
+        A setting that only the server may decide, that no device reads or can follow, or that
+        nobody knows; an option beside the estimator's parameters that makes no sense. These
+        parameters are the estimator's to check.
     """
     for name in own:
         if name in SHARED:
@@ -161,6 +160,11 @@ def resolve_device(
     if merged["sampler"] == "auto":
         # The paper's. Random ones end as high where the guide compares them.
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
+    if merged["sampler"] == "codes":
+        raise ValueError(
+            'sampler must not be "codes" on devices, which do not hold the head: sampler="lsh" with '
+            'device_params={"selection": "codes"} has them choose by codes that they are sent'
+        )
     if merged["dropout"] == "auto":
         merged["dropout"] = DROPOUT
     if options.get("local_sampler", "auto") == "auto":

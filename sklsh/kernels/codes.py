@@ -136,25 +136,27 @@ def gather_centroids(codes, centroids, edges, out, start, stop):
 def score_codes(codes, tables, scale, bias, out, start, stop):
     """``out[q, i - start] = bias[i] + scale[i] * sum of tables[q, s, codes[i, s]]`` over s.
 
-    For all rows q of `tables` and codes ``start:stop``. `scale` may be empty: 1. Four sums run
-    side by side, in a fixed order. O(n_bytes) a code and query.
+    For all rows q of `tables` and codes ``start:stop``. `scale` may be empty: 1. The sums of four
+    bytes are added in one pass over the codes: a loop without an inner one, whose tables take
+    4 kB. O(n_bytes) a code and query.
     """
-    n_bytes = codes.shape[1]
+    n, n_bytes = stop - start, codes.shape[1]
     whole = n_bytes // 4 * 4
     for q in range(tables.shape[0]):
-        table, line = tables[q], out[q]
-        for i in range(start, stop):
-            code = codes[i]
-            a, b = np.float32(0.0), np.float32(0.0)
-            c, d = np.float32(0.0), np.float32(0.0)
-            for s in range(0, whole, 4):
-                a += table[s, code[s]]
-                b += table[s + 1, code[s + 1]]
-                c += table[s + 2, code[s + 2]]
-                d += table[s + 3, code[s + 3]]
-            for s in range(whole, n_bytes):
-                a += table[s, code[s]]
-            total = (a + b) + (c + d)
-            if scale.shape[0]:
-                total *= scale[i]
-            line[i - start] = total + bias[i]
+        table, line = tables[q], out[q, :n]
+        line[:] = np.float32(0.0)
+        for s in range(0, whole, 4):
+            first, second, third, fourth = table[s], table[s + 1], table[s + 2], table[s + 3]
+            for i in range(n):
+                code = start + i
+                left = first[codes[code, s]] + second[codes[code, s + 1]]
+                right = third[codes[code, s + 2]] + fourth[codes[code, s + 3]]
+                line[i] += left + right
+        for s in range(whole, n_bytes):
+            for i in range(n):
+                line[i] += table[s, codes[start + i, s]]
+        if scale.shape[0]:
+            for i in range(n):
+                line[i] *= scale[start + i]
+        for i in range(n):
+            line[i] += bias[start + i]

@@ -2,7 +2,8 @@
 
 ====================  ============================================================================
 the network           `model`, trained on `rows` by `trainer` with `optimizers`; `prototypes`
-a batch               `batching` by hash codes, `sampling` of neurons, with the tables of `lsh`
+a batch               `batching` by hash codes, `sampling` of neurons, with the tables of `lsh` or
+                      the codes of `coded_head`
 a fit                 `learner` and its `settings`; `fitting`, the epochs; `units`; `checkpoints`
 what follows it       `holdout`, `validation_rows`, `finishing`: `calibration`, `ranking`,
                       `head_index`

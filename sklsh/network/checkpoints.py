@@ -1,7 +1,7 @@
 """A fit on disk between two epochs: after a kill it resumes, to the very bits.
 
 All randomness follows from the seed, the number of steps and one generator, so that these,
-the arrays that training changes and the tables of an LSH sampler are all there is to keep.
+the arrays that training changes and a sampler's tables or codes are all there is to keep.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sklsh._utils.archive import Archive, listed, unlisted
+from sklsh.network.coded_head import CodedCandidates
 from sklsh.network.fitting import FitState, History
 from sklsh.network.lsh import LSHCandidates
 
@@ -60,7 +61,8 @@ class FitCheckpoint:
         if learner.network.observed_ids is not None:
             arrays["seen_ids"] = learner.network.observed_ids
         candidates = getattr(trainer.sampler, "candidates", None)
-        tables = candidates.snapshot() if isinstance(candidates, LSHCandidates) else {}
+        kept = isinstance(candidates, LSHCandidates | CodedCandidates)
+        tables = candidates.snapshot() if kept else {}
         arrays |= {f"tables.{name}": np.asarray(value) for name, value in tables.items()}
         numbers = {
             "seed": learner.seed,

@@ -14,6 +14,7 @@ import numpy as np
 from sklsh._utils.threads import blocks, run_blocks
 from sklsh.kernels.counter import draw_integers
 from sklsh.kernels.topk import probe_topk_rows, select_topk_rows
+from sklsh.network.coded_head import CodedCandidates
 from sklsh.network.model import WideNetwork
 
 PROBES = 2
@@ -141,6 +142,19 @@ class Probe:
         return [(ids[ids >= 0], 0.0)]
 
 
+class FreshProbe(Probe):
+    """`Probe` whose candidates are told which neurons the step will change."""
+
+    candidates: CodedCandidates
+
+    def propose(self, network, hidden, slots, step, n_threads):
+        proposals = super().propose(network, hidden, slots, step, n_threads)
+        of_batch = np.flatnonzero(slots >= 0).astype(np.int32)
+        changing = np.unique(np.concatenate([of_batch, *[ids for ids, _ in proposals]]))
+        self.candidates.will_change(changing)
+        return proposals
+
+
 class Candidates(Protocol):
     """Where `Probe` looks: a source of candidate neurons for a few hidden vectors."""
 
@@ -209,14 +223,17 @@ class BestOfPool:
 
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "lsh": lambda n_active, n_labels, seed, lsh: Probe(lsh, n_active),
+    "codes": lambda n_active, n_labels, seed, lsh: FreshProbe(
+        CodedCandidates(lsh.rehash_interval, seed), n_active
+    ),
     "random": lambda n_active, n_labels, seed, lsh: BestOfPool(n_active, N_CANDIDATES, seed),
     "uniform": lambda n_active, n_labels, seed, lsh: Uniform(n_active, seed),
     "labels": lambda n_active, n_labels, seed, lsh: LabelsOnly(),
     "exact": lambda n_active, n_labels, seed, lsh: BestOfPool(n_active, None, seed),
     "all": lambda n_active, n_labels, seed, lsh: All(n_labels),
 }
-"""Name -> what makes a sampler of `n_active`, `n_labels`, `seed` and the `Candidates` of "lsh". Put
-one of your own in, and the estimators take its name."""
+"""Name -> what makes a sampler of `n_active`, `n_labels`, `seed` and the `Candidates` of "lsh", whose
+`rehash_interval` holds for "codes". Put one of your own in, and the estimators take its name."""
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:

@@ -17,11 +17,13 @@ from sklsh.estimators.recommender import LSHRecommender
 from sklsh.estimators.text import TextTagger
 from sklsh.hashing.base import MAX_CODE_BITS
 from sklsh.hashing.codes.product import ProductCoder
+from sklsh.hashing.codes.signs import SignCoder
 from sklsh.hashing.families import SignFunctions, WinnerFunctions
 from sklsh.hashing.projection import Projection
 from sklsh.hashing.tables import HashTables
 from sklsh.network.autoencoder import Autoencoder
 from sklsh.network.calibration import THRESHOLDS
+from sklsh.network.coded_head import FAMILY, CodedCandidates
 from sklsh.network.compressed import CodedRows, CompressedLearner, CompressedNetwork
 from sklsh.network.cooccurrence import ItemMemory
 from sklsh.network.label_tree import TreeLevel
@@ -308,6 +310,8 @@ def _check_neighbors(memory: NeighborMemory, network: WideNetwork | CompressedNe
 
 
 def _check_candidates(candidates, network: WideNetwork) -> None:
+    if isinstance(candidates, CodedCandidates) and candidates.coder is not None:
+        _check_coded(candidates, network)
     if not isinstance(candidates, LSHCandidates) or candidates.tables is None:
         return
     n_ids = candidates.tables.n_ids
@@ -317,6 +321,18 @@ def _check_candidates(candidates, network: WideNetwork) -> None:
     shaped(candidates.ids, (None,), "ids in tables")
     require(n_ids <= candidates.ids.shape[0], "tables must be of the observed ids")
     within(candidates.ids, 0, network.n_labels, "ids in tables")
+
+
+def _check_coded(candidates: CodedCandidates, network: WideNetwork) -> None:
+    coder, n_bytes = candidates.coder, FAMILY.n_bits // 8
+    require(isinstance(coder, SignCoder), "the sampler's coder must be of signs")
+    require(coder.projection is None, "the sampler's coder must not fold")
+    shaped(coder.directions, (8 * n_bytes, network.n_hidden), "the sampler's directions")
+    shaped(candidates.packed, (network.n_labels, n_bytes), "the sampler's codes")
+    require(candidates.packed.dtype == np.uint8, "the sampler's codes must be bytes")
+    for name in ("scale", "bias"):
+        shaped(getattr(candidates, name), (network.n_labels,), f"the sampler's {name}")
+    within(candidates.changed, 0, network.n_labels, "the sampler's neurons to code")
 
 
 @check_ranges.register

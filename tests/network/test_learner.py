@@ -69,7 +69,7 @@ def validated(monkeypatch):
     return rows
 
 
-@pytest.mark.parametrize("sampler", ["lsh", "random", "uniform", "labels", "exact", "all"])
+@pytest.mark.parametrize("sampler", ["lsh", "codes", "random", "uniform", "labels", "exact", "all"])
 def test_every_sampler_learns(sampler):
     X, Y = problem()
     settings = settings_of(sampler=sampler, n_active=4, n_neighbors=0)

@@ -53,7 +53,7 @@ def test_budget_and_range(name):
     np.testing.assert_array_equal(slots, before)
 
 
-@pytest.mark.parametrize("name", ["lsh", "random", "exact"])
+@pytest.mark.parametrize("name", ["lsh", "codes", "random", "exact"])
 def test_probing_wastes_nothing_on_active_neurons(name):
     network, hidden, slots = problem()
     assert (slots[proposed(sampler_of(name), network, hidden, slots)] == -1).all()
@@ -162,7 +162,7 @@ def test_fewer_rows_than_probes_and_budgets_below_the_probes(sampler):
         assert 1 <= len(found(n_active)) <= n_active
 
 
-@pytest.mark.parametrize("name", ["lsh", "random", "exact"])
+@pytest.mark.parametrize("name", ["lsh", "codes", "random", "exact"])
 def test_threads_do_not_matter(name):
     network, hidden, slots = problem()
     alone = proposed(sampler_of(name), network, hidden, slots, 1)

@@ -151,7 +151,7 @@ def test_dropped_units_take_no_part():
     np.testing.assert_allclose(network.body_weights[0][touched], expected, atol=2e-3 * RATE)
 
 
-@pytest.mark.parametrize("name", ["lsh", "random", "uniform", "labels", "exact", "all"])
+@pytest.mark.parametrize("name", ["lsh", "codes", "random", "uniform", "labels", "exact", "all"])
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_threads_do_not_matter(name, n_threads):
     """More rows, neurons and features than a block has; dropout and two hidden layers."""

@@ -9,7 +9,7 @@ from sklsh._utils.validation import check_int
 from sklsh.hashing.codes.base import Coder, Codes
 from sklsh.kernels.topk import select_topk_rows
 
-QUERIES, CODES = 16, 2048
+QUERIES, CODES = 4, 8192
 """Hidden vectors and codes of a block of scores, 128 kB."""
 
 
