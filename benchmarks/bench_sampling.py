@@ -4,9 +4,9 @@
         [--seeds 3] [--samplers uniform,random,pghash/8] [--recall]
         [--epochs 1,2,3] [--active 64,1024]
 
-For each sampler and seed: P@1 and P@5 of the network alone (without neighbours and label trees) on test
-rows, and the processor seconds of the fit, each number of epochs and of active neurons a fit of
-its own (by default the automatic ones). With `--recall`: of each source of candidates, how many
+For each sampler and seed: P@1 and P@5 of the network alone (without neighbours and label trees) on
+test rows, and the processor seconds of the fit, each number of epochs and of active neurons a fit
+of its own (by default the automatic ones). With `--recall`: of each source of candidates, how many
 of the oracle's choice (a row's true best neurons) are among 1,000 candidates, and milliseconds a
 row. Fits are added to those in `results/sampling.json`, in the stead of equal ones.
 """

@@ -144,7 +144,7 @@ def test_devices_may_differ(wide):
         ([{}], "one dict for each of 4 devices, got 1"),
         ({9: {}}, "not in groups"),
         ({"local_sampler": "lsh"}, "local_sampler must be one of"),
-        ({"sampler": "codes"}, 'must not be "codes" on devices, .* "selection": "codes"'),
+        ({"sampler": "codes"}, 'must not be "codes" on devices, .*"selection": "codes"'),
         ({"local_steps": 0}, r"device_params' local_steps must be in \[1, 1000000\], got 0"),
         ({"local_steps": 10**9}, "local_steps must be in"),
         ({0: {}, 2: {"batch_size": -3}}, "'batch_size' parameter of device_params must be"),

@@ -162,8 +162,8 @@ def resolve_device(
         merged["sampler"] = "all" if n_labels <= DENSE_LABELS else "lsh"
     if merged["sampler"] == "codes":
         raise ValueError(
-            'sampler must not be "codes" on devices, which do not hold the head: sampler="lsh" with '
-            'device_params={"selection": "codes"} has them choose by codes that they are sent'
+            'sampler must not be "codes" on devices, which have no head to code: sampler="lsh" '
+            'with device_params={"selection": "codes"} has them choose by codes that they are sent'
         )
     if merged["dropout"] == "auto":
         merged["dropout"] = DROPOUT

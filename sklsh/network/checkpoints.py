@@ -61,8 +61,9 @@ class FitCheckpoint:
         if learner.network.observed_ids is not None:
             arrays["seen_ids"] = learner.network.observed_ids
         candidates = getattr(trainer.sampler, "candidates", None)
-        kept = isinstance(candidates, LSHCandidates | CodedCandidates)
-        tables = candidates.snapshot() if kept else {}
+        tables = {}
+        if isinstance(candidates, LSHCandidates | CodedCandidates):
+            tables = candidates.snapshot()
         arrays |= {f"tables.{name}": np.asarray(value) for name, value in tables.items()}
         numbers = {
             "seed": learner.seed,

@@ -1,4 +1,4 @@
-"""`CodedCandidates`: codes of the head's rows, kept fresh, scored for the neurons of a hidden vector.
+"""`CodedCandidates`: codes of the head's rows, kept fresh, scored against hidden vectors.
 
 Tables are thrown away now and then; a code is so cheap that each neuron a step has changed is
 coded again before the next.
@@ -103,9 +103,8 @@ class CodedCandidates:
     def _drawn(self, network: WideNetwork, hidden, step: int) -> Coder:
         """A new coder; all codes that there are become void."""
         seed, n_labels = nth_seed(self._seed, step, REDRAW), network.n_labels
-        self.changed = network.observed_ids
-        if self.changed is None:
-            self.changed = np.arange(n_labels, dtype=np.int32)
+        observed = network.observed_ids
+        self.changed = np.arange(n_labels, dtype=np.int32) if observed is None else observed
         sample = self.changed[:: max(1, self.changed.shape[0] // ROWS)]
         self.packed = np.zeros((n_labels, FAMILY.n_bits // 8), dtype=np.uint8)
         self.scale = np.zeros(n_labels, dtype=np.float32)

@@ -232,8 +232,9 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "exact": lambda n_active, n_labels, seed, lsh: BestOfPool(n_active, None, seed),
     "all": lambda n_active, n_labels, seed, lsh: All(n_labels),
 }
-"""Name -> what makes a sampler of `n_active`, `n_labels`, `seed` and the `Candidates` of "lsh", whose
-`rehash_interval` holds for "codes". Put one of your own in, and the estimators take its name."""
+"""Name -> what makes a sampler of `n_active`, `n_labels`, `seed` and the `Candidates` of "lsh" (of
+which "codes" takes the `rehash_interval`). Put one of your own in, and the estimators take its
+name."""
 
 
 def make_sampler(name: str, n_active: int, n_labels: int, seed: int, lsh=None) -> Sampler:

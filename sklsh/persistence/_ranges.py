@@ -325,8 +325,8 @@ def _check_candidates(candidates, network: WideNetwork) -> None:
 
 def _check_coded(candidates: CodedCandidates, network: WideNetwork) -> None:
     coder, n_bytes = candidates.coder, FAMILY.n_bits // 8
-    require(isinstance(coder, SignCoder), "the sampler's coder must be of signs")
-    require(coder.projection is None, "the sampler's coder must not fold")
+    if not isinstance(coder, SignCoder) or coder.projection is not None:
+        raise ValueError("damaged: the sampler's coder must be of signs, without a fold")
     shaped(coder.directions, (8 * n_bytes, network.n_hidden), "the sampler's directions")
     shaped(candidates.packed, (network.n_labels, n_bytes), "the sampler's codes")
     require(candidates.packed.dtype == np.uint8, "the sampler's codes must be bytes")
