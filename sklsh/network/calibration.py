@@ -60,13 +60,17 @@ def fit_neighbors(
     found = validation_rows.alone(RANKED)
     discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
     memory.n_neighbors, memory.power = n_neighbors[-1], 1.0
+    ids, cosines = validation_rows.neighbors(memory)
     right = memory.try_topk(
-        network, hidden, validation_rows.neighbors(memory), found, validation_rows.Y,
-        validation_rows.rows, POWERS, n_neighbors, WEIGHTS, validation_rows.n_threads,
+        network, hidden, (ids, cosines), found, validation_rows.Y, validation_rows.rows,
+        POWERS, n_neighbors, WEIGHTS, validation_rows.n_threads,
     )  # fmt: skip
     gains = validation_rows.mean(right @ discounts)
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
+    # What another search, for so many, would find.
+    ids, cosines = (np.ascontiguousarray(part[:, : memory.n_neighbors]) for part in (ids, cosines))
+    validation_rows.nearest = ids, cosines**memory.power
     return memory.weight
 
 

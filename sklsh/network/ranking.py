@@ -8,13 +8,13 @@ negative. What ranks best is found on validation rows.
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 
 from sklsh._utils.threads import blocks, run_blocks
+from sklsh.kernels.blending import blend_gains
 from sklsh.network.calibration import hits
 from sklsh.network.linear import LinearView
 from sklsh.network.neighbors import SHARPNESS
@@ -42,6 +42,9 @@ NEIGHBORS, LINEAR, TAU = range(3)
 ROUNDS = 4
 """Of trying each in turn, at most."""
 
+ROWS = 64
+"""Of one task."""
+
 
 class Candidates(NamedTuple):
     """Labels that may be among a row's best, (n, depth), and the parts of their scores.
@@ -59,32 +62,37 @@ class Candidates(NamedTuple):
     right: np.ndarray
     weights: np.ndarray | None = None
 
-    def dcg(self, neighbor_weight: float, linear_weight: float, tau: float) -> np.ndarray:
-        """DCG of each row's best `RANKED` by the weighted sum."""
-        scores = self.logits + np.float32(neighbor_weight) * self.neighbors
-        scores += np.float32(linear_weight) * self.roots - np.float32(tau) * self.frequency
-        scores[self.labels < 0] = -np.inf
-        n_best = min(RANKED, scores.shape[1])
-        best = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
-        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-        right = np.take_along_axis(self.right, np.take_along_axis(best, order, axis=1), axis=1)
-        return (right / np.log2(np.arange(right.shape[1]) + 2)).sum(axis=1)
+    def dcg(self, weights: list[float], part: int, values, n_threads: int = 1) -> np.ndarray:
+        """DCG of each row's best `RANKED` by each of `values` at `part` of the weights."""
+        sources = self.neighbors, self.roots, -self.frequency
+        base = self.logits.copy()
+        for source, weight in zip(
+            sources, [*weights[:part], 0.0, *weights[part + 1 :]], strict=True
+        ):
+            base += np.float32(weight) * source
+        base[self.labels < 0] = -np.inf  # nothing that is ranked
+        tried, places = np.asarray(values, dtype=np.float32), np.zeros(base.shape, dtype=np.int32)
+        discounts = 1 / np.log2(np.arange(RANKED, dtype=np.float32) + 2)
+        gains = np.empty((base.shape[0], 1, tried.shape[0]), dtype=np.float32)
+
+        def task(start, stop):
+            blend_gains(
+                base, sources[part][None], tried, places, self.right, discounts, gains, start, stop
+            )
+
+        run_blocks(task, blocks(base.shape[0], ROWS), n_threads)
+        return gains[:, 0]
 
     def best_change(
         self, weights: list[float], part: int, values, certain: float, n_threads: int = 1
     ) -> list[float]:
         """`weights` with that of `values` at `part` that gains most; as they are if none does."""
-        trials = [[*weights[:part], value, *weights[part + 1 :]] for value in values]
-
-        def task(start, stop):
-            return [self.dcg(*trial) for trial in [weights, *trials][start:stop]]
-
-        before, *found = chain(*run_blocks(task, blocks(len(trials) + 1, 1), n_threads))
+        before, *found = self.dcg(weights, part, [weights[part], *values], n_threads).T
         best, chosen = 0.0, weights
-        for trial, after in zip(trials, found, strict=True):
+        for value, after in zip(values, found, strict=True):
             gain, error = mean_and_error(after - before, self.weights)
             if gain > max(best, certain * error):
-                best, chosen = gain, trial
+                best, chosen = gain, [*weights[:part], value, *weights[part + 1 :]]
         return chosen
 
 

@@ -38,6 +38,8 @@ class ValidationRows:
         What the linear view adds to their scores, see `LinearView.gains`, if it has a say.
     weights : ndarray (n,) or None
         How much each of them counts in what is fitted on them; None: all alike.
+    nearest : tuple of ids and cosines to the memory's power, or None
+        Their neighbours in `memory`, once they are known.
     """
 
     network: WideNetwork
@@ -48,6 +50,7 @@ class ValidationRows:
     memory: NeighborMemory | None = None
     gains: tuple[np.ndarray, np.ndarray] | None = None
     weights: np.ndarray | None = None
+    nearest: tuple[np.ndarray, np.ndarray] | None = None
 
     def mean(self, values: np.ndarray) -> np.ndarray:
         """Of values of the rows, (n, ...), as these count."""
@@ -82,9 +85,9 @@ class ValidationRows:
         """Their neighbours in `memory`; found once. None: there is none."""
         if self.memory is None:
             return None
-        if "_own_neighbors" not in vars(self):
-            self._own_neighbors = self.neighbors(self.memory)
-        return self._own_neighbors
+        if self.nearest is None:
+            self.nearest = self.neighbors(self.memory)
+        return self.nearest
 
     def predictor(self, index: LSHCandidates | None = None, named_only=False) -> Predictor:
         return Predictor(self.network, self.memory, self.n_threads, index, named_only=named_only)

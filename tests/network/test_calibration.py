@@ -90,9 +90,15 @@ def test_knn_weights_are_the_best_of_the_grid(seed):
     held_out = np.arange(25, 40, dtype=np.int32)
     memory = NeighborMemory.build(X, Y, 10, 1)
     n_neighbors = (2, 5, 9)
-    weight = fit_neighbors(ValidationRows(network, X, Y, held_out), memory, n_neighbors)
+    validation_rows = ValidationRows(network, X, Y, held_out)
+    weight = fit_neighbors(validation_rows, memory, n_neighbors)
     chosen = memory.n_neighbors
     power = memory.power
+    # They are not looked for again.
+    for known, looked_up in zip(
+        validation_rows.nearest, validation_rows.neighbors(memory), strict=True
+    ):
+        np.testing.assert_array_equal(known, looked_up)
     assert weight in WEIGHTS and memory.weight == weight and chosen in n_neighbors
     hidden = network.hidden(X, held_out)
     found = exact_topk(network, hidden, 12)

@@ -1,6 +1,8 @@
 """Fitting whole and batch by batch: history, early stopping, Ctrl-C, memory of rows."""
 
 import pickle
+from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import scipy.sparse as sp
 from sklsh import SparseLSHMLPClassifier
 from sklsh.network.fitting import fit_epochs, precision_at_1
 from sklsh.network.learner import PROTOTYPE_SCALE, Learner
+from sklsh.network.linear import LinearView
 from sklsh.network.rows import SparseRows, without_weightless
 from sklsh.network.settings import Settings
 from sklsh.network.trainer import Trainer
@@ -77,6 +80,31 @@ def test_every_sampler_learns(sampler):
     learner.fit(X, Y, settings)
     assert judge(learner, X, Y) > 0.9
     assert learner.history.losses[-1] < learner.history.losses[0]
+
+
+@pytest.mark.parametrize(("n_held", "again"), [(60, True), (43, True), (40, False), (0, False)])
+def test_the_linear_view_is_trained_again_on_all_rows(monkeypatch, n_held, again):
+    """Where many are held out, once its weight is fitted without them."""
+    X, Y = problem()
+    built = []
+
+    def build(X, Y, rows, *args, **options):
+        built.append(rows)
+        return LinearView.build(X, Y, rows, *args, **options)
+
+    monkeypatch.setattr("sklsh.network.finishing.LinearView", Mock(build=build))
+    # Two hidden units know too little for twelve labels.
+    few = {"linear": True, "hidden_layer_sizes": (2,), "n_neighbors": 0}
+    settings = replace(settings_of(**few), n_validation=n_held)
+    learner = start(X, settings)
+    learner.fit(X, Y, settings)
+    everything = np.arange(600)
+    assert len(built) == 1 + again and learner.linear.weight > 0
+    assert len(built[0]) == 600 - n_held and np.isin(built[0], everything).all()
+    if again:
+        np.testing.assert_array_equal(built[1], everything)
+        alone = LinearView.build(X, Y, everything, N_FEATURES, N_LABELS, 3, seed=learner.seed)
+        assert_same_bits(*([*t.levels[0]] for t in (alone.trees[0], learner.linear.trees[0])))
 
 
 def test_history_and_steps(validated):
