@@ -105,7 +105,8 @@ class SparseLSHMLPClassifier(
         Rows held out to fit the k-NN scores' weight and the multilabel threshold. "auto": a
         tenth, at most 1,000 rows, and none if that is fewer than 50 and `early_stopping` does
         not ask for them: then there are no k-NN scores, and training rows fit the threshold. A
-        number: that share, at least one row. They join the neighbours in the end.
+        number: that share, at least one row. They join the neighbours in the end, and where
+        they are 7 % or more what label trees learn from.
     warm_start : bool, default=False
         Start `fit` from the weights of the fit before. Rows are held out by a hash of their
         features, so that a fit is validated on rows that no fit before has trained on; streams
