@@ -236,6 +236,20 @@ def test_a_stream_that_is_to_go_on_leaves_out_the_rows_that_fits_hold_out(wide):
     assert stream.learner_.spared_to <= bound
 
 
+def test_a_stream_whose_first_rows_are_all_held_out_answers(wide):
+    """It has learnt nothing yet, and names nothing."""
+    X, Y, *_ = wide
+    stream = small(warm_start=True, validation_fraction=0.2).partial_fit(X[:1], Y[:1])
+    spared, train, _ = held_out(SparseRows.from_matrix(X), stream.learner_.seed, X.shape[0] // 10)
+    stream = small(warm_start=True, validation_fraction=0.2).partial_fit(X[spared], Y[spared])
+    assert stream.learner_.n_steps == 0
+    first = stream.threshold_
+    assert stream.predict(X[:5]).nnz == 0 and 0 < first < 1
+    assert np.isfinite(stream.predict_proba(X[:5])).all()
+    stream.partial_fit(X[train], Y[train])
+    assert stream.learner_.n_steps > 0 and stream.threshold_ < first
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

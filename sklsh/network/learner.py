@@ -314,6 +314,8 @@ class Learner:
             share = settings.n_validation / STREAM_ROWS
             rows, self.spared_to = rows_to_train(X, self.seed, share, self.spared_to)
             if not rows.size:
+                if count and self.threshold is None:
+                    self.threshold = LabelCounts().threshold()
                 return
         try:
             counted = count and self.n_steps > 0
