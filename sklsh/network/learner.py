@@ -314,8 +314,9 @@ class Learner:
             share = settings.n_validation / STREAM_ROWS
             rows, self.spared_to = rows_to_train(X, self.seed, share, self.spared_to)
             if not rows.size:
-                if count and self.threshold is None:
-                    self.threshold = LabelCounts().threshold()
+                if count and self.label_counts is None:
+                    self.label_counts = LabelCounts()
+                    self.threshold = self.label_counts.threshold()
                 return
         try:
             counted = count and self.n_steps > 0
