@@ -5,19 +5,24 @@
 
 Of each set and size: P@1, P@3 and P@5 of each system on the test rows that have one of these
 labels, and the seconds of its fit, one after another in one process. The record is
-`results/small.json`; printed are means over sets, and on how many a system is ahead.
+`results/small.json`; printed are means over sets, and on how many a system is ahead, the table of
+doc/benchmarks.md (`--markdown`: from the record).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from itertools import product
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results"
+import numpy as np
+from bench_classifier import SYSTEMS, load
+
+from sklsh.metrics import precision_at_k
+
+RECORD = Path(__file__).parent / "results" / "small.json"
 SIZES = (100, 3_000), (400, 6_000), (1_500, 9_000)
 """Labels and training rows, at most."""
 
@@ -27,8 +32,6 @@ SETS += "glosses-hypernyms,gowalla-items,citeulike-t-xmc,mulan-delicious"
 
 def cut(parts, n_labels: int, n_rows: int, seed: int):
     """Of `bench_classifier.load`: the most frequent labels, and some of the rows that have one."""
-    import numpy as np
-
     X, X_test, Y, Y_test = parts
     labels = np.sort(np.argsort(-np.asarray(Y.sum(axis=0)).ravel(), kind="stable")[:n_labels])
     Y, Y_test = Y[:, labels], Y_test[:, labels]
@@ -41,11 +44,6 @@ def cut(parts, n_labels: int, n_rows: int, seed: int):
 
 def measured(system: str, parts) -> dict:
     """P@k and seconds of one fit."""
-    import numpy as np
-    from bench_classifier import SYSTEMS
-
-    from sklsh.metrics import precision_at_k
-
     X, X_test, Y, Y_test = parts
     stages = SYSTEMS[system](X, Y, X_test)
     next(stages)
@@ -58,8 +56,6 @@ def measured(system: str, parts) -> dict:
 
 def table(runs: list[dict]) -> str:
     """Means over sets and seeds of each size and system, as markdown."""
-    import numpy as np
-
     lines = ["| labels, rows | system | P@1 | P@3 | P@5 | ahead | seconds, median |"]
     lines.append("|---|---|---|---|---|---|---|")
     systems, keys = dict.fromkeys(run["system"] for run in runs), ("P@1", "P@3", "P@5")
@@ -85,10 +81,11 @@ def main() -> None:
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--systems", default="sklsh,sklsh-fast,libpecos,omikuji")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--markdown", action="store_true", help="run nothing: the record's table")
     args = parser.parse_args()
-    os.environ.setdefault("OMP_NUM_THREADS", "2")
-    from bench_classifier import SYSTEMS, load
-
+    if args.markdown:
+        print(table(json.loads(RECORD.read_text())))
+        return
     runs, systems = [], args.systems.split(",")
     for name in args.sets.split(","):
         whole = load(name, args.data)
@@ -104,8 +101,7 @@ def main() -> None:
                 runs.append({"set": name, "system": system, "seed": seed, "n_labels": n_labels,
                              "n_rows": parts[0].shape[0], **found})  # fmt: skip
                 print(json.dumps(runs[-1]), flush=True)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "small.json").write_text(json.dumps(runs, indent=1) + "\n")
+    RECORD.write_text(json.dumps(runs, indent=1) + "\n")
     print(table(runs))
 
 

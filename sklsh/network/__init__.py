@@ -14,6 +14,6 @@ streams               `journal`, `growth`, `window`
 several, or less      `members`, one network of many; `compressed`
 recommenders          `autoencoder` on `interactions`; `item_scorer`, `serving`, `retrieval`,
                       `diversity`; the sources `cooccurrence`, `regression`, `lowpass`, joined by
-                      `blending`; `smoothing`; `products` of sparse rows
+                      `blending` by `gains`; `smoothing`; `products` of sparse rows
 ====================  ============================================================================
 """

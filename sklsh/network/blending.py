@@ -22,8 +22,8 @@ from typing import Protocol
 import numpy as np
 
 from sklsh._utils.threads import blocks, one_blas_thread, run_blocks
-from sklsh.kernels.blending import blend_gains
 from sklsh.kernels.topk import select_topk_rows
+from sklsh.network.gains import discounts, tried_gains
 from sklsh.network.model import WideNetwork
 from sklsh.network.rows import SparseRows
 from sklsh.network.topk import MASKED
@@ -106,14 +106,8 @@ class Candidates:
         for other, (choice, weight) in others.items():
             if weight and other != name:
                 base += np.float32(weight) * self.added[other][choice]
-        added, weights = self.added[name], np.asarray(weights, dtype=np.float32)
-        gains = np.empty((base.shape[0], added.shape[0], weights.shape[0]), dtype=np.float32)
-        discounts = _discounts().astype(np.float32)
-
-        def task(start, stop):
-            blend_gains(base, added, weights, self.ids, self.hidden, discounts, gains, start, stop)
-
-        run_blocks(task, blocks(base.shape[0], TASK), n_threads)
+        found = base, self.added[name], weights, self.ids, self.hidden
+        gains = tried_gains(*found, DEPTH, n_threads)
         return (gains / self.best[:, None, None]).sum(axis=0, dtype=np.float64)
 
 
@@ -261,9 +255,5 @@ def _joined(found, sources) -> Candidates:
     ends = np.cumsum([1, *n_choices])
     added = {name: scores[a:b] for name, a, b in zip(sources, ends, ends[1:], strict=False)}
     n_hidden = np.array([n for *_, n in users], dtype=np.int64)
-    best = np.cumsum(_discounts())[np.minimum(n_hidden, DEPTH) - 1].astype(np.float32)
+    best = np.cumsum(discounts(DEPTH))[np.minimum(n_hidden, DEPTH) - 1].astype(np.float32)
     return Candidates(ids, scores[0], added, right, best)
-
-
-def _discounts() -> np.ndarray:
-    return 1 / np.log2(np.arange(2, DEPTH + 2))

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
+from sklsh.network.gains import discounts
 from sklsh.network.neighbors import NeighborMemory
 from sklsh.network.rows import SparseRows
 from sklsh.network.validation_rows import DEPTH, ValidationRows
@@ -58,14 +59,13 @@ def fit_neighbors(
     """
     network, hidden = validation_rows.network, validation_rows.hidden
     found = validation_rows.alone(RANKED)
-    discounts = 1 / np.log2(np.arange(found[0].shape[1]) + 2)
     memory.n_neighbors, memory.power = n_neighbors[-1], 1.0
     ids, cosines = validation_rows.neighbors(memory)
     right = memory.try_topk(
         network, hidden, (ids, cosines), found, validation_rows.Y, validation_rows.rows,
         POWERS, n_neighbors, WEIGHTS, validation_rows.n_threads,
     )  # fmt: skip
-    gains = validation_rows.mean(right @ discounts)
+    gains = validation_rows.mean(right @ discounts(found[0].shape[1]))
     trials = list(product(POWERS, n_neighbors, WEIGHTS))
     memory.power, memory.n_neighbors, memory.weight = trials[int(np.argmax(gains))]
     # What another search, for so many, would find.

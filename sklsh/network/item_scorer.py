@@ -11,6 +11,7 @@ import numpy as np
 from sklsh.network.blending import DEPTH, Blend, ScoreSource
 from sklsh.network.calibration import hits
 from sklsh.network.cooccurrence import ItemMemory
+from sklsh.network.gains import discounts
 from sklsh.network.interactions import network_rows
 from sklsh.network.learner import Learner
 from sklsh.network.lowpass import LowPass
@@ -163,7 +164,7 @@ class ItemScorer:
         found, _ = self.topk(
             visible.take(rows), depth, exclude=True, n_threads=n_threads, alone=alone
         )
-        gains = 1 / np.log2(np.arange(2, depth + 2))
+        gains = discounts(depth)
         best = np.cumsum(gains)[np.minimum(hidden.counts()[rows], depth) - 1]
         return float((hits(found, hidden, rows) @ gains / best).mean())
 

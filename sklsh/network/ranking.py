@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-from sklsh._utils.threads import blocks, run_blocks
-from sklsh.kernels.blending import blend_gains
 from sklsh.network.calibration import hits
+from sklsh.network.gains import tried_gains
 from sklsh.network.linear import LinearView
 from sklsh.network.neighbors import SHARPNESS
 from sklsh.network.rows import SparseRows
@@ -41,9 +40,6 @@ NEIGHBORS, LINEAR, TAU = range(3)
 
 ROUNDS = 4
 """Of trying each in turn, at most."""
-
-ROWS = 64
-"""Of one task."""
 
 
 class Candidates(NamedTuple):
@@ -71,16 +67,8 @@ class Candidates(NamedTuple):
         ):
             base += np.float32(weight) * source
         base[self.labels < 0] = -np.inf  # nothing that is ranked
-        tried, places = np.asarray(values, dtype=np.float32), np.zeros(base.shape, dtype=np.int32)
-        discounts = 1 / np.log2(np.arange(RANKED, dtype=np.float32) + 2)
-        gains = np.empty((base.shape[0], 1, tried.shape[0]), dtype=np.float32)
-
-        def task(start, stop):
-            blend_gains(
-                base, sources[part][None], tried, places, self.right, discounts, gains, start, stop
-            )
-
-        run_blocks(task, blocks(base.shape[0], ROWS), n_threads)
+        everywhere, added = np.zeros(base.shape, dtype=np.int32), sources[part][None]
+        gains = tried_gains(base, added, values, everywhere, self.right, RANKED, n_threads)
         return gains[:, 0]
 
     def best_change(
